@@ -1,18 +1,18 @@
-//! The words in an attribute: texts first, then keys with or without a value.
+//! Reads the arguments of an attribute: texts first, then keys with or without a value.
 
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, Token};
 
-/// What stands in the brackets of an attribute.
+/// The arguments in the brackets of an attribute.
 #[derive(Default)]
 pub(crate) struct Arguments {
     pub(crate) texts: Vec<LitStr>,
     pub(crate) keys: Vec<Key>,
 }
 
-/// A key, and its value if it has one.
+/// A key, such as `attr` or `one`, and its value if it has one.
 pub(crate) struct Key {
     pub(crate) name: Ident,
     pub(crate) value: Option<Expr>,
@@ -57,7 +57,7 @@ impl Parse for Arguments {
 }
 
 impl Key {
-    /// The value of a key that has a text.
+    /// Returns the value of a key that must have a text. `example` is shown in the error.
     pub(crate) fn text(&self, example: &str) -> syn::Result<LitStr> {
         let name = &self.name;
         match &self.value {
@@ -69,7 +69,7 @@ impl Key {
         }
     }
 
-    /// Refuses a value of a key that has none.
+    /// Fails if a key has a value that takes none.
     pub(crate) fn no_value(&self) -> syn::Result<()> {
         let name = &self.name;
         self.value.as_ref().map_or(Ok(()), |value| {
@@ -78,7 +78,7 @@ impl Key {
     }
 }
 
-/// The known name that was probably meant.
+/// Returns the known name that was probably meant.
 pub(crate) fn suggestion<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let close = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
     close.filter(|(distance, known)| *distance <= 1 + known.len() / 4).min().map(|(_, known)| known)

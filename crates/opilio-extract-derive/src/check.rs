@@ -1,9 +1,9 @@
-//! Checks what stands in literals, by the grammar that run time has.
+//! Checks the texts in attributes at compile time, by the same grammar that is used at run time.
 
 use opilio_extract_grammar::{NotCss, NumberForm, Segment, check_selector, read_path};
 use syn::{Error, LitStr, Result};
 
-/// A selector.
+/// Checks a CSS selector, and returns its text.
 pub(crate) fn selector(text: &LitStr, attribute: &str) -> Result<String> {
     let css = text.value();
     let Err(mistake) = check_selector(&css) else { return Ok(css) };
@@ -14,7 +14,7 @@ pub(crate) fn selector(text: &LitStr, attribute: &str) -> Result<String> {
     Err(Error::new(text.span(), pointed("this is no CSS selector", &css, mistake.at, &reason)))
 }
 
-/// What to write instead of the construct of another tool.
+/// Returns what to write instead of a construct of another tool.
 fn meant_by(meant: &NotCss, attribute: &str) -> String {
     if attribute != "css" {
         return meant.to_string();
@@ -42,7 +42,7 @@ fn meant_by(meant: &NotCss, attribute: &str) -> String {
     }
 }
 
-/// A path into JSON.
+/// Reads a path into JSON.
 pub(crate) fn path(text: &LitStr) -> Result<Vec<Step>> {
     let path = text.value();
     match read_path(&path) {
@@ -54,7 +54,7 @@ pub(crate) fn path(text: &LitStr) -> Result<Vec<Step>> {
     }
 }
 
-/// A step of a path that owns its name.
+/// A step of a path into JSON. Unlike `Segment`, it owns its name.
 pub(crate) enum Step {
     Key(String),
     At(usize),
@@ -71,7 +71,7 @@ impl From<Segment<'_>> for Step {
     }
 }
 
-/// A regular expression.
+/// Checks a regular expression, and returns its text.
 pub(crate) fn expression(text: &LitStr) -> Result<String> {
     let re = text.value();
     let (at, reason) = match regex_syntax::parse(&re) {
@@ -87,12 +87,12 @@ pub(crate) fn expression(text: &LitStr) -> Result<String> {
     Err(Error::new(text.span(), pointed("this is no regular expression", &re, at, &reason)))
 }
 
-/// How numbers are written, by an example.
+/// Reads how numbers are written, from an example such as `1.234,56`.
 pub(crate) fn number(text: &LitStr) -> Result<NumberForm> {
     NumberForm::by_example(&text.value()).map_err(|reason| Error::new(text.span(), reason))
 }
 
-/// How dates are written, in the directives of `strftime` that jiff reads.
+/// Checks a date format, which has the `strftime` directives that jiff reads, and returns its text.
 pub(crate) fn date(text: &LitStr) -> Result<String> {
     const DIRECTIVES: &str = "AaBbCDdeFfGgHhIjklMmNnPpQRSsTtUuVWwYyz%";
     let format = text.value();
@@ -107,7 +107,7 @@ pub(crate) fn date(text: &LitStr) -> Result<String> {
         if c != '%' {
             continue;
         }
-        // Flags, a width, colons, and the point in front of a fraction.
+        // Skips flags, a width, colons, and the point in front of a fraction.
         while chars.next_if(|(_, c)| matches!(c, '-' | '_' | '0'..='9' | '^' | '#' | ':' | '.')).is_some() {}
         match chars.next() {
             Some((_, directive)) if DIRECTIVES.contains(directive) => {}
@@ -120,7 +120,7 @@ pub(crate) fn date(text: &LitStr) -> Result<String> {
     Ok(format)
 }
 
-/// A message with the text, and a caret under the place.
+/// Returns a message that shows the text, with a caret below the place of the mistake.
 fn pointed(what: &str, text: &str, at: usize, reason: &str) -> String {
     let at = text.floor_char_boundary(at);
     let line_at = text[..at].rfind('\n').map_or(0, |end| end + 1);

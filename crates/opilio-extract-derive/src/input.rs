@@ -1,4 +1,4 @@
-//! Reads the struct: its fields, and what contradicts their types.
+//! Reads the struct: its fields, and the keys that do not fit their types.
 
 use quote::ToTokens;
 use syn::spanned::Spanned;
@@ -12,7 +12,7 @@ use crate::check::{self, Step};
 use crate::source::{read_source, unknown};
 use opilio_extract_grammar::NumberForm;
 
-/// A struct to be read from pages.
+/// A struct that derives `Extract`.
 pub(crate) struct Struct {
     pub(crate) name: Ident,
     pub(crate) library: Option<syn::Path>,
@@ -24,7 +24,7 @@ pub(crate) struct Struct {
 /// A field.
 pub(crate) struct ReadField {
     pub(crate) name: Ident,
-    /// The type of one value.
+    /// The type of one value: that inside of an `Option` or a `Vec`.
     pub(crate) value: Type,
     pub(crate) count: ReadCount,
     pub(crate) sources: Vec<ReadSource>,
@@ -34,12 +34,12 @@ pub(crate) struct ReadField {
 pub(crate) enum ReadCount {
     Single,
     Optional,
-    /// With the expression of the default, if one was given.
+    /// One value or a default. The expression of the default, if one was given.
     Defaulted(Option<Expr>),
     List,
 }
 
-/// A source.
+/// A source of a field, and how its text becomes a value.
 pub(crate) struct ReadSource {
     pub(crate) place: Place,
     pub(crate) re: Option<String>,
@@ -48,7 +48,7 @@ pub(crate) struct ReadSource {
     pub(crate) by: Option<By>,
 }
 
-/// Where a source is.
+/// Where a source looks for a value.
 pub(crate) enum Place {
     Css { css: String, piece: ReadPiece, one: bool },
     Ld(String, Path),
@@ -80,7 +80,7 @@ pub(crate) enum Fact {
     Header(String),
 }
 
-/// What makes a value of a text.
+/// How a value is made of a text, if not by the type of the field.
 pub(crate) enum By {
     With(Expr),
     Parse,
@@ -88,7 +88,7 @@ pub(crate) enum By {
 
 const SOURCES: [&str; 7] = ["css", "ld", "micro", "meta", "json", "json_in", "page"];
 
-/// All errors of a struct, so that one build shows them together.
+/// Collects all errors of a struct, so that one build shows them together.
 #[derive(Default)]
 pub(crate) struct Errors(Option<Error>);
 
@@ -232,7 +232,7 @@ impl ReadField {
         Some(read)
     }
 
-    /// What contradicts the type of the field.
+    /// Reports the keys that do not fit the type of the field.
     fn check(&self, attributes: &[Attribute], errors: &mut Errors) {
         let spans = attributes.iter().filter(|a| SOURCES.iter().any(|source| a.path().is_ident(source)));
         let kind = simple_name(&self.value).unwrap_or_default();
@@ -290,20 +290,20 @@ fn is_date(name: &str) -> bool {
     matches!(name, "Date" | "DateTime" | "Time" | "Timestamp")
 }
 
-/// An error at a key of an attribute.
+/// Returns an error at a key of an attribute.
 fn at_key(attribute: &Attribute, key: &str, message: &str) -> Error {
     let keys = Arguments::of(attribute).map(|arguments| arguments.keys).unwrap_or_default();
     let span = keys.iter().find(|known| known.name == key).map_or(attribute.span(), |key| key.name.span());
     Error::new(span, message)
 }
 
-/// The name of a type that is only a name.
+/// Returns the name of a type that is a single name, without path and arguments.
 fn simple_name(value: &Type) -> Option<String> {
     let Type::Path(path) = value else { return None };
     path.path.segments.last().map(|segment| segment.ident.to_string())
 }
 
-/// How many values a type holds, and the type of one.
+/// Returns how many values a type holds, and the type of one value.
 fn count_of(whole: &Type) -> Result<(ReadCount, Type)> {
     let Some((outer, inner)) = wrapped(whole) else { return Ok((ReadCount::Single, whole.clone())) };
     if let Some((nested, _)) = wrapped(inner) {
@@ -321,7 +321,7 @@ fn count_of(whole: &Type) -> Result<(ReadCount, Type)> {
     Ok((count, inner.clone()))
 }
 
-/// The type in an `Option` or a `Vec`.
+/// Returns the name `Option` or `Vec`, and the type inside of it.
 fn wrapped(whole: &Type) -> Option<(&'static str, &Type)> {
     let Type::Path(path) = whole else { return None };
     let last = path.path.segments.last()?;

@@ -1,4 +1,4 @@
-//! Reads the attribute of a source: its place, and the keys that make a value of a text.
+//! Reads the attribute of a source: where it looks, and the keys that say how a text becomes a value.
 
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, Ident, LitStr, Result};
@@ -8,7 +8,8 @@ use crate::check;
 use crate::input::{By, Errors, Fact, Path, Place, ReadPiece, ReadSource};
 use opilio_extract_grammar::NumberForm;
 
-/// Reads a source, and the key of its default. `None` for a source that is wrong: its errors are noted.
+/// Reads a source, and the default that is given with it. Returns `None` for a source with mistakes, after they
+/// were added to the errors.
 pub(crate) fn read_source(
     source: &str,
     attribute: &Attribute,
@@ -41,7 +42,7 @@ pub(crate) fn read_source(
     (place.map(|place| ReadSource { place, re, number, date, by }), default)
 }
 
-/// The keys that say how a text becomes a value.
+/// The keys of a source that say how a text becomes a value.
 #[derive(Default)]
 struct Values {
     re: Option<String>,
@@ -118,7 +119,7 @@ impl Values {
     }
 }
 
-/// Where a source is.
+/// Reads where a source looks for a value.
 fn place(source: &str, attribute: &Attribute, texts: &[LitStr], keys: &[Key]) -> Result<Place> {
     let wants = |example: &str| Error::new(attribute.span(), format!("write `#[{example}]`"));
     let few = |max: usize, example: &str| match texts.get(max) {
@@ -179,7 +180,7 @@ fn not_empty(text: &LitStr, message: &str) -> Result<String> {
     if value.trim().is_empty() { Err(Error::new(text.span(), message)) } else { Ok(value) }
 }
 
-/// The part of an element.
+/// Reads which part of an element is taken.
 fn piece(keys: &[Key]) -> Result<ReadPiece> {
     let mut found: Option<(&Ident, ReadPiece)> = None;
     for key in keys {
@@ -213,7 +214,7 @@ fn piece(keys: &[Key]) -> Result<ReadPiece> {
     Ok(found.map_or(ReadPiece::Text, |(_, piece)| piece))
 }
 
-/// The fact of a page.
+/// Reads which fact of the page is taken.
 fn fact(attribute: &Attribute, keys: &[Key]) -> Result<Fact> {
     let mut facts = keys.iter().filter(|key| FACTS.contains(&key.name.to_string().as_str()));
     let Some(key) = facts.next() else {
@@ -244,7 +245,7 @@ fn fact(attribute: &Attribute, keys: &[Key]) -> Result<Fact> {
     })
 }
 
-/// A key that a source does not have.
+/// Returns the error about a key that a source does not have.
 fn unknown_key(name: &Ident, source: &str) -> Error {
     let written = name.to_string();
     if source != "css" && CSS_KEYS.contains(&written.as_str()) {
@@ -256,7 +257,7 @@ fn unknown_key(name: &Ident, source: &str) -> Error {
         "page" => known.extend(FACTS),
         _ => {}
     }
-    // What other tools call it.
+    // Names that other tools use for the same thing.
     let meant = match written.as_str() {
         "attribute" | "href" | "src" if source == "css" => Some("attr"),
         "text" if source == "css" => Some("own_text"),

@@ -1,4 +1,4 @@
-//! Writes the plan of a struct, and the calls for its fields.
+//! Writes the code of the macro: the plan of a struct, and the calls that read its fields.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -9,7 +9,7 @@ use crate::check::Step;
 use crate::input::{By, Fact, Path, Place, ReadCount, ReadField, ReadPiece, ReadSource, Struct};
 use opilio_extract_grammar::NumberForm;
 
-/// The implementation of `Extract`.
+/// Returns the implementation of `Extract` for a struct.
 pub(crate) fn implementation(read: &Struct, library: &RustPath) -> TokenStream {
     let library = read.library.as_ref().unwrap_or(library);
     let written = quote!(#library::typed::written);
@@ -57,7 +57,8 @@ pub(crate) fn implementation(read: &Struct, library: &RustPath) -> TokenStream {
     }
 }
 
-/// An implementation for a struct that could not be read, so that its uses are no errors as well.
+/// Returns an implementation that never runs, for a struct with mistakes. Without it, each use of the struct
+/// would be an error as well.
 pub(crate) fn stand_in(input: &DeriveInput, library: &RustPath) -> TokenStream {
     if !matches!(input.data, Data::Struct(_)) || !input.generics.params.is_empty() {
         return TokenStream::new();
@@ -192,7 +193,8 @@ fn path_of(path: &Path, written: &TokenStream) -> TokenStream {
     quote!(#written::JsonPath { written: #text, steps: &[#(#steps),*] })
 }
 
-/// The call that reads a field. The value is an `Option`, which is `None` if the field has a fault.
+/// Returns the call that reads a field. The value of the call is an `Option`, which is `None` if the field has
+/// a fault.
 fn read_of(at: usize, field: &ReadField, written: &TokenStream) -> TokenStream {
     let (name, value) = (&field.name, &field.value);
     let is_custom = field.sources.iter().any(|source| source.by.is_some());

@@ -1,4 +1,5 @@
-//! Where a scripted web plays: its hosts, its time over all runs of a crawl, and the transport that leads there.
+//! Plays a scripted web: keeps its hosts and its time over all runs of a crawl, and makes the transports that
+//! lead to it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,9 +18,9 @@ use tokio::time::{Instant, sleep};
 use crate::cassette::{RecordedAnswer, RecordedFault, RequestKey, Tape};
 use crate::log::{WebLog, WebRequest};
 
-/// The hosts of a web and what they have seen; shared between the transport and the test.
-///
-/// Transports belong to one thread and are made where they are used, so that what they share has a lock. A crawl in
+/// The hosts of a web and the log of their requests. The transports and the test share it.
+/// A transport belongs to one thread and is made there, so the shared state needs a lock. A crawl in virtual
+/// time has only one thread, so nothing ever waits for this lock.
 /// virtual time has one thread: nothing ever waits for it.
 #[derive(Clone)]
 pub(crate) struct WebStage(Arc<Mutex<StageState>>);
@@ -33,17 +34,17 @@ struct StageState {
     wall_start: SystemTime,
     source: WebSource,
     requests: Vec<WebRequest>,
-    /// The time of the runs before this one.
+    /// How long the earlier runs took together, in virtual time.
     before: Duration,
-    /// When this run began.
+    /// When this run began; `None` between runs.
     began: Option<Instant>,
-    /// The web is cut off when so many requests have arrived.
+    /// The web is cut off, and the run is killed, when this many requests have arrived.
     requests_max: usize,
     cut: Arc<Notify>,
 }
 
 impl WebStage {
-    /// The web of these sites.
+    /// Makes the web of these sites.
     pub(crate) fn of_sites(sites: impl IntoIterator<Item = (Host, HostConfig)>) -> Self {
         let sites = sites
             .into_iter()
@@ -51,7 +52,7 @@ impl WebStage {
         Self::new(WebSource::Sites(sites.collect()), SystemTime::UNIX_EPOCH + WALL_START)
     }
 
-    /// The web of a cassette, at the time of its recording.
+    /// Makes the web of a cassette. Its time is that of the recording.
     pub(crate) fn of_tape(tape: Tape) -> Self {
         let began = tape.began;
         Self::new(WebSource::Cassette(tape), began)
@@ -69,7 +70,8 @@ impl WebStage {
         })))
     }
 
-    /// A run begins now. Tells when it is cut off: as request number `requests_max + 1` arrives.
+    /// Begins a run. The returned `Notify` is notified when the web is cut off: as request number `requests_max
+    /// + 1` arrives.
     pub(crate) fn begin_run(&self, requests_max: usize) -> Arc<Notify> {
         let mut state = self.lock();
         (state.began, state.requests_max) = (Some(Instant::now()), requests_max);
@@ -77,23 +79,23 @@ impl WebStage {
         state.cut.clone()
     }
 
-    /// The run has ended, and time stands still until the next one.
+    /// Ends the run. The time of the web stands still until the next run.
     pub(crate) fn end_run(&self) {
         let mut state = self.lock();
         (state.before, state.began) = (state.now(), None);
     }
 
-    /// Time goes by between two runs.
+    /// Lets time go by between two runs.
     pub(crate) fn pass(&self, time: Duration) {
         self.lock().before += time;
     }
 
-    /// The time since the first run began.
+    /// Returns the time since the first run began.
     pub(crate) fn now(&self) -> Duration {
         self.lock().now()
     }
 
-    /// The wall time.
+    /// Returns the wall time of the web.
     pub(crate) fn wall(&self) -> SystemTime {
         let state = self.lock();
         state.wall_start + state.now()
@@ -106,7 +108,7 @@ impl WebStage {
         }
     }
 
-    /// What has arrived so far.
+    /// Returns the log of all requests that have arrived so far.
     pub(crate) fn log(&self) -> WebLog {
         let state = self.lock();
         let sites = match &state.source {
@@ -118,7 +120,7 @@ impl WebStage {
         WebLog::new(sites, state.requests.clone())
     }
 
-    /// The requests that a cassette has no answer to.
+    /// Returns the requests to which the cassette has no answer.
     pub(crate) fn unknown(&self) -> Vec<String> {
         match &self.lock().source {
             WebSource::Sites(_) => Vec::new(),
@@ -126,7 +128,7 @@ impl WebStage {
         }
     }
 
-    /// Makes transports to this web.
+    /// Returns a function that makes transports to this web.
     pub(crate) fn transports(&self) -> impl Fn() -> Rc<dyn Transport> + Send + Sync + use<> {
         let stage = self.clone();
         move || Rc::new(StageTransport(stage.clone()))
@@ -142,7 +144,7 @@ impl StageState {
         self.before + self.began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
-    /// A request arrives; `None` if the web was cut off before.
+    /// Takes a request, and returns its answer; `None` if the web is cut off.
     fn arrive(&mut self, ask: &TransportRequest) -> Option<SiteDelivery> {
         if self.requests.len() >= self.requests_max {
             self.cut.notify_one();
@@ -189,26 +191,27 @@ impl StageState {
     }
 }
 
-/// What a request gets, at which pace, and how it ends.
+/// The answer to a request: its bytes, at which pace they are sent, and how it ends.
 struct SiteDelivery {
-    /// The arrival in the log of its host; `None` if there is no such host.
+    /// The request in the log of its host; `None` if there is no such host.
     arrival: Option<(Host, ArrivalId)>,
-    /// 0 without an answer.
+    /// The status; 0 if there is no answer.
     status: u16,
     headers: HeaderMap,
     /// The part of the body that is sent.
     body: Bytes,
     latency: Duration,
-    /// Bytes in one piece of the body, and the wait after each.
+    /// How many bytes are sent at a time, and the wait after each piece.
     pace: (usize, Duration),
     ending: DeliveryEnd,
 }
 
 enum DeliveryEnd {
     Whole,
-    /// Nothing is ever answered.
+    /// The request never gets an answer.
     Silence,
-    /// In `Phase::Body` after the body, in an earlier phase instead of an answer.
+    /// The answer fails: in `Phase::Body` after this part of the body, in an earlier phase instead of an
+    /// answer.
     Broken {
         phase: Phase,
         fault: Fault,
@@ -266,7 +269,8 @@ impl SiteDelivery {
     fn of_tape(tape: &mut Tape, host: Host, now: Duration, ask: &TransportRequest) -> Self {
         let exchange = match tape.answer(&RequestKey::of(ask)) {
             Ok(exchange) => exchange,
-            // As an address that may not be asked: nothing else is to be tried.
+            // This fault is like that of an address that may not be connected to, so that the crawl does not
+            // retry.
             Err(words) => return Self::refused(Phase::Waiting, Fault::BlockedAddress, words),
         };
         let id = tape.hear(&host, now, &exchange);
@@ -291,7 +295,7 @@ impl Transport for StageTransport {
             let arrived = self.0.lock().arrive(&ask);
             match arrived {
                 Some(delivery) => deliver(self.0.clone(), delivery, &ask.progress).await,
-                // The run ends here.
+                // The web is cut off: the run ends here, and the request gets no answer.
                 None => std::future::pending().await,
             }
         }
@@ -299,7 +303,7 @@ impl Transport for StageTransport {
     }
 }
 
-/// Gives the client its answer.
+/// Sends the client its answer.
 async fn deliver(
     stage: WebStage,
     delivery: SiteDelivery,
@@ -360,7 +364,7 @@ fn fields(headers: Vec<(&'static str, String)>) -> HeaderMap {
     headers
 }
 
-/// An exchange that its host waits for to end; dropped early, the client has gone away.
+/// An exchange whose end its host has to record. If it is dropped before its end, the client has gone away.
 struct OpenExchange {
     stage: WebStage,
     arrival: Option<(Host, ArrivalId)>,
@@ -375,6 +379,6 @@ impl Drop for OpenExchange {
     }
 }
 
-/// The wall time at which every scripted web begins: a date in an answer is the same today and tomorrow.
-/// 2026-01-01T00:00:00Z, as the sandbox has it.
+/// The wall time at which every scripted web begins: 2026-01-01T00:00:00Z, as in `opilio-sandbox`. It is fixed,
+/// so that dates in answers are the same at each run.
 const WALL_START: Duration = Duration::from_secs(1_767_225_600);

@@ -1,4 +1,4 @@
-//! The interpreter of plans: it reads the fields of one value, and notes all their faults.
+//! Interprets plans: reads the fields of one value, and collects the faults of all fields that cannot be read.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use super::{Extract, FieldValue, PageAround};
 use crate::document::Document;
 use crate::select::Element;
 
-/// How deep structs may nest: one that contains itself could go on for ever.
+/// The most levels of structs inside of each other: a struct that contains itself could go on for ever.
 const DEPTH_MAX: usize = 64;
 
-/// What is read, and what is known about it.
+/// The document that is read, and the facts about its page.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'p> {
     pub(super) document: &'p Document,
     pub(super) context: Option<&'p dyn PageAround>,
 }
 
-/// The part of the page that the sources of a struct refer to.
+/// The part of the page in which the sources of a struct are looked up.
 #[derive(Clone, Copy)]
 pub(super) enum Within<'p> {
     Page,
@@ -27,14 +27,15 @@ pub(super) enum Within<'p> {
     Json(&'p serde_json::Value),
 }
 
-/// What a source has for a field, before it is a value of a type.
+/// What a source has for a field, before it becomes a value of the field's type.
 #[derive(Debug, Clone)]
 pub enum Raw<'p> {
-    /// A text. `element` is where it stands, if it stands in one and no regular expression took a part of it.
+    /// A text. `element` is the element that the text comes from, if there is one and no regular expression
+    /// took a part of its text.
     Text {
         /// The text.
         text: Cow<'p, str>,
-        /// Its element.
+        /// The element that the text comes from.
         element: Option<Element<'p>>,
     },
     /// A value of JSON.
@@ -43,33 +44,33 @@ pub enum Raw<'p> {
     Element(Element<'p>),
 }
 
-/// Why a raw value is no value of a type.
+/// Why a raw value is not a value of the wanted type.
 #[derive(Debug, Clone)]
 pub enum Unreadable {
-    /// It is something else than what is wanted.
+    /// The raw value is something else than what is wanted.
     Wrong {
-        /// What is wanted.
+        /// What is wanted, in words.
         wanted: Cow<'static, str>,
-        /// What may help.
+        /// A hint at what may help; empty if there is none.
         hint: Cow<'static, str>,
     },
-    /// Its faults are noted already.
+    /// The raw value is a struct whose faults are noted already.
     Noted,
 }
 
 impl Unreadable {
-    /// It is something else than `wanted`.
+    /// Makes a `Wrong` without a hint.
     pub fn wanted(wanted: impl Into<Cow<'static, str>>) -> Self {
         Self::Wrong { wanted: wanted.into(), hint: Cow::Borrowed("") }
     }
 
-    /// With a hint at what may help.
+    /// Makes a `Wrong` with a hint at what may help.
     pub fn with_hint(wanted: impl Into<Cow<'static, str>>, hint: impl Into<Cow<'static, str>>) -> Self {
         Self::Wrong { wanted: wanted.into(), hint: hint.into() }
     }
 }
 
-/// Where a value stands: the chain of fields above it.
+/// The position of a value: the chain of fields that leads to it.
 #[derive(Clone, Copy)]
 struct Trail<'t> {
     above: Option<&'t Trail<'t>>,
@@ -94,7 +95,7 @@ impl Trail<'_> {
     }
 }
 
-/// Reads the fields of one struct. The derive macro writes the calls.
+/// Reads the fields of one struct. The derive macro writes the calls of its methods.
 pub struct FieldReader<'r, 'p> {
     pub(super) subject: Subject<'p>,
     pub(super) within: Within<'p>,
@@ -104,22 +105,22 @@ pub struct FieldReader<'r, 'p> {
     faults: &'r mut ExtractFaults,
 }
 
-/// What reads a raw value; the number is that of the source.
+/// A function that makes a value of a raw value. The number is the index of the source.
 type ReadRaw<'a, 'p, T> =
     &'a mut dyn FnMut(Raw<'p>, &mut FieldReader<'_, 'p>, usize) -> Result<T, Unreadable>;
 
 impl<'p> FieldReader<'_, 'p> {
-    /// The source that the value at hand comes from.
+    /// Returns the source of the value that is being read.
     pub(super) fn source(&self) -> Option<&'static SourcePlan> {
         self.source
     }
 
-    /// A field that must be there.
+    /// Reads a field that must be there; returns `None` if it has a fault.
     pub fn single<T: FieldValue>(&mut self, field: usize) -> Option<T> {
         self.single_by(field, &mut |raw, reader, _| T::read(raw, reader))
     }
 
-    /// A field that must be there, by a function of the user.
+    /// Reads a field that must be there, by a function of the user.
     pub fn single_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<T> {
         let (found, looked) = self.one(field, read)?;
         if found.is_none() {
@@ -128,22 +129,22 @@ impl<'p> FieldReader<'_, 'p> {
         found
     }
 
-    /// A field that may be there. `None`: it is there, and cannot be read.
+    /// Reads a field that may be there. The outer `None` means that it is there and cannot be read.
     pub fn optional<T: FieldValue>(&mut self, field: usize) -> Option<Option<T>> {
         self.optional_by(field, &mut |raw, reader, _| T::read(raw, reader))
     }
 
-    /// A field that may be there, by a function of the user.
+    /// Reads a field that may be there, by a function of the user.
     pub fn optional_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Option<T>> {
         self.one(field, read).map(|(found, _)| found)
     }
 
-    /// All values of a field.
+    /// Reads all values of a field; returns `None` if one of them has a fault.
     pub fn list<T: FieldValue>(&mut self, field: usize) -> Option<Vec<T>> {
         self.list_by(field, &mut |raw, reader, _| T::read(raw, reader))
     }
 
-    /// All values of a field, by a function of the user.
+    /// Reads all values of a field, by a function of the user.
     pub fn list_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Vec<T>> {
         let plan = &self.plan.fields[field];
         for (n, source) in plan.sources.iter().enumerate() {
@@ -166,7 +167,8 @@ impl<'p> FieldReader<'_, 'p> {
         Some(Vec::new())
     }
 
-    /// The first value, if any; `None` if it cannot be read.
+    /// Reads the first value of a field, if there is any, and what was found otherwise. Returns `None` if the
+    /// value cannot be read.
     fn one<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<(Option<T>, FoundThere)> {
         let plan = &self.plan.fields[field];
         let mut found = FoundThere::Nothing;
@@ -207,7 +209,8 @@ impl<'p> FieldReader<'_, 'p> {
             Ok(value) => Some(value),
             Err(Unreadable::Noted) => None,
             Err(Unreadable::Wrong { wanted, hint }) => {
-                // Looked up once more, so that a value that can be read is not copied.
+                // The value is looked up a second time here, so that values that can be read need not be
+                // copied.
                 let fault =
                     FaultWords { wanted, hint, ..FaultWords::new(find::again(self, plan, source, index)) };
                 self.note(plan, index, with_re(source), fault);
@@ -216,10 +219,10 @@ impl<'p> FieldReader<'_, 'p> {
         }
     }
 
-    /// A struct inside of this one. Its sources refer to the value that was found for it.
+    /// Reads a struct inside of this one. Its sources are looked up in the value that was found for it.
     ///
     /// # Errors
-    /// When fields of it cannot be read; they are noted.
+    /// When fields of the inner struct cannot be read. Their faults are noted already.
     pub fn nested<T: Extract>(&mut self, raw: Raw<'p>) -> Result<T, Unreadable> {
         let within = match raw {
             Raw::Element(element) | Raw::Text { element: Some(element), .. } => Within::Element(element),
@@ -240,7 +243,7 @@ impl<'p> FieldReader<'_, 'p> {
         T::read_fields(&mut reader).ok_or(Unreadable::Noted)
     }
 
-    /// Notes that nothing is there.
+    /// Notes a fault: nothing is there.
     fn missing(&mut self, plan: &'static FieldPlan, found: FoundThere) {
         let asked: Vec<String> = plan.sources.iter().map(with_re).collect();
         let hint = find::hint_at_nothing(self, plan);
@@ -259,7 +262,7 @@ impl<'p> FieldReader<'_, 'p> {
     }
 }
 
-/// What is said of a field, without its name.
+/// The parts of a fault besides the name of the field.
 struct FaultWords {
     found: FoundThere,
     wanted: Cow<'static, str>,
@@ -272,7 +275,7 @@ impl FaultWords {
     }
 }
 
-/// A source as it is written above a field, with its regular expression.
+/// Returns a source as it is written above a field, with its regular expression.
 fn with_re(source: &SourcePlan) -> String {
     match source.re {
         Some(re) => format!("{}, re = {re:?}", source.at),
@@ -280,7 +283,7 @@ fn with_re(source: &SourcePlan) -> String {
     }
 }
 
-/// Reads one value of `T`. `index` is its place, where there are several.
+/// Reads one value of `T`. `index` is its index, if there are several values.
 pub(super) fn read<T: Extract>(
     subject: Subject<'_>,
     within: Within<'_>,
