@@ -21,7 +21,7 @@ pub(crate) struct Struct {
     pub(crate) fields: Vec<ReadField>,
 }
 
-/// A field.
+/// A field of the struct.
 pub(crate) struct ReadField {
     pub(crate) name: Ident,
     /// The type of one value: that inside of an `Option` or a `Vec`.
@@ -297,7 +297,7 @@ fn at_key(attribute: &Attribute, key: &str, message: &str) -> Error {
     Error::new(span, message)
 }
 
-/// Returns the name of a type that is a single name, without path and arguments.
+/// Returns the last name in the path of a type, without its arguments: `Url` for `url::Url`.
 fn simple_name(value: &Type) -> Option<String> {
     let Type::Path(path) = value else { return None };
     path.path.segments.last().map(|segment| segment.ident.to_string())

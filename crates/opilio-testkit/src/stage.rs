@@ -19,9 +19,9 @@ use crate::cassette::{RecordedAnswer, RecordedFault, RequestKey, Tape};
 use crate::log::{WebLog, WebRequest};
 
 /// The hosts of a web and the log of their requests. The transports and the test share it.
-/// A transport belongs to one thread and is made there, so the shared state needs a lock. A crawl in virtual
-/// time has only one thread, so nothing ever waits for this lock.
-/// virtual time has one thread: nothing ever waits for it.
+///
+/// A transport belongs to one thread and is made there, so the shared state needs a lock. A crawl in virtual time
+/// has only one thread, so nothing ever waits for this lock.
 #[derive(Clone)]
 pub(crate) struct WebStage(Arc<Mutex<StageState>>);
 
@@ -34,7 +34,7 @@ struct StageState {
     wall_start: SystemTime,
     source: WebSource,
     requests: Vec<WebRequest>,
-    /// How long the earlier runs took together, in virtual time.
+    /// How much time had passed when this run began: that of the earlier runs, and that between them.
     before: Duration,
     /// When this run began; `None` between runs.
     began: Option<Instant>,
@@ -70,8 +70,8 @@ impl WebStage {
         })))
     }
 
-    /// Begins a run. The returned `Notify` is notified when the web is cut off: as request number `requests_max
-    /// + 1` arrives.
+    /// Begins a run. The returned `Notify` is notified when the web is cut off: when one more than `requests_max`
+    /// requests have arrived.
     pub(crate) fn begin_run(&self, requests_max: usize) -> Arc<Notify> {
         let mut state = self.lock();
         (state.began, state.requests_max) = (Some(Instant::now()), requests_max);
