@@ -38,7 +38,7 @@ struct StageState {
     before: Duration,
     /// When this run began; `None` between runs.
     began: Option<Instant>,
-    /// The web is cut off, and the run is killed, when this many requests have arrived.
+    /// The most requests that may arrive: at the next request the web is cut off, and the run is killed.
     requests_max: usize,
     cut: Arc<Notify>,
 }
