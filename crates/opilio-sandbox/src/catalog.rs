@@ -1,6 +1,6 @@
 //! The products and deals of the sandbox's shop. They are the same in every run and on every machine.
 //!
-//! Tests check a crawl against this data; `pages` renders it as HTML or JSON.
+//! Tests compare the results of a crawl with this data; `pages` renders it as HTML or JSON.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,32 +12,32 @@ pub const PRODUCTS_DEFAULT: u32 = 520;
 /// The number of products on one page of the listing.
 pub const LISTING_PAGE_SIZE: u32 = 20;
 
-/// One product: ids start at 1 and have no gaps.
+/// One product. Ids start at 1 and have no gaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
-    /// The id, which is the position in the catalog, from 1.
+    /// The product's id: its position in the catalog, counted from 1.
     pub id: u32,
-    /// Name in title case, for instance `Black Wooden Cable`.
+    /// The product's name in title case, for instance `Black Wooden Cable`.
     pub name: String,
-    /// The name as written in the URL, for instance `black-wooden-cable`.
+    /// The product's name as the URL contains it, for instance `black-wooden-cable`.
     pub slug: String,
-    /// Regular price in cents.
+    /// The regular price in cents.
     pub price_cents: u64,
-    /// The currency's ISO 4217 code.
+    /// The ISO 4217 code of the currency.
     pub currency: &'static str,
-    /// The category: one of [`Catalog::categories`].
+    /// The category, which is in [`Catalog::categories`].
     pub category: &'static str,
     /// The number of pieces in stock; 0 means sold out.
     pub stock: u32,
-    /// Stock keeping unit, unique.
+    /// The stock keeping unit (SKU), which is unique.
     pub sku: String,
-    /// Rating in tenths of a star, 10 to 50.
+    /// The rating in tenths of a star, 10 to 50.
     pub rating_tenths: u8,
-    /// A sentence that contains characters which HTML must escape.
+    /// The description: a sentence that contains characters which HTML must escape.
     pub description: String,
-    /// Ids of products that the page links to.
+    /// The ids of the products that the product's page links to.
     pub related: Vec<u32>,
-    /// The deal on `/deals`; every tenth product has one.
+    /// The product's deal on `/deals`. Every tenth product has a deal.
     pub deal: Option<Deal>,
 }
 
@@ -129,7 +129,7 @@ impl Catalog {
         Arc::clone(&STANDARD)
     }
 
-    /// Returns all products, by id.
+    /// Returns all products, in the order of their ids.
     pub fn products(&self) -> &[Product] {
         &self.products
     }
@@ -140,7 +140,7 @@ impl Catalog {
         self.products.get(index)
     }
 
-    /// Iterates over the products that have a deal, by id.
+    /// Iterates over the products that have a deal, in the order of their ids.
     pub fn deals(&self) -> impl Iterator<Item = (&Product, &Deal)> {
         self.products.iter().filter_map(|product| product.deal.as_ref().map(|deal| (product, deal)))
     }
@@ -150,12 +150,12 @@ impl Catalog {
         &CATEGORIES
     }
 
-    /// Iterates over the products of a category (or of all), by id.
+    /// Iterates over the products of a category (or of all categories), in the order of their ids.
     pub fn of_category<'a>(&'a self, category: Option<&'a str>) -> impl Iterator<Item = &'a Product> {
         self.products.iter().filter(move |product| category.is_none_or(|wanted| product.category == wanted))
     }
 
-    /// Returns the number of listing pages of a category (or of all), at least 1.
+    /// Returns the number of listing pages of a category (or of all categories), at least 1.
     pub fn listing_pages(&self, category: Option<&str>) -> u32 {
         let count = self
             .products
@@ -166,7 +166,7 @@ impl Catalog {
     }
 }
 
-/// Returns the number of pages for `count` things with `size` on each page, at least 1.
+/// Returns the number of pages for `count` entries with `size` entries on each page, at least 1.
 pub(crate) fn pages(count: usize, size: u32) -> u32 {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     count.div_ceil(size.max(1)).max(1)
@@ -210,7 +210,7 @@ fn deal(id: u32, price_cents: u64) -> Deal {
     }
 }
 
-/// Chooses a word of a list by an id. The lengths of the lists share no factor, so three lists give up to
+/// Chooses a word from a list by a product's id. The lengths of the lists share no factor, so three lists give up to
 /// 17·13·11 different names.
 fn pick<T>(words: &[T], id: u32) -> &T {
     &words[id as usize % words.len()]

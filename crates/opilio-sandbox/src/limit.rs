@@ -1,5 +1,5 @@
-//! The rate limits of a host: three kinds of limit, and the counter that decides about arrivals. Has no
-//! clock.
+//! The rate limits of a host: three kinds of limit, and the counter that decides which arrivals are within the limit.
+//! The caller passes the time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,9 +28,9 @@ pub enum Limit {
     FixedWindow {
         /// The most requests in a window.
         n: u32,
-        /// The length of the windows.
+        /// The length of each window.
         per: Duration,
-        /// When windows begin.
+        /// When the windows begin.
         align: Align,
     },
 }
@@ -56,7 +56,7 @@ impl Limit {
         Self::FixedWindow { n, per, align: Align::FirstArrival }
     }
 
-    /// Returns the requests and the period of the limit, without its burst.
+    /// Returns the number of requests and the period of the limit, without its burst.
     pub const fn rate(&self) -> (u32, Duration) {
         match *self {
             Self::SlidingWindow { n, per }
@@ -78,24 +78,24 @@ impl Limit {
 /// When fixed windows begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Align {
-    /// The first window begins with the host's first arrival; the others follow without a gap.
+    /// The first window begins with the host's first arrival. The others follow without a gap.
     #[default]
     FirstArrival,
     /// Windows begin at multiples of their length since the sandbox's start.
     Multiples,
 }
 
-/// The quota that a host may announce.
+/// The quota that a host may announce to its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QuotaState {
-    /// The most requests in a window (or the size of the bucket).
+    /// The most requests in a window (for a token bucket: the size of the bucket).
     pub(crate) limit: u32,
-    /// The requests left after the current one.
+    /// The number of requests left after the current request.
     pub(crate) remaining: u32,
     /// When the quota grows: at the next window, when the oldest arrival leaves the sliding window, or when
     /// the bucket is full.
     pub(crate) reset_at: Duration,
-    /// The length of the window (or the time in which an empty bucket fills).
+    /// The length of the window (for a token bucket: the time in which an empty bucket fills).
     pub(crate) window: Duration,
 }
 
@@ -104,7 +104,8 @@ pub(crate) struct QuotaState {
 pub(crate) struct Ruling {
     /// Whether the arrival is within the limit.
     pub(crate) permitted: bool,
-    /// When a single arrival would next be permitted, if no other comes before it. Used for a refused arrival.
+    /// The earliest time at which a next request would be permitted, if no other request arrives before. Used for a
+    /// refused arrival.
     pub(crate) opens_at: Duration,
     /// The quota after this arrival.
     pub(crate) quota: QuotaState,
@@ -122,8 +123,8 @@ enum LimiterState {
     Sliding {
         n: u32,
         per: Duration,
-        /// The last `n` arrivals that count. No more are needed: the limit is reached when the oldest of them
-        /// is still within the window.
+        /// The last `n` arrivals that count. Older arrivals are not needed: the limit is reached if the oldest of
+        /// these is still within the window.
         last: VecDeque<Duration>,
     },
     Bucket {
@@ -240,7 +241,7 @@ fn rule_bucket(
     if permitted {
         *full_at = now.saturating_add(missing.saturating_add(spacing));
     } else if counts_refused {
-        // A refused request takes a token, too. At most one more bucket of tokens can be owed.
+        // A refused request takes a token, too. At most one bucket of tokens can be owed.
         let debt = missing.saturating_add(spacing).min(size.saturating_mul(2));
         *full_at = now.saturating_add(debt);
     }

@@ -1,11 +1,11 @@
-//! Announces a host's quota in the header dialects that servers use.
+//! Announces a host's quota (how many requests are left) in the various header formats that servers use.
 
 use std::time::{Duration, SystemTime};
 
 use crate::limit::QuotaState;
 
-/// A way of announcing limit, remaining requests and reset in headers. The reset is when the quota grows
-/// again.
+/// A format in which headers announce the limit, the remaining requests and the reset. The reset is the time at which
+/// the quota grows again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// `X-RateLimit-Limit`, `-Remaining`, `-Reset` with the reset in Unix seconds.
@@ -96,7 +96,7 @@ impl Dialect {
     }
 }
 
-/// The host's clock: the wall time at which the sandbox started, which may be wrong on purpose.
+/// The host's wall clock. It starts with the sandbox, and may be wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HostClock {
     start_unix: Duration,

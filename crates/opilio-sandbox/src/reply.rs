@@ -1,4 +1,4 @@
-//! The decision about one arrival, before it becomes an answer with headers.
+//! The decision about one request, before it becomes an answer with headers.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::config::Fault;
 use crate::pages;
 
-/// A decision, with the facts for the log.
+/// The decision about one request, with the facts that the log records.
 #[derive(Debug)]
 pub(crate) struct HostReply {
     /// The status; 0 if no answer is sent.
@@ -16,9 +16,9 @@ pub(crate) struct HostReply {
     pub(crate) content_type: Cow<'static, str>,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
-    /// Title and sentence of a page that is rendered only if answers have bodies.
+    /// The title and the sentence of a small page. It is rendered only if answers have bodies.
     pub(crate) small_page: Option<(&'static str, &'static str)>,
-    /// The time added to the host's own latency.
+    /// The delay of this reply, in addition to the host's own latency.
     pub(crate) latency: Duration,
     pub(crate) fault: Option<Fault>,
     pub(crate) refused: bool,
@@ -42,7 +42,7 @@ impl HostReply {
         }
     }
 
-    /// Returns a page with a title and a sentence.
+    /// Returns a reply with a small page that consists of a title and a sentence.
     pub(crate) fn page(status: u16, title: &'static str, sentence: &'static str) -> Self {
         Self { small_page: Some((title, sentence)), ..Self::new(status) }
     }

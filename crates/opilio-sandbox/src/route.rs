@@ -1,4 +1,4 @@
-//! Finds the page of the shop for a path and query. Accepts any input.
+//! Finds the page of the shop that belongs to a path and query. Any input is allowed.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::catalog::Catalog;
 
-/// The target of a request, parsed.
+/// The page or action of the shop that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     Home,
@@ -51,7 +51,7 @@ impl Route {
     }
 }
 
-/// The number of products on one page of the API by default, and the most that a client can ask for.
+/// The default number of products on one page of the API, and the most that a client can ask for.
 const PER_PAGE_DEFAULT: u32 = 20;
 const PER_PAGE_MAX: u32 = 100;
 
@@ -112,8 +112,8 @@ fn by_id(path: &str, catalog: &Catalog) -> Option<Route> {
     })
 }
 
-/// Returns the value of a parameter that is a number from 1: the default if it is absent, `None` for any
-/// other value.
+/// Returns the value of a query parameter that is a number of at least 1. Returns the default if the parameter is
+/// absent, and `None` for any other value.
 fn number(query: &str, name: &str, default: u32) -> Option<u32> {
     match value(query, name) {
         None => Some(default),

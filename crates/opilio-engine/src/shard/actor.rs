@@ -402,8 +402,8 @@ impl Handler<ErrandResult> for Shard {
         else {
             return;
         };
-        // Another host sent this answer, so its headers state no wait for the host that asked. The state of the host that
-        // asked decides how long that host waits.
+        // Another host sent this answer, so its headers state no wait for the host that asked. The state of the host
+        // that asked decides how long that host waits.
         let hints = Hints::default();
         let policy = self.cx.settings.retry_of(&question.host);
         let proposal = policy.propose(&rules::ATTEMPT, facts.outcome, hints, 0.0);

@@ -1,6 +1,6 @@
-//! The log of arrivals: each request, how many were in flight, and the host's answer.
+//! The log of a simulated host: each request that arrived, how many requests were in flight, and the host's answer.
 //!
-//! This file records; the file `statements` evaluates.
+//! This file records arrivals; the file `statements` evaluates the log.
 
 mod statements;
 
@@ -16,24 +16,24 @@ use crate::config::Fault;
 /// A request's number on its host, from 0, in the order of arrival.
 pub type ArrivalId = u64;
 
-/// One request as the host received it. Times are since the sandbox's start.
+/// One request as the host received it. All times count from the sandbox's start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Arrival {
-    /// The request's number.
+    /// The number of the request on its host.
     pub id: ArrivalId,
-    /// When its head had arrived completely.
+    /// When the head of the request had arrived completely.
     #[serde(rename = "at_us", serialize_with = "micros")]
     pub at: Duration,
-    /// When the answer's head was sent.
+    /// When the head of the answer was sent.
     #[serde(rename = "sent_us", serialize_with = "micros")]
     pub sent: Duration,
-    /// When the request was over; `None` while it is in flight.
+    /// When the request ended; `None` while it is in flight.
     #[serde(rename = "left_us", serialize_with = "micros_or_null")]
     pub left: Option<Duration>,
-    /// The end of the wait that a refusal stated; `None` if it stated none.
+    /// The end of the wait that a refusal of this request stated; `None` if no wait was stated.
     #[serde(rename = "closed_until_us", serialize_with = "micros_or_null")]
     pub closed_until: Option<Duration>,
-    /// The path and query.
+    /// The requested path, with the query.
     #[serde(serialize_with = "text")]
     pub path: Arc<str>,
     /// The method in upper case; `OTHER` for a method that the shop does not know.
@@ -49,9 +49,9 @@ pub struct Arrival {
     pub refused: bool,
     /// Whether the request was answered by 403 because the client is banned.
     pub banned: bool,
-    /// Whether the quota was used up at the arrival, whatever the answer was.
+    /// Whether the host's quota was used up when the request arrived, whatever the answer was.
     pub on_spent_quota: bool,
-    /// Whether the client closed the connection before it had the whole answer.
+    /// Whether the client closed the connection before it had received the whole answer.
     pub abandoned: bool,
 }
 
@@ -65,27 +65,27 @@ impl Arrival {
 /// Counts of all arrivals, including those that the log does not record in detail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Requests that arrived.
+    /// The number of requests that arrived.
     pub arrivals: u64,
-    /// Complete answers with a 2xx status.
+    /// The number of complete answers with a 2xx status.
     pub served: u64,
-    /// Requests refused because of the limit.
+    /// The number of requests that were refused because of the limit.
     pub refused: u64,
-    /// Requests answered by 403 because the client is banned.
+    /// The number of requests that were answered by 403 because the client is banned.
     pub banned: u64,
-    /// Requests affected by a fault, including slowness.
+    /// The number of requests that were affected by a fault, including slowness.
     pub faulted: u64,
-    /// Requests that arrived when the quota was used up.
+    /// The number of requests that arrived when the quota was used up.
     pub on_spent_quota: u64,
-    /// Requests whose client closed the connection before the end of the answer.
+    /// The number of requests whose client closed the connection before the end of the answer.
     pub abandoned: u64,
     /// The largest number of requests in flight at the same time.
     pub max_in_flight: u32,
 }
 
-/// The arrivals of a host in order, as evidence of the client's politeness.
+/// The arrivals at a host in order. They show whether the client was polite.
 ///
-/// Statements about single arrivals cover only the recorded ones ([`HostConfig::log_max`]); [`Log::unkept`]
+/// Methods that look at single arrivals cover only the recorded arrivals ([`HostConfig::log_max`]); [`Log::unkept`]
 /// returns how many are missing.
 ///
 /// [`HostConfig::log_max`]: crate::HostConfig::log_max
@@ -96,7 +96,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Makes a log of these arrivals, for instance of some chosen from another log.
+    /// Makes a log of these arrivals, for instance of arrivals chosen from another log.
     pub fn from_entries(mut entries: Vec<Arrival>) -> Self {
         entries.sort_by_key(|arrival| arrival.at);
         let mut counts = Counts::default();
@@ -106,7 +106,7 @@ impl Log {
         Self { counts, entries }
     }
 
-    /// Returns the recorded arrivals, by time.
+    /// Returns the recorded arrivals, in the order of their times.
     pub fn entries(&self) -> &[Arrival] {
         &self.entries
     }
@@ -126,12 +126,12 @@ impl Log {
         Self::from_entries(self.entries.iter().filter(|a| wanted(a)).cloned().collect())
     }
 
-    /// Returns counts, statements and arrivals as JSON.
+    /// Returns the counts, the most used facts and the arrivals as JSON.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({ "statements": self.statements(), "arrivals": self.entries })
     }
 
-    /// Returns whether the next arrival is recorded, rather than only counted.
+    /// Returns whether the next arrival is recorded in detail, and not only counted.
     pub(crate) fn keeps(&self, kept_max: usize) -> bool {
         self.entries.len() < kept_max
     }
@@ -160,14 +160,15 @@ impl Log {
         }
     }
 
-    /// Returns a recorded arrival. Arrivals are recorded from the first one on, so the id is the index.
+    /// Returns a recorded arrival. The first arrivals are recorded and later ones only counted, so the id is the
+    /// index.
     fn entry(&mut self, id: ArrivalId) -> Option<&mut Arrival> {
         let index = usize::try_from(id).ok()?;
         self.entries.get_mut(index)
     }
 }
 
-/// The facts about an arrival that the counts need.
+/// The facts about an arrival that are needed to count it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ArrivalFacts {
     pub(crate) success: bool,

@@ -1,4 +1,4 @@
-//! Evaluates a log: functions of the arrivals, each of which gives a fact that a test can check.
+//! Evaluates a log: each function computes one fact from the arrivals, which a test can check.
 //!
 //! Windows are half-open: a window of length `w` that begins at `t` contains `t` but not `t + w`.
 
@@ -9,17 +9,17 @@ use serde::Serialize;
 
 use super::{Arrival, Counts, Log};
 
-/// A time span in which the host had stated that it is closed: from sending a refusal that states a wait
-/// until the end of this wait. Overlapping waits are one closing.
+/// A time span in which the host had stated that it is closed. It begins when a refusal that states a wait is sent,
+/// and lasts until the end of this wait. Overlapping waits are joined to one closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
     /// When the first refusal of the closing was sent.
     pub from: Duration,
-    /// The latest stated end.
+    /// The latest end of a wait that a refusal stated.
     pub until: Duration,
 }
 
-/// The most used statements together, for printing and for JSON.
+/// The most used facts about a log, in one struct, for printing and for JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Statements {
     /// The counts of all arrivals, recorded or not.
@@ -95,7 +95,7 @@ impl Log {
         most
     }
 
-    /// Returns the same as [`Log::max_in_window`]. Tests that look for bursts use this name.
+    /// Returns the same as [`Log::max_in_window`]. Use this name in tests that look for bursts.
     pub fn max_burst(&self, window: Duration) -> usize {
         self.max_in_window(window)
     }
@@ -141,8 +141,8 @@ impl Log {
         self.arrivals_while_closed_grace(Duration::ZERO)
     }
 
-    /// Like [`Log::arrivals_while_closed`], but does not count arrivals within `grace` after sending the
-    /// refusal: these requests may have been sent before the client read it.
+    /// Returns the same as [`Log::arrivals_while_closed`], without the arrivals within `grace` after a refusal is
+    /// sent: the client may have sent these requests before it read the refusal.
     pub fn arrivals_while_closed_grace(&self, grace: Duration) -> usize {
         let waits = self.stated_waits();
         let mut waits = waits.iter().peekable();
@@ -178,7 +178,8 @@ impl Log {
         self.budget_used_after(Duration::ZERO, n, per)
     }
 
-    /// Like [`Log::budget_used`], but only for the arrivals at or after `from` (since the sandbox's start).
+    /// Returns the same as [`Log::budget_used`], but only for the arrivals at or after `from` (since the sandbox's
+    /// start).
     pub fn budget_used_after(&self, from: Duration, n: u32, per: Duration) -> Option<f64> {
         let entries = self.between(from, Duration::MAX);
         let span = entries.last()?.at - entries.first()?.at;
@@ -234,7 +235,7 @@ impl Log {
         (!first.is_empty()).then(|| ok as f64 / first.len() as f64)
     }
 
-    /// Returns the most used statements together.
+    /// Returns one struct with the results of the functions that tests use most.
     pub fn statements(&self) -> Statements {
         Statements {
             counts: self.counts(),

@@ -30,8 +30,8 @@ pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
     accept(&served, listener).await;
 }
 
-/// Waits until `at`, then listens again. Until then it keeps the port reserved: otherwise one of the
-/// crawler's many outgoing connections could get this port.
+/// Waits until `at`, then listens again. The port stays reserved during the wait: otherwise one of the crawler's many
+/// outgoing connections could get this port.
 async fn reopen(served: &Served, at: Instant) -> StdListener {
     loop {
         let reserved = reserve(served.addr);
@@ -54,7 +54,7 @@ async fn accept(served: &Arc<Served>, listener: StdListener) {
             Ok((stream, _)) => {
                 tokio::spawn(converse(Arc::clone(served), stream));
             }
-            // The process has no file descriptor left, or the connection ended in the queue.
+            // The process has no file descriptor left, or the connection ended before it was accepted.
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     }
@@ -62,12 +62,12 @@ async fn accept(served: &Arc<Served>, listener: StdListener) {
 
 /// Serves one connection until it ends or breaks. The answer decides how it breaks.
 async fn converse(served: Arc<Served>, stream: TcpStream) {
-    // Without this, small answers wait for acknowledgements, and the configured latencies would be wrong.
+    // Without this option small answers wait for acknowledgements, and the configured latencies would be wrong.
     let _ = stream.set_nodelay(true);
     let end = WireEnd::default();
     let wire = TokioIo::new(Wire::new(stream, end.clone()));
     let service = service_fn(|request| exchange::answer(Arc::clone(&served), end.clone(), request));
-    // An error is either a configured fault or a client that closed the connection.
+    // An error is caused either by a configured fault or by a client that closed the connection.
     let _ = http1::Builder::new()
         .auto_date_header(false)
         .header_read_timeout(None)

@@ -1,4 +1,4 @@
-//! Serves one request: records its arrival at the host, and sends the answer at the configured speed.
+//! Serves one request: records the arrival at the host, and sends the answer at the configured speed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::config::Fault;
 use crate::host::{Answer, Ask};
 use crate::log::ArrivalId;
 
-/// The error with which hyper is made to break the connection on purpose.
+/// An error that is returned to hyper so that hyper breaks the connection, as a fault is configured to do.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is broken on purpose")]
 pub(super) struct BrokenOnPurpose;
 
-/// Answers a request. An error breaks the connection.
+/// Answers a request. If this returns an error, hyper breaks the connection.
 pub(super) async fn answer(
     served: Arc<Served>,
     end: WireEnd,
@@ -70,7 +70,7 @@ impl Drop for Knock<'_> {
     }
 }
 
-/// Returns the sandbox's own pages about its log, which are neither limited nor logged.
+/// Returns the sandbox's own pages that show its log. Requests for them are neither limited nor logged.
 fn report(served: &Served, target: &str) -> Option<String> {
     let log = match target {
         "/__log" | "/__stats" => served.lock().log().clone(),
@@ -83,7 +83,7 @@ fn report(served: &Served, target: &str) -> Option<String> {
     })
 }
 
-/// Reads the request's body. Returns an empty body if it is broken or too long, so that no order is carried
+/// Reads the body of a request. Returns an empty body if the body is broken or too long, so that no order is carried
 /// out.
 async fn read_body(body: Incoming) -> Bytes {
     if body.is_end_stream() {
@@ -123,7 +123,7 @@ async fn deliver(
     };
     let mut response =
         Response::new(PacedBody { rest, chunk_bytes, pause, waiting: None, ending, end, visit: Some(visit) });
-    // A configured status outside of 100 to 999 cannot be sent, so 500 is sent instead.
+    // A status outside of 100 to 999 may be configured but cannot be sent. Status 500 is sent instead.
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -133,8 +133,8 @@ async fn deliver(
     Ok(response)
 }
 
-/// A request in flight. When it is dropped, the host logs its end; if it was not over, the client has closed
-/// the connection.
+/// A request in flight. When this is dropped, the host logs the end of the request. If `over` is not set by then, the
+/// client has closed the connection.
 #[derive(Debug)]
 struct OpenArrival {
     served: Arc<Served>,
@@ -161,7 +161,7 @@ impl Drop for OpenArrival {
     }
 }
 
-/// How the body ends.
+/// How the connection ends after the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BodyEnd {
     Whole,
@@ -169,7 +169,7 @@ enum BodyEnd {
     Reset,
 }
 
-/// A body that is sent at its own speed and may be cut off.
+/// A body that is sent at the configured speed, and may be cut off.
 #[derive(Debug)]
 pub(super) struct PacedBody {
     rest: Bytes,
@@ -243,7 +243,7 @@ impl Body for PacedBody {
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
-    /// Returns true after the last byte. Then hyper drops the body without polling it again.
+    /// Returns whether the last byte of a whole body was sent. Then hyper drops the body without polling it again.
     fn is_end_stream(&self) -> bool {
         self.rest.is_empty() && self.ending == BodyEnd::Whole
     }

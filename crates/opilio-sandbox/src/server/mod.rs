@@ -1,6 +1,6 @@
-//! Runs the hosts in real time: one thread, one listener per host on 127.0.0.x.
+//! Runs the simulated hosts in real time, on one thread, with one listener per host on 127.0.0.x.
 //!
-//! `accept` accepts connections, `exchange` serves requests, and `wire` is a socket that can be reset.
+//! `accept` accepts connections, `exchange` answers requests, and `wire` is a socket that can end with a reset.
 
 mod accept;
 mod exchange;
@@ -20,7 +20,7 @@ use crate::config::HostConfig;
 use crate::host::Host;
 use crate::log::Log;
 
-/// Why a sandbox could not start.
+/// The reason why a sandbox could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
@@ -48,7 +48,7 @@ pub enum SandboxError {
     },
 }
 
-/// Collects hosts and starts them.
+/// Collects the configurations of hosts and starts a server for them.
 #[derive(Debug, Default)]
 pub struct SandboxBuilder {
     hosts: Vec<HostConfig>,
@@ -56,7 +56,7 @@ pub struct SandboxBuilder {
 }
 
 impl SandboxBuilder {
-    /// Adds a host; the first is on 127.0.0.1, the next on 127.0.0.2, and so on.
+    /// Adds a host. The first host is on 127.0.0.1, the next on 127.0.0.2, and so on.
     pub fn host(mut self, config: HostConfig) -> Self {
         self.hosts.push(config);
         self
@@ -68,7 +68,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the port on every address. 0, the default, chooses one that is free on all of them.
+    /// Sets the port, which is the same on every address. 0, the default, chooses a port that is free on all of them.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -80,7 +80,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Starts the server. When this returns, connections are accepted.
+    /// Starts the server. When this function returns, connections are accepted.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl SandboxBuilder {
     }
 }
 
-/// A server of hosts on loopback. It stops when it is stopped or dropped.
+/// A server of simulated hosts on loopback. It stops when it is stopped or dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     served: Vec<Arc<Served>>,
@@ -153,7 +153,8 @@ impl Sandbox {
         self.served[host].lock().log().clone()
     }
 
-    /// Calls a function with a host, for instance to read its orders. The host serves no request meanwhile.
+    /// Calls a function with a host, for instance to read which orders were carried out. The host serves no request
+    /// meanwhile.
     pub fn with_host<T>(&self, host: usize, look: impl FnOnce(&Host) -> T) -> T {
         look(&self.served[host].lock())
     }
@@ -163,12 +164,12 @@ impl Sandbox {
         self.served[host].lock().config().catalog().cloned()
     }
 
-    /// Returns the time since the start, as the logs count it.
+    /// Returns the time since the sandbox's start. The logs use the same time.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Returns a handle that can stop the sandbox from elsewhere, such as a signal handler.
+    /// Returns a handle that can stop the sandbox from elsewhere, for instance from a signal handler.
     pub fn stopper(&self) -> Stopper {
         Stopper { stop: Arc::clone(&self.stop) }
     }
@@ -176,7 +177,7 @@ impl Sandbox {
     /// Blocks until a [`Stopper`] stops the sandbox.
     pub fn wait(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // If the thread panicked, the panic was printed already.
+            // If the thread panicked, the message of the panic has been printed already.
             let _ = thread.join();
         }
     }
@@ -202,13 +203,13 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Asks the sandbox to stop. Does not wait until it has.
+    /// Asks the sandbox to stop. Does not wait until it has stopped.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 }
 
-/// A host that the server serves, shared by its connections and the sandbox's owner.
+/// A host that the server serves. Its connections and the owner of the sandbox share it.
 #[derive(Debug)]
 struct Served {
     addr: SocketAddr,
@@ -221,7 +222,7 @@ impl Served {
         self.began.elapsed()
     }
 
-    /// The host's state is consistent after every call, so the lock's poison is ignored.
+    /// The host's state is consistent after every call, so a poisoned lock can be used on.
     fn lock(&self) -> MutexGuard<'_, Host> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,7 +237,7 @@ fn spawn(tasks: Vec<Task>, mut stopped: watch::Receiver<bool>) -> io::Result<Joi
             for (served, listener) in tasks {
                 tokio::spawn(accept::run(served, listener));
             }
-            // An error means that the owner was dropped; then the server stops, too.
+            // An error means that the sandbox was dropped. Then the server stops, too.
             let _ = stopped.wait_for(|stop| *stop).await;
         });
     })
@@ -276,10 +277,10 @@ fn bind_all(hosts: usize, port: u16) -> Result<Listeners, SandboxError> {
     Ok(listeners)
 }
 
-/// Reserves an address without listening: connections to it are refused.
+/// Reserves an address without listening on it: connections to this address are refused.
 fn reserve(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-    // On Windows this option would let other processes take the port.
+    // On Windows this option would let other processes use the port.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

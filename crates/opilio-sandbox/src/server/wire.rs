@@ -1,4 +1,4 @@
-//! A socket that can end with a reset (RST) instead of an orderly close (FIN).
+//! A TCP stream that can end with a reset (RST) instead of an orderly close (FIN).
 
 use std::io;
 use std::pin::Pin;
@@ -11,12 +11,12 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Whether a [`Wire`] ends with a reset; shared by the wire and the request that decides it.
+/// Whether a [`Wire`] ends with a reset. The wire and the request that decides how it ends share this value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WireEnd(Arc<AtomicBool>);
 
 impl WireEnd {
-    /// Makes the wire end with a reset, whenever it ends.
+    /// Makes the wire end with a reset when it is dropped.
     pub(super) fn reset(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -26,7 +26,7 @@ impl WireEnd {
     }
 }
 
-/// A TCP stream that ends as its [`WireEnd`] says.
+/// A TCP stream that ends as its [`WireEnd`] says: with a reset, or with an orderly close.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
@@ -82,7 +82,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.end.is_reset() {
-            // A FIN now would look like an orderly end to a client that reads quickly.
+            // A FIN sent now would look like an orderly end to a client that reads quickly.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)
