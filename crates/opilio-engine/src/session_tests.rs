@@ -1,4 +1,4 @@
-//! Who asks: cookies, sessions, logins and conditions, over a scripted web in virtual time.
+//! Tests of cookies, sessions, logins and conditional requests, with a scripted web in virtual time.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{CrawlReport, Crawler, Found, HostSettings, Page, ParseError, Request, Session, Spider};
 
-/// What a spider of closures does with a page.
+/// A function that a test's spider calls with each page.
 type Read = fn(&Page<u8>, &mut Found<Script>) -> Result<(), ParseError>;
 
 struct Script {
@@ -40,8 +40,8 @@ fn crawler(seeds: Vec<Request<u8>>, read: Read) -> Crawler<Script> {
     Crawler::new(Script { seeds, read }).no_robots().host(HostPolicy::new().rate(per_second(100)))
 }
 
-/// Runs a crawl over a web; tells the report, the items, and each request as `METHOD url header…` for the
-/// header fields that were sent of those that this is about.
+/// Runs a crawl over a web. Returns the report, the items, and each request as `METHOD url header…`. Only the header
+/// fields that these tests check are included.
 fn run(
     crawler: Crawler<Script>,
     web: impl Fn(&TransportRequest) -> ScriptedAnswer + Send + Sync + 'static,
@@ -140,7 +140,7 @@ fn two_sessions_are_two_people_and_what_they_find_is_theirs() {
         items,
         ["alice: home of alice", "alice: orders of alice", "bob: home of bob", "bob: orders of bob"]
     );
-    // Login, home and orders for each: no page of one is known by the other's.
+    // Each session fetches login, home and orders: the pages of one session do not count as known in the other.
     assert_eq!((report.pages, report.aliases, report.failures.len()), (6, 0, 0), "{report:?}");
     let with = |part: &str| asked.iter().filter(|line| line.contains(part)).count();
     assert_eq!((with("x-who=A"), with("sid=alice"), with("sid=bob")), (4, 2, 2), "{asked:?}");
@@ -175,7 +175,7 @@ fn a_page_that_comes_back_to_itself_with_a_cookie_is_read() {
     let (report, mut items, _) = run(crawler(seeds.clone(), title), wall);
     items.sort();
     assert_eq!(items, ["/direct", "/round"], "{report:?}");
-    // Whoever does not remember would go round for ever.
+    // A crawl that does not remember cookies would be redirected for ever.
     let (report, _, asked) = run(crawler(seeds, title).no_cookies(), wall);
     assert_eq!(report.reasons.get(&Reason::RedirectLoop), Some(&2));
     assert!(asked.len() <= 6, "{asked:?}");
@@ -200,7 +200,7 @@ fn logins_stay_with_their_origin() {
     let crawler = crawler(seeds, title).host_named("c.example", bearer).session("alice", session);
     let (report, _, mut asked) = run(crawler, web);
     asked.sort();
-    // me:p@ss and alice:pw
+    // The two logins are me:p@ss and alice:pw.
     assert_eq!(
         asked,
         [
@@ -263,7 +263,7 @@ fn what_has_not_changed_reaches_parse_as_such() {
             "http://a.example/same true Some(\"\\\"v1\\\"\")",
         ]
     );
-    // Validators are of one URL: the target of a redirect is asked without.
+    // A validator (such as an ETag) belongs to one URL, so the target of a redirect is requested without it.
     assert!(asked.contains(&"GET http://a.example/target".to_owned()), "{asked:?}");
     assert!(asked.contains(&"GET http://a.example/same if-none-match=\"v1\"".to_owned()), "{asked:?}");
 }
@@ -344,7 +344,7 @@ fn files_are_there_before_their_page_and_without_them_there_is_none() {
     items.dedup();
     assert_eq!(items.len(), 2, "the same content is one file");
 
-    // Where the directory of one file cannot be made, its pages fail, and give nothing.
+    // If the directory of a file cannot be created, the page of that file fails and gives nothing.
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
     std::fs::write(dir.path().join(&opilio_export::ContentHash::of(b"a").path()[..2]), "in the way").unwrap();
@@ -370,7 +370,7 @@ fn a_dead_proxy_is_not_the_hosts_fault_and_not_asked_for_ever() {
         assert!(asked.len() <= 3 * 4, "{}", asked.len());
         assert!(report.failures.iter().all(|failure| failure.error.is_some()), "{report:?}");
     }
-    // One that works again has lost nothing.
+    // If the proxy works again, nothing is lost.
     let asked = Mutex::new(0);
     let mends = move |_: &TransportRequest| {
         let mut asked = asked.lock().unwrap();
@@ -398,7 +398,7 @@ fn a_dead_proxy_is_tried_as_often_as_the_retries_say() {
             assert_eq!(report.reasons.get(&Reason::Proxy), Some(&1), "{report:?}");
             assert_eq!(asked.len(), usize::from(retries) + 1, "nothing has reached the host: {report:?}");
         }
-        // And a robots.txt likewise, for all that wait for it.
+        // The same holds for a robots.txt and all pages that wait for it.
         let seeds = (0..40).map(|n| Request::get(format!("http://a.example/{n}"), 0)).collect();
         let crawler = Crawler::new(Script { seeds, read: title });
         let (report, _, asked) = run(crawler.retry(RetryPolicy::default().retries(retries)), dead);

@@ -1,4 +1,4 @@
-//! The rooms together, over a scripted web in virtual time: a day passes in milliseconds.
+//! Tests of all actors together, with a scripted web in virtual time: a day passes in milliseconds.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::cell::RefCell;
@@ -49,7 +49,7 @@ mod walls;
 #[cfg(feature = "disk")]
 mod words;
 
-/// Fetches a list and writes down what arrived.
+/// A spider that fetches a list of URLs and records which of them arrived.
 struct List(Vec<String>);
 
 impl Spider for List {
@@ -70,14 +70,15 @@ fn urls(host: &str, count: usize) -> impl Iterator<Item = String> {
     (0..count).map(move |n| format!("http://{host}/{n}"))
 }
 
-/// When which URL arrived at the scripted web.
+/// The URLs that arrived at the scripted web, each with the time of its arrival.
 type Arrivals = Rc<RefCell<Vec<(Duration, String)>>>;
 
 thread_local! {
     static ARRIVALS: Arrivals = Rc::default();
 }
 
-/// A web of one closure: what it answers to the nth arrival of a host, at a time since the start.
+/// Returns a web whose answers a closure gives, from the URL, the number of the arrival at its host, and the time
+/// since the start.
 fn web(
     answer: impl Fn(&str, usize, Duration) -> ScriptedAnswer + Send + Sync + 'static,
 ) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
@@ -114,7 +115,7 @@ fn crawler(spider: List) -> Crawler<List> {
         .seed(108)
 }
 
-/// Runs a crawl in virtual time; tells the report, the virtual time it took, and what arrived when.
+/// Runs a crawl in virtual time. Returns the report, the virtual time that the crawl took, and the arrivals.
 fn run<S: Spider>(
     crawler: Crawler<S>,
 ) -> (Result<CrawlReport, CrawlError>, Duration, Vec<(Duration, String)>) {
@@ -162,7 +163,7 @@ fn a_host_that_asks_for_a_day_is_left_and_the_others_finish() {
     assert!(report.failures.iter().all(|failure| failure.url.starts_with("http://c.example/")));
     let knocks = arrivals.iter().filter(|(_, url)| url.contains("//c.example/")).count();
     assert!(knocks <= 9 + 4, "{knocks} arrivals at the closed host");
-    // 200 URLs at two a second take 100 s: the closed host must not add to it.
+    // 200 URLs at two a second take 100 s. The closed host must not add to that.
     assert!(took < Duration::from_secs(105), "{took:?}");
 }
 
@@ -205,8 +206,8 @@ fn stalls_on_64_hosts_leave_the_65th_its_share() {
     assert_eq!(report.pages, 60);
     let of_well = arrivals.iter().filter(|(_, url)| url.starts_with("http://well.example/"));
     let last = of_well.map(|(at, _)| *at).max().unwrap();
-    // Nobody knows it when all hosts are new: it waits for its first slot until the stalled ones'
-    // first deadline. From then on its 60 pages take 30 s, however long the others stall.
+    // All hosts are new, so none is known to work: the healthy host gets its first slot at the first deadline of the
+    // stalled hosts. From then on its 60 pages take 30 s, however long the others stall.
     assert!(last < Duration::from_secs(30 + 30 + 5), "{last:?}");
 }
 
@@ -342,7 +343,7 @@ fn more_hosts_than_may_be_live_take_turns() {
 #[test]
 fn a_server_that_insists_on_a_tracking_parameter_gets_it() {
     let spider = List(vec!["http://a.example/x?utm_source=mail".to_owned()]);
-    // Without the parameter there is only a redirect to the URL with it.
+    // Without the parameter the server only redirects to the URL with the parameter.
     let transport = || -> Rc<dyn Transport> {
         Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
             ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((Duration::ZERO, ask.url.to_string())));
@@ -408,7 +409,7 @@ fn an_item_whose_encoding_panics_costs_its_page_alone() {
     let crawler = Crawler::new(Bombs).no_robots().export(collect).transport(web(|_, _, _| page()));
     let report = runtime.block_on(crawler.run_here()).unwrap();
     assert_eq!(report.reasons.get(&Reason::ParsePanic), Some(&1), "{report:?}");
-    // Six seeds and the one relative link, all but the one that panicked.
+    // All of the six seeds and the relative link, except the page whose `parse` panicked.
     assert_eq!(report.pages, 6);
     assert_eq!(report.filtered.get("bad_url"), Some(&1));
     assert!(report.balances());

@@ -1,4 +1,4 @@
-//! Cookies from run to run of a crawl with a state directory.
+//! Tests that cookies are kept from run to run of a crawl with a state directory.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::linked::{Links, links, quick};
 use super::run;
 use crate::{CrawlReport, Crawler};
 
-/// Its login sets a cookie, without which there is nothing to see.
+/// A site whose login sets a cookie. Without this cookie no other page is shown.
 fn members() -> Rc<dyn Transport> {
     Rc::new(ScriptedTransport::new(|_, ask: &TransportRequest| {
         let cookie = ask.headers.get(http::header::COOKIE).map(|value| value.to_str().unwrap().to_owned());

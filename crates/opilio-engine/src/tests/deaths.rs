@@ -1,4 +1,5 @@
-//! Each actor panics once: the crawl ends soon, with an error that names it, and a resumed crawl has the rest.
+//! Tests in which each actor panics once: the crawl soon ends with an error that names the actor, and a resumed crawl
+//! fetches the remaining pages.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ fn kept(dir: &Path) -> Crawler<List> {
         .transport(web(|_, _, _| page()))
 }
 
-/// Runs a crawl on threads of its own.
+/// Runs a crawl on its own threads. Returns the result and how long the crawl took.
 fn run_on_threads(crawler: Crawler<List>) -> (Result<CrawlReport, CrawlError>, Duration) {
     let began = std::time::Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -39,7 +40,7 @@ fn died(ended: Result<CrawlReport, CrawlError>) -> &'static str {
     }
 }
 
-/// What is left is crawled, and the output has each page once.
+/// Resumes a crawl, and checks that the remaining pages are crawled and that the output has each page once.
 fn expect_the_rest(dir: &Path, what: &str) {
     let (report, ..) = run(kept(dir));
     let report = report.unwrap();
@@ -74,7 +75,7 @@ fn so_does_one_on_a_thread_of_its_own() {
     }
 }
 
-/// A file whose sink panics after some rows.
+/// A file output whose sink panics after some rows.
 struct Panics {
     file: Box<dyn Sink>,
     takes: usize,

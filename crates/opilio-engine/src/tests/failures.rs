@@ -1,4 +1,5 @@
-//! What is said of a URL that failed: what was tried, what came, and where it was found.
+//! Tests of the facts that are reported about a URL that failed: what was tried, what was answered, and where the URL
+//! was found.
 
 use std::rc::Rc;
 
@@ -25,7 +26,7 @@ fn no_failure_of_a_connection_is_without_words() {
     for (phase, fault, reason) in faults {
         for retries in [0, 2] {
             for robots in [false, true] {
-                // With rules to wait for, no URL is asked for at all.
+                // If `robots` is true the pages wait for robots.txt, whose fetch fails, so no page is requested.
                 let list = Crawler::new(List(urls("a.example", 3).collect()));
                 let list = if robots { list } else { list.no_robots() };
                 let list = list.retry(RetryPolicy::default().retries(retries));
@@ -43,7 +44,7 @@ fn no_failure_of_a_connection_is_without_words() {
     }
 }
 
-/// A shop whose pages lead to broken ones.
+/// A shop whose pages link to broken pages.
 struct Shop(&'static str);
 
 impl Spider for Shop {

@@ -1,8 +1,8 @@
-//! Hosts of one registrable domain may have one budget: it is asked where a slot is granted.
+//! Tests that the hosts of one registrable domain may share a budget, which is checked when a slot is granted.
 
 use super::*;
 
-/// When the pages of some hosts arrived.
+/// Crawls these hosts, and returns when their pages arrived.
 fn arrivals(group_rate: Option<opilio_core::Rate>, hosts: &[&str]) -> Vec<Duration> {
     let spider = List(hosts.iter().flat_map(|host| urls(host, 10)).collect());
     let crawler = crawler(spider).transport(web(|_, _, _| page()));
@@ -19,7 +19,7 @@ fn hosts_of_a_group_share_its_budget_and_others_do_not() {
     let last = |arrivals: Vec<Duration>| arrivals.last().unwrap().as_secs_f64();
     let (one, two) =
         (["a.site.com", "b.site.com", "c.site.com"], ["a.site.com", "b.other.com", "c.third.com"]);
-    // Ten pages a host at two a second.
+    // Each host has ten pages, at two requests a second.
     assert!((4.4..5.5).contains(&last(arrivals(None, &one))));
     let shared = arrivals(Some(per_second(2)), &one);
     for pair in shared.windows(2) {

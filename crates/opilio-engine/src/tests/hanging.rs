@@ -1,4 +1,4 @@
-//! A sink that hangs for ever: on real threads, since it takes one along.
+//! Tests of a sink that hangs for ever. They run on real threads, since the sink blocks a thread.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use opilio_export::{Encoder, Export, ExportError, JsonLines, Sink};
 use super::{List, crawler, page, urls, web};
 use crate::{CrawlReport, Crawler, Stopped};
 
-/// A file that takes some pages, then nothing more and never comes back.
+/// A file output whose sink accepts some pages and then blocks for ever.
 struct Hanging {
     file: Box<dyn Sink>,
     takes: usize,
@@ -35,7 +35,7 @@ impl Sink for Hanging {
             self.file.append(row)?;
             self.takes = self.takes.saturating_sub(1);
             if self.takes == 0 {
-                // What it has in its buffer is in the file, and nobody hears of it.
+                // The buffered rows are written to the file, but nobody is told about that.
                 self.file.flush()?;
                 loop {
                     std::thread::park();
@@ -69,14 +69,14 @@ fn kept(dir: &Path) -> Crawler<List> {
         .transport(web(|_, _, _| page()))
 }
 
-/// Runs a crawl on its own threads; where told to, stops it when the sink must have hung.
+/// Runs a crawl on its own threads. If `stop` is set, stops the crawl after the sink must have blocked.
 fn run(crawler: Crawler<List>, stop: bool) -> (CrawlReport, Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let crawl = crawler.start().unwrap();
         let handle = crawl.handle();
         if stop {
-            // Nothing moves any more: all that may lie before a sink is fetched.
+            // Waits until nothing more is fetched: then as many pages as are allowed wait for the sink.
             let mut before = 0;
             while before == 0 || handle.progress().requests > before {
                 before = handle.progress().requests;
@@ -100,7 +100,7 @@ fn a_sink_that_hangs_keeps_nobody_from_stopping_and_has_each_page_once_in_the_en
     assert!(report.pages <= 30 && report.left >= 470, "{report:?}");
     let unwritten = report.unwritten.as_ref().unwrap();
     assert!(unwritten.pages > 0 && unwritten.bytes > 0 && path.ends_with(&*unwritten.sink), "{unwritten:?}");
-    // The crawl ran ahead of it by no more than it may: pages before the sinks, in flight, parsed.
+    // The crawl fetched no more pages than may wait for the sinks, be in flight, or be parsed.
     assert!(report.requests < 400, "{}", report.requests);
 
     let (report, _) = run(kept(dir.path()).export(JsonLines::create(&path).unwrap()), false);

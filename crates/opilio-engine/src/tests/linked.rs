@@ -1,4 +1,4 @@
-//! A spider that follows every link, and sites of a closure for it.
+//! A spider that follows every link, and sites whose answers a closure gives.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::ARRIVALS;
 use crate::{Crawler, Found, Page, ParseError, Request, Spider};
 
-/// Follows every link that a page has.
+/// A spider that follows every link of every page, beginning at these seeds.
 pub(super) struct Links(pub(super) &'static [&'static str]);
 
 impl Spider for Links {
@@ -27,7 +27,7 @@ impl Spider for Links {
     }
 }
 
-/// A web of one closure: URL in, answer out.
+/// Returns a transport that answers by a closure from the URL to the answer.
 pub(super) fn site(
     answer: impl Fn(&str) -> ScriptedAnswer + Clone + Send + Sync + 'static,
 ) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {

@@ -1,4 +1,4 @@
-//! Crawls with a memory limit, in virtual time, and with the memory that a test says they have.
+//! Tests of crawls with a memory limit, in virtual time. The test says how much memory the process uses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::{CrawlError, Crawler, Found, Page, ParseError, Request, Spider, Stopp
 
 const LIMIT: u64 = 1 << 30;
 
-/// A crawl whose memory is so many percent of its limit, by the second.
+/// Returns a crawl whose memory is this percentage of its limit, given the second of the crawl.
 fn limited(spider: List, percent: impl Fn(u64) -> u64 + Send + 'static) -> Crawler<List> {
     let start = std::cell::OnceCell::new();
     crawler(spider)
@@ -40,11 +40,11 @@ fn a_crawl_near_its_limit_takes_less_and_loses_nothing() {
         seconds.map(count).max().unwrap()
     };
     assert!(most(2..10) >= 30, "{}", most(2..10));
-    // An eighth of all 64 slots from the next look on; each page takes a second.
+    // From the next look at the memory on, an eighth of all 64 slots is used. Each page takes a second.
     assert!(most(12..20) <= 2 * 8, "{}", most(12..20));
     assert!(most(12..20) >= 8, "{}", most(12..20));
     assert_eq!(most(21..22), 0, "nothing starts at the limit");
-    // It opens a level a second.
+    // Once the memory is free again, the crawl opens more slots each second.
     assert!(most(28..36) >= 30, "{}", most(28..36));
     let slowed = report.slowed;
     assert!(slowed > Duration::from_secs(14) && slowed < Duration::from_secs(17), "{slowed:?}");
@@ -54,7 +54,7 @@ fn a_crawl_near_its_limit_takes_less_and_loses_nothing() {
 fn a_crawl_waits_at_its_limit_for_whatever_is_under_way() {
     let spider = List(urls("a.example", 20).collect());
     let crawler = limited(spider, |second| if (1..20).contains(&second) { 200 } else { 10 });
-    // Those that were under way when the limit was met take longer than memory may stay there.
+    // The fetches in flight when the limit is reached take longer than the memory may stay at the limit.
     let answer = |_: &str, nth, _| page().after(Duration::from_secs(if nth <= 5 { 18 } else { 1 }));
     let (report, took, _) = run(crawler.host(HostPolicy::new().rate(per_second(4))).transport(web(answer)));
     let report = report.unwrap();
@@ -84,7 +84,7 @@ fn hosts_that_wait_for_memory_do_not_keep_a_crawl_from_ending() {
     assert!(report.balances() && report.left > 0);
     assert_eq!(report.stopped, Stopped::MemoryLimit);
     let last = arrivals.last().unwrap().0;
-    // The level, the pages under way, and the patience of the limit: no drain that is given up.
+    // The time for stepping down, for the pages in flight and for waiting at the limit. The drain is not abandoned.
     assert!(took < last + Duration::from_secs(6), "{took:?} after {last:?}");
 }
 
@@ -102,15 +102,15 @@ fn a_crawl_goes_on_one_at_a_time_with_what_the_allocator_keeps() {
     }
 }
 
-/// Pages that were answered and not parsed, and the most that there were at a time. A slow `parse` runs on a
-/// thread of its own, so both are shared.
+/// Counts the pages that were answered and not yet parsed, now and at most. A slow `parse` runs on another thread, so
+/// both counts are shared.
 #[derive(Default)]
 struct Unread {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// Counts what it is given.
+/// A spider that subtracts each page it parses from the count.
 struct Reader(List, Arc<Unread>);
 
 impl Spider for Reader {
@@ -144,7 +144,7 @@ fn pages_that_wait_to_be_parsed_are_bounded_however_fast_their_hosts_are() {
         .total_in_flight(16)
         .transport(web(answer)));
     assert_eq!(report.unwrap().pages, 1_200);
-    // When 64 wait, others are in flight.
+    // Besides the 64 pages that wait, other pages are in flight.
     let most = unread.most.load(Ordering::Acquire);
     assert!(most <= 64 + 16, "{most} at a time");
 }
@@ -172,7 +172,7 @@ fn a_crawl_that_outgrew_its_limit_goes_on_when_it_has_more() {
         (report.unwrap(), took)
     };
     let (first, took) = kept(|second| if second < 2 { 50 } else { 120 });
-    // Hosts that wait for a slot do not keep it from ending.
+    // Hosts that wait for a slot do not prevent the end of the crawl.
     assert!(took < Duration::from_secs(7), "{took:?}");
     assert!(first.balances());
     assert_eq!(first.stopped, Stopped::MemoryLimit);

@@ -1,4 +1,4 @@
-//! A running crawl is asked where it stands, and one of its hosts is given an order.
+//! Tests of a running crawl that is asked for a snapshot, and of orders for one of its hosts.
 
 use std::sync::mpsc;
 
@@ -17,7 +17,8 @@ fn host(name: &str) -> Host {
     Host::of(&url::Url::parse(&format!("http://{name}/")).unwrap()).unwrap()
 }
 
-/// Crawls twenty pages of each host; what is `asked` of the crawl begins with it, in its virtual time.
+/// Crawls twenty pages of each host. The future that `asked` returns starts with the crawl and runs in its virtual
+/// time.
 fn watched<F>(
     hosts: &[&str],
     live: u32,
@@ -46,7 +47,7 @@ where
     (report, ARRIVALS.with(|arrivals| arrivals.borrow().clone()), told.blocking_recv().unwrap())
 }
 
-/// When pages of a host arrived between two seconds of the crawl.
+/// Returns how many pages of a host arrived between two seconds of the crawl.
 fn between(arrivals: &[(Duration, String)], host: &str, from: u64, until: u64) -> usize {
     let is_there = |(at, url): &&(Duration, String)| {
         (Duration::from_secs(from)..Duration::from_secs(until)).contains(at) && url.contains(host)
@@ -124,7 +125,7 @@ fn a_host_is_held_on_order_and_no_other_even_when_its_actor_dies() {
     let (report, arrivals, answer) = watched(&["a.example", "b.example"], 100, async |handle: Handle| {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let hold = Duration::from_secs(60);
-        // Either host's actor may be the one that dies.
+        // The actor of either host may be the actor that panics.
         let a = handle.hold(&host("a.example"), hold).await;
         (a, handle.hold(&host("b.example"), hold).await)
     });
@@ -158,7 +159,7 @@ fn an_order_stands_for_a_host_that_is_not_live_and_holds_it_when_it_wakes() {
     });
     let live = answers.iter().filter(|answer| **answer == Some(OrderAnswer::Obeyed)).count();
     assert_eq!((live, report.pages), (1, 40), "{answers:?}");
-    // One of the two was not live.
+    // One of the two hosts was not live.
     let standing = answers.iter().position(|answer| *answer == Some(OrderAnswer::Standing)).unwrap();
     if standing == 1 {
         assert_eq!(between(&arrivals, "b.example", 0, 603), 0);
@@ -167,7 +168,7 @@ fn an_order_stands_for_a_host_that_is_not_live_and_holds_it_when_it_wakes() {
     }
 }
 
-/// Gives an order to a host after three seconds.
+/// Gives an order to a host three seconds after the start.
 async fn order(handle: Handle, what: OrderKind) -> OrderAnswer {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (reply, answer) = oneshot::channel();
@@ -180,7 +181,7 @@ async fn order(handle: Handle, what: OrderKind) -> OrderAnswer {
 fn a_host_that_is_told_to_leave_gives_its_leases_back_with_its_memo() {
     let (report, arrivals, answer) = watched(&["a.example"], 100, |handle| order(handle, OrderKind::Leave));
     assert_eq!((answer, report.pages, arrivals.len()), (OrderAnswer::Obeyed, 20, 20));
-    // The memo knows when the host was asked last: the starts stay half a second apart.
+    // The host's saved state (memo) contains the time of its last request, so requests stay half a second apart.
     for pair in arrivals.windows(2) {
         assert!(pair[1].0 - pair[0].0 >= Duration::from_millis(500), "{pair:?}");
     }
@@ -190,11 +191,11 @@ fn a_host_that_is_told_to_leave_gives_its_leases_back_with_its_memo() {
 fn a_host_that_is_lost_is_dropped_and_its_pages_are_leased_again() {
     let (report, arrivals, answer) = watched(&["a.example"], 100, |handle| order(handle, OrderKind::Lose));
     assert_eq!((answer, report.pages), (OrderAnswer::Obeyed, 20));
-    // What was in flight is fetched again.
+    // The request that was in flight is sent again.
     assert!((20..=21).contains(&arrivals.len()), "{}", arrivals.len());
 }
 
-/// Sends a request to the gate of its host, for the caller's sake.
+/// Sends a request to a host on behalf of the caller, within the limits of that host.
 async fn errand(handle: &Handle, url: &str) -> oneshot::Receiver<FetchFacts> {
     let url = url::Url::parse(url).unwrap();
     let (reply, answer) = oneshot::channel();

@@ -1,5 +1,5 @@
-//! Patience can be set: which answers are refusals or worth a retry, how long waits grow, when a host is
-//! put aside. A refusal in disguise is treated as a plain one.
+//! Tests of the settings for patience: which answers are refusals or are retried, how long waits grow, and when a
+//! host is closed for the rest of the run. A refusal that has another status is treated like a plain refusal.
 
 use opilio_core::{Backoff, RetryPolicy, per_hour};
 use opilio_fetch::{Incoming, Middleware};
@@ -9,7 +9,7 @@ use crate::HostSettings;
 
 type Arrived = Vec<(Duration, String)>;
 
-/// A crawl of twelve pages of a host that refuses from the fourth arrival on, three times.
+/// Crawls twelve pages of a host that refuses three requests, beginning with the fourth arrival.
 fn crawl_refused(policy: HostPolicy, refusal: ScriptedAnswer) -> (CrawlReport, Duration, Arrived) {
     let spider = List(urls("a.example", 12).collect());
     let transport = web(move |_, nth, _| if (4..7).contains(&nth) { refusal.clone() } else { page() });
@@ -45,7 +45,7 @@ fn a_status_that_is_named_as_slow_down_is_treated_as_a_429() {
 #[test]
 fn a_status_that_is_not_named_ends_its_url() {
     for (status, reason) in [(403, Reason::Http4xx), (999, Reason::Protocol)] {
-        // Another one is named, or this one for another host.
+        // The status in the policy is another one, or the policy is that of another host.
         let other = HostPolicy::new().slow_down([401]);
         let (report, _, arrivals) = crawl_refused(other, bare(status));
         assert_eq!((report.pages, report.refusals, arrivals.len()), (9, 0, 12), "{status}");
@@ -84,7 +84,7 @@ fn a_robots_txt_that_says_slow_down_is_waited_for_and_opens_nothing() {
     };
     let (robots, second) = crawl(HostPolicy::new().slow_down([403]));
     assert!(robots == 2 && second > Duration::from_secs(300), "{robots} {second:?}");
-    // Where it is not named, a 403 means that there are no rules.
+    // If the policy does not name 403, a 403 means that there is no robots.txt.
     let (robots, second) = crawl(HostPolicy::new());
     assert!(robots == 1 && second < Duration::from_secs(2), "{robots} {second:?}");
 }
@@ -157,17 +157,18 @@ fn no_wait_of_ours_is_longer_than_the_longest_backoff() {
         let transport = web(move |_, _, at| if span.contains(&at) { bare(503) } else { page() });
         let (report, _, arrivals) = run(crawler(spider).host(policy).transport(transport));
         assert_eq!(report.unwrap().pages, 9);
-        // While it lasts: what was learnt of the pace spaces what comes after it.
+        // Only arrivals during the outage count: afterwards requests are spaced by the pace that the crawl has
+        // learnt.
         let knocks: Vec<_> = arrivals.iter().map(|(at, _)| *at).filter(|at| out.contains(at)).collect();
         knocks.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap()
     };
     let (short, long) = (longest(5), longest(60));
-    // A wait for the end of a server's window may be a fifth longer.
+    // The wait for the end of a server's window may be up to a fifth longer.
     assert!(short <= Duration::from_millis(6_100), "{short:?}");
     assert!(long > Duration::from_secs(20) && long <= Duration::from_secs(73), "{long:?}");
 }
 
-/// Takes a captcha for what it is.
+/// A middleware that recognises captcha pages as refusals.
 struct Captcha(Option<Duration>);
 
 impl Middleware for Captcha {
@@ -209,7 +210,7 @@ fn a_captcha_that_stays_is_no_page() {
     assert!(report.balances());
     assert_eq!((report.pages, report.failures.len()), (0, 6), "{report:?}");
     assert!(arrivals.len() <= 8, "{arrivals:?}");
-    // The same without a word of middleware: they are pages.
+    // Without the middleware the same answers are pages.
     let spider = List(urls("a.example", 6).collect());
     let (report, _, _) = run(super::crawler(spider).transport(web(|_, _, _| captcha())));
     assert_eq!(report.unwrap().pages, 6);
@@ -259,7 +260,7 @@ fn a_refusal_by_its_own_rule_ends_with_its_word() {
 
 #[test]
 fn each_of_thousands_of_hosts_that_start_at_once_spends_its_start_on_a_request() {
-    // More than the pool's mailbox has room for; and none of them costs anything while it waits for an hour.
+    // There are more hosts than the pool's mailbox has room for. A host costs nothing while it waits for an hour.
     const HOSTS: usize = 6_000;
     let spider = List((0..HOSTS).map(|n| format!("http://h{n}.example/page")).collect());
     let at_once = |_: &str, _, _| ScriptedAnswer::page("<title>page</title>");

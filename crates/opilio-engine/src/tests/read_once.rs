@@ -1,4 +1,4 @@
-//! What a record carries is decoded once a lease, and not by whoever carries it.
+//! Tests that a record is decoded only once for each lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use super::{page, run};
 use crate::prepared::records_read;
 use crate::{Found, Page, ParseError, Request, Spider};
 
-/// Asks for each page by a request that carries something.
+/// A spider that sends a request with a body for each page.
 struct Posts;
 
 impl Spider for Posts {
@@ -47,6 +47,6 @@ fn a_record_is_read_once_however_often_it_is_tried() {
     let report = report.unwrap();
     assert_eq!((report.pages, report.failures.len(), report.retries), (4, 1, 3), "{report:?}");
     assert_eq!(arrivals.iter().filter(|(_, url)| url.ends_with("/flaky")).count(), 4, "{arrivals:?}");
-    // Three pages as asked for, the link, a redirect's source (its target is the third page), and the failure.
+    // Three requested pages, the link, the source of a redirect (its target is the third page), and the failure.
     assert_eq!(records_read() - before, 6);
 }

@@ -1,5 +1,5 @@
-//! Where redirects end: each as a page, an alias of a page, or a failure with its reason. In memory, with a
-//! state directory, and over kills.
+//! Tests of where redirects end: each URL is a page, an alias of a page, or a failure with a reason. The crawls run
+//! in memory, with a state directory, and with kills in between.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use crate::{CrawlReport, Crawler, Follow, Found, Page, ParseError, Request, Scope, Spider, Stopped};
 
-/// Fetches a list and what its pages link to; writes down what arrived, and what failed.
+/// A spider that fetches a list of URLs and all links of their pages, and records which URLs arrived and which
+/// failed.
 pub(super) struct Site(Vec<String>);
 
 impl Spider for Site {
@@ -52,7 +53,7 @@ pub(super) fn sets(answer: ScriptedAnswer, cookie: &str) -> ScriptedAnswer {
     with(answer, SET_COOKIE, &format!("{cookie}; Path=/"))
 }
 
-/// A page that is called what its path is.
+/// Returns a page whose title is its path.
 pub(super) fn page(ask: &TransportRequest) -> ScriptedAnswer {
     ScriptedAnswer::page(format!("<title>{}</title>", ask.url.path())).after(Duration::from_millis(3))
 }
@@ -71,7 +72,7 @@ pub(super) fn crawler(urls: &[String]) -> Crawler<Site> {
         .seed(108)
 }
 
-/// What came of a crawl: its report, its items in order, and what was asked when.
+/// The result of a crawl: its report, its items in order, and its requests with their times.
 pub(super) struct Ran {
     pub(super) report: CrawlReport,
     pub(super) items: Vec<String>,
@@ -110,14 +111,14 @@ pub(super) fn run(
 ) -> Ran {
     let (output, collected) = Collect::new();
     let mut ran = run_unwritten(crawler.export(output), web);
-    // Lines of aliases are no items.
+    // Output lines that state an alias are not items.
     let rows = collected.items::<serde_json::Value>().unwrap().into_iter();
     ran.items = rows.filter_map(|row| row.as_str().map(str::to_owned)).collect();
     ran.items.sort();
     ran
 }
 
-/// The same for a crawl of several runs, whose output cannot be in memory.
+/// Does the same for a crawl of several runs, whose output cannot be kept in memory.
 fn run_unwritten(
     crawler: Crawler<Site>,
     web: impl Fn(&TransportRequest) -> ScriptedAnswer + Clone + Send + Sync + 'static,
@@ -132,7 +133,7 @@ fn run_unwritten(
     Ran { report, items: Vec::new(), asked }
 }
 
-/// Runs a crawl, dropped again and again after some time; what it wrote stands in a file.
+/// Runs a crawl that is dropped again and again after some time, and reads the file that it wrote.
 #[cfg(feature = "disk")]
 fn run_killed(urls: &[String], web: Web, dir: &Path, seed: u64) -> (CrawlReport, Vec<String>) {
     use opilio_export::JsonLines;
@@ -160,7 +161,7 @@ fn run_killed(urls: &[String], web: Web, dir: &Path, seed: u64) -> (CrawlReport,
     unreachable!("the loop ends by returning or by a panic")
 }
 
-/// What a crawl of these URLs comes to, whatever store it has and whatever is killed when.
+/// The expected result of a crawl of these URLs. It is the same for every store, and wherever the crawl is killed.
 #[derive(Default)]
 struct Comes<'a> {
     pages: &'a [&'a str],
@@ -225,7 +226,7 @@ fn seeds_that_lead_to_each_other_are_a_loop_each() {
     assert_eq!(ran.asked.len(), 2, "{:?}", ran.asked);
 }
 
-/// `/0` → `/1` → … → `/11` → `/3`, and from there round; every third on another host.
+/// A redirect chain `/0` → `/1` → … → `/11` → `/3` that ends in a circle. Every third URL is on another host.
 fn long_ring(ask: &TransportRequest) -> ScriptedAnswer {
     let Ok(n) = ask.url.path()[1..].parse::<u32>() else { return page(ask) };
     to(&ring_url(if n == 11 { 3 } else { n + 1 }))
@@ -298,7 +299,8 @@ fn a_failure_is_told_over_kills_and_by_the_store_on_disk_too() {
         "/s" => to("http://c.example/slow"),
         _ => page(ask),
     };
-    // On hosts of their own: how many broken pages a host may have between two kills is the gate's matter.
+    // Each failure is on a separate host: the number of broken pages that a host may have between two kills is not
+    // tested here.
     let failures = [
         ("/a", Reason::Http5xx),
         ("/b", Reason::Http5xx),
@@ -357,7 +359,7 @@ fn what_robots_or_the_scope_forbids_fails_for_each_that_leads_there() {
     assert_eq!(ran.report.aliases, 0);
 }
 
-/// Every page leads to one `/consent`; it sets the cookie and leads back to the page that was asked last.
+/// Every page redirects to one `/consent`, which sets the cookie and redirects to the page that was requested last.
 fn consent(ask: &TransportRequest) -> ScriptedAnswer {
     let path = ask.url.path();
     let cookies = ask.headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -395,7 +397,7 @@ fn a_wall_whose_way_back_is_named_in_its_url_or_is_the_start_page_lets_all_pages
     }
 }
 
-/// The cookie that counts is set two hops behind the wall, on the way back from another host.
+/// The login sets the necessary cookie two redirects later, on the way back from another host.
 fn single_sign_on(ask: &TransportRequest) -> ScriptedAnswer {
     match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("sso.example", _) => sets(to("http://a.example/set"), "known=1"),
@@ -443,7 +445,7 @@ fn a_wall_is_passed_in_each_session_by_itself() {
 
 #[test]
 fn a_wall_that_never_opens_ends_and_who_keeps_no_cookies_is_told_of_a_loop() {
-    // It leads to the login page whatever one sends.
+    // The site redirects to the login page, whatever cookies are sent.
     let web: Web = |ask| match ask.url.path() {
         "/login" => sets(to("/home"), "visit=1"),
         "/home" => page(ask),
@@ -451,7 +453,7 @@ fn a_wall_that_never_opens_ends_and_who_keeps_no_cookies_is_told_of_a_loop() {
     };
     let urls: Vec<_> = (0..6).map(|n| absolute(&format!("/{n}"))).collect();
     let ran = run(crawler(&urls), web);
-    // The first goes all the way in its own name.
+    // The first URL goes through the whole chain and is the page. The others are its aliases.
     assert_eq!((ran.report.pages, ran.report.aliases), (1, 5), "{:?}", ran.items);
     assert!(ran.asked.len() <= 6 * 4 + 2, "{:?}", ran.asked);
     let ran = run(crawler(&urls).no_cookies(), consent);
@@ -463,7 +465,7 @@ fn a_wall_that_never_opens_ends_and_who_keeps_no_cookies_is_told_of_a_loop() {
 
 #[test]
 fn a_cookie_on_the_way_to_a_known_page_costs_one_more_round_and_no_second() {
-    // A site that sets one along with every redirect.
+    // The site sets a cookie with every redirect.
     let web: Web = |ask| match ask.url.path() {
         "/home" => page(ask),
         "/hop" => sets(to("/home"), "visit=1"),
@@ -479,7 +481,7 @@ fn a_cookie_on_the_way_to_a_known_page_costs_one_more_round_and_no_second() {
 
 #[test]
 fn a_chain_in_which_any_hop_sets_a_cookie_may_come_back() {
-    // Set by the first, by the middle, by the last of three.
+    // The cookie is set by the first, the middle or the last of three redirects.
     for which in ["/a", "/b", "/c"] {
         let web = move |ask: &TransportRequest| {
             let path = ask.url.path();
@@ -518,7 +520,7 @@ fn a_page_may_lead_to_itself_as_often_as_it_sets_cookies_up_to_the_limit() {
     assert_eq!(ran.failures(), [(urls[0].clone(), Reason::TooManyRedirects)]);
 }
 
-/// A shop that moved: every page of the old names leads to the same on the new one.
+/// A shop that moved to another host: every old page redirects to the same path on the new host.
 fn moved(ask: &TransportRequest) -> ScriptedAnswer {
     match (ask.url.scheme(), ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("https", "www.shop.example", "/") => {
@@ -542,7 +544,7 @@ fn a_seeds_redirect_takes_its_scope_along() {
     assert_eq!(ran.items, pages[..1]);
     let ran = run(crawler(&seed()).scope(Scope::new().follow(Follow::SameDomain)), moved);
     assert_eq!(ran.report.pages, 3);
-    // What the user named holds all the same.
+    // An exclusion that the user gave is still in force.
     let ran = run(crawler(&seed()).scope(Scope::new().exclude("*//www.*").unwrap()), moved);
     assert_eq!(ran.failures(), [(seed()[0].clone(), Reason::OutOfScope)]);
 }
@@ -640,7 +642,7 @@ fn a_redirect_that_states_a_wait_beyond_any_patience_is_not_followed_early() {
 
 #[test]
 fn what_waits_for_a_known_url_is_left_where_a_crawl_stops_early() {
-    // `/t` is asked last, and the crawl ends before.
+    // `/t` would be requested last, and the crawl ends before that.
     let web = |ask: &TransportRequest| match ask.url.path() {
         "/a" | "/b" => to("/t"),
         "/t" => page(ask).after(Duration::from_secs(25)),

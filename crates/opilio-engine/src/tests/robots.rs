@@ -1,4 +1,5 @@
-//! robots.txt in a crawl: asked for first, through gates, obeyed; over a scripted web in virtual time.
+//! Tests of robots.txt in a crawl: it is requested first, within the limits of hosts, and obeyed. The web is scripted
+//! and the time virtual.
 
 use http::header::{CONTENT_ENCODING, LOCATION};
 use http::{HeaderName, HeaderValue};
@@ -7,7 +8,7 @@ use opilio_fetch::{Connection, Limits};
 
 use super::*;
 
-/// A web that answers by URL.
+/// Returns a transport that answers by the URL.
 pub(super) fn site(
     answer: impl Fn(&str, Duration) -> ScriptedAnswer + Send + Sync + 'static,
 ) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
@@ -42,7 +43,7 @@ pub(super) fn times_of(arrivals: &[(Duration, String)], part: &str) -> Vec<Durat
     arrivals.iter().filter(|(_, url)| url.contains(part)).map(|(at, _)| *at).collect()
 }
 
-/// G8: no two arrivals at a host are closer than its spacing.
+/// Checks rule G8: no two arrivals at a host are closer than the host's spacing.
 fn assert_spaced(arrivals: &[(Duration, String)], host: &str) {
     let times = times_of(arrivals, &format!("//{host}/"));
     for pair in times.windows(2) {
@@ -61,7 +62,7 @@ fn rules_are_asked_for_once_before_the_first_page_and_disallowed_urls_end_as_rob
     let (report, _, arrivals) = run(obedient(spider).transport(transport));
     let report = report.unwrap();
     assert!(report.balances());
-    // /1 and /10 to /19.
+    // The forbidden pages are /1 and /10 to /19.
     assert_eq!((report.pages, report.reasons), (10, BTreeMap::from([(Reason::Robots, 11)])));
     assert!(report.failures.iter().all(|failure| failure.attempts == 0));
     for origin in ["http://a.example", "https://a.example"] {
@@ -131,7 +132,7 @@ fn each_url_is_judged_once_by_the_rules_of_its_host() {
     let spider = List(urls("a.example", 40).collect());
     let transport = site(|url, _| match url {
         "http://a.example/robots.txt" => text("user-agent: *\ndisallow: /*no\n"),
-        // Retries are no news.
+        // A retry does not count as a new URL.
         "http://a.example/7" => ScriptedAnswer::status(500),
         _ => page(),
     });
@@ -148,7 +149,8 @@ fn what_newer_rules_forbid_is_not_tried_again() {
     }
 }
 
-/// The last page that the first rules let start fails after they were asked for anew, a day later.
+/// Checks that new rules apply to a retry: a page that the first rules allowed fails after the rules were fetched
+/// again, a day later.
 fn assert_newer_rules_hold(rules: &'static str) {
     let day = Duration::from_secs(24 * 3_600);
     let spacing = Duration::from_secs(300);
@@ -204,7 +206,7 @@ fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
             page()
         }))
     };
-    // All that it does takes a second: nothing that was kept is closed meanwhile.
+    // The whole crawl takes a second, so no kept connection is closed in that time.
     let (report, took, _) = run(crawler(spider).transport(transport));
     crate::fetcher::CONNECTIONS_MAX.set(None);
     assert_eq!(report.unwrap().pages, 80);
@@ -215,7 +217,7 @@ fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
 }
 
 thread_local! {
-    /// How the requests' connections were to be used, in the order in which they arrived.
+    /// How the connections of the requests were to be used, in the order in which the requests arrived.
     static ASKED: RefCell<Vec<Connection>> = RefCell::default();
 }
 
@@ -235,7 +237,8 @@ fn a_quota_that_comes_with_robots_txt_is_kept_to() {
 
 #[test]
 fn hosts_whose_rules_lie_at_each_other_do_not_wait_for_ever() {
-    // The first pair answers, the second never comes to an end: after five hops there are no rules.
+    // The robots.txt of the first two hosts redirects and ends. That of the other two redirects in a circle: after
+    // five redirects there are no rules.
     let hosts = ["a.example", "b.example", "c.example", "d.example"];
     let spider = List(hosts.iter().flat_map(|host| urls(host, 3)).collect());
     let transport = site(|url, _| match url {
@@ -306,7 +309,7 @@ fn a_hop_to_a_host_that_is_put_aside_or_silent_closes_the_asker_for_a_bounded_ti
         let of_a = report.failures.iter().filter(|failure| failure.url.contains("//a.example"));
         let of_a: Vec<_> = of_a.map(|failure| (failure.reason, failure.attempts)).collect();
         assert_eq!(of_a, [(Reason::HostClosed, 0); 2]);
-        // Twelve strikes, with waits that grow to a minute, and five minutes each for an answer.
+        // There are twelve failed attempts, with waits that grow to a minute and five minutes for each answer.
         assert_eq!(times_of(&arrivals, "//a.example/robots.txt").len(), 12, "{arrivals:?}");
         assert!(took < Duration::from_secs(12 * (300 + 60)), "{took:?}");
     }
@@ -395,7 +398,7 @@ fn of_a_robots_txt_that_never_ends_the_first_500_kib_hold_whatever_bodies_may_be
     let spider = List(urls("a.example", 5).collect());
     let filler = "# filler\n".repeat(80_000);
     let transport = site(move |url, _| match url {
-        // The body breaks off far behind what counts: nobody waits for it.
+        // The body ends early, but far behind the part that counts. The crawl does not wait for the missing part.
         "http://a.example/robots.txt" => ScriptedAnswer {
             fault: Some((Phase::Body, Fault::Reset)),
             ..text(format!("user-agent: *\ndisallow: /1\n{filler}disallow: /2\n"))

@@ -1,4 +1,5 @@
-//! Sites that show one page under many names: traps of it, and merging.
+//! Tests of sites that show the same page under many URLs: how the crawl avoids endless sites, and how duplicates
+//! become aliases.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,14 @@ fn report_of<S: Spider>(crawler: Crawler<S>) -> (CrawlReport, Vec<String>) {
     (report, arrivals.into_iter().map(|(_, url)| url).collect())
 }
 
-/// Whatever is asked for: the same page, with relative links.
+/// Answers every URL by the same page, which has relative links.
 fn not_found(_: &str) -> ScriptedAnswer {
     ScriptedAnswer::page(
         "<title>Not found</title><a href=help/contact.html>help</a><a href=news/>news</a><a href=/>home</a>",
     )
 }
 
-/// How many of a crawl's links were filtered as this trap's.
+/// Returns how many links of a crawl were filtered because of this trap.
 fn trapped(report: &CrawlReport) -> u64 {
     report.filtered.get("trap_same_content").copied().unwrap_or(0)
 }
@@ -54,7 +55,7 @@ fn each_host_has_its_own_count_and_a_crawl_may_want_other_bounds() {
 
 #[test]
 fn pages_that_only_look_alike_are_followed() {
-    // Twenty pages of one body that link to the same places; pages that differ; and what is no markup.
+    // Twenty pages with the same body and the same links, then pages that differ, then answers without markup.
     let same = |url: &str| {
         let path = url.strip_prefix("http://shop.example").unwrap();
         match path {
@@ -71,7 +72,7 @@ fn pages_that_only_look_alike_are_followed() {
     assert_eq!(trapped(&report), 0);
 }
 
-/// A shop whose pages are all one shell: the spider knows where the data is by the URL.
+/// A shop whose pages all have the same body: the spider knows from the URL where the data is.
 struct Shell;
 
 impl Spider for Shell {
@@ -115,7 +116,8 @@ fn a_resumed_crawl_ends_too() {
     assert!(pages < 40, "{pages}");
 }
 
-/// A print version, the same with another session, one with other white space, and a page of its own.
+/// Answers by four versions of one article (which differ in white space or in session ids), then by pages of other
+/// content.
 fn articles(url: &str) -> ScriptedAnswer {
     let id = url.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     let id = &id[id.len() - 32..];
@@ -130,7 +132,7 @@ fn articles(url: &str) -> ScriptedAnswer {
     }
 }
 
-/// What the output says of each URL.
+/// Crawls the articles. Returns the report, and for each URL of the output the URL of which it is an alias, if any.
 fn lines(crawler: Crawler<List>) -> (CrawlReport, BTreeMap<String, Option<String>>) {
     let (output, collected) = Collect::new();
     let (report, _) = report_of(crawler.transport(site(articles)).export(output));
@@ -181,7 +183,7 @@ fn a_merging_crawl_that_is_resumed_says_each_url_once() {
     let mut said: Vec<String> = said.iter().map(url).collect();
     said.sort();
     assert_eq!(said, urls);
-    // Contents are of a run: the first page of the next one may be a second of its content.
+    // Contents are remembered only within a run: the next run may take a second page of the same content.
     assert!((1..=2).contains(&aliases), "{aliases}");
 }
 

@@ -1,4 +1,4 @@
-//! Servers that write a new session id into every link.
+//! Tests of servers that write a new session id into every link.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::{CrawlReport, Crawler, Scope};
 
 const SEED: &[&str] = &["http://shop.example/1"];
 
-/// Five pages that link to each other, under a name that `write` makes of a page's number and a new id.
+/// A shop of five pages that link to each other. `write` makes each link from a page's number and a new session id.
 fn shop(write: fn(usize, &str) -> String) -> impl Fn(&str) -> ScriptedAnswer + Clone + Send + Sync + 'static {
     let count = Arc::new(AtomicUsize::new(1));
     move |_| {
@@ -25,7 +25,7 @@ fn shop(write: fn(usize, &str) -> String) -> impl Fn(&str) -> ScriptedAnswer + C
     }
 }
 
-/// The numbers of the pages that were asked for, in the order of their names.
+/// Runs a crawl, and returns the report and the numbers of the requested pages, in the order of the URLs.
 fn asked(crawler: Crawler<Links>) -> (CrawlReport, Vec<String>) {
     let (report, _, arrivals) = run(crawler);
     let report = report.unwrap();
@@ -48,7 +48,8 @@ fn pages_are_fetched_once_whatever_id_their_links_carry() {
     for write in WAYS {
         let sample = write(7, &"a".repeat(32));
         let (report, arrivals) = asked(quick(Links(SEED)).transport(site(shop(write))).max_pages(60));
-        // The seed has no id, and where other parts of the link tell them apart it is a page of its own.
+        // The seed has no session id. Where the other links differ from it in more than that, the seed is a separate
+        // page.
         assert!((5..=6).contains(&report.pages) && report.left == 0, "{sample}: {arrivals:?}");
         let fetched: BTreeSet<_> = arrivals.iter().collect();
         assert_eq!(fetched.len(), arrivals.len());

@@ -1,4 +1,5 @@
-//! Sinks that block, on the exporter's own thread: an orderly end waits for them, an end by order does not.
+//! Tests of sinks that block on the exporter's thread: the crawl waits for them at a normal end, but not when it is
+//! ordered to end.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -11,14 +12,14 @@ use tokio::time::Instant;
 use super::{List, crawler, page, urls, web};
 use crate::{CrawlReport, Crawler, Stopped};
 
-/// What a sink waits at, and a test opens.
+/// A gate at which a sink waits until the test opens it.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<Stand>, Condvar)>);
 
 #[derive(Default)]
 struct Stand {
     is_open: bool,
-    /// Somebody waits, or has.
+    /// Whether the sink has reached the gate.
     was_reached: bool,
 }
 
@@ -50,12 +51,12 @@ enum At {
     Sync,
 }
 
-/// Rows in memory, behind a gate at one of a sink's calls.
+/// A sink with its rows in memory, which waits at the gate in one of its calls.
 struct Gated {
     rows: Box<dyn Sink>,
     at: At,
     gate: Gate,
-    /// It flushes once before it has any row.
+    /// Whether the sink has a row. The sink is flushed once before that, without waiting at the gate.
     has_rows: bool,
 }
 
@@ -112,7 +113,7 @@ fn crawl(pages: usize, sink: Gated) -> Crawler<List> {
         .transport(web(|_, _, _| page()))
 }
 
-/// Runs a crawl in virtual time, its sinks on a thread of their own; the gate opens after an hour.
+/// Runs a crawl in virtual time, with its sinks on another thread. The gate opens after an hour.
 fn run(crawler: Crawler<List>, gate: Gate) -> (CrawlReport, Duration) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -144,7 +145,8 @@ fn an_orderly_end_waits_for_a_sink_that_blocks_and_loses_nothing() {
 fn a_limit_of_the_crawl_waits_for_it_too_and_everything_fetched_is_written() {
     for at in [At::Append, At::Flush, At::Sync] {
         let (sink, gate, collected) = gated(at);
-        // What is parsed and not settled keeps its place in flight: so many pages are fetched and wait.
+        // A page that is parsed and not settled still counts as in flight, so the number of pages that wait is
+        // limited.
         let (report, took) = run(crawl(2_000, sink).max_duration(Duration::from_secs(6)), gate);
         assert!(took >= HOUR, "{at:?}: {took:?}");
         let ends = (report.stopped, report.unwritten.clone());
@@ -169,7 +171,7 @@ fn an_order_to_stop_ends_the_waiting_and_the_report_says_what_was_not_written() 
         assert_eq!((&*unwritten.sink, unwritten.pages == 0), ("gated", all_written), "{at:?}: {unwritten:?}");
         assert!(report.balances() && report.left >= unwritten.pages, "{at:?}: {report:?}");
         assert!(report.to_string().contains("gated"), "{report}");
-        // A thread that comes late changes nothing any more.
+        // If the thread opens the gate later, that no longer changes the result.
         gate.open();
     }
 }

@@ -1,5 +1,5 @@
-//! Crawls with a state directory, in virtual time. A kill is a crawl that is dropped: nothing that it
-//! would have done is done.
+//! Tests of crawls with a state directory, in virtual time. A kill drops the crawl: nothing that was still to be done
+//! is done.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 use super::{ARRIVALS, List, crawler, page, refused, run, urls, web};
 use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
-/// A crawl that is kept in a folder, from run to run.
+/// A crawl that keeps its state in a directory from run to run.
 struct Kept {
     dir: TempDir,
     urls: Vec<String>,
@@ -42,7 +42,7 @@ impl Kept {
         rows(&self.output())
     }
 
-    /// Sets the crawl's clock forward.
+    /// Moves the crawl's clock forward.
     fn pass(&self, time: Duration) {
         let (dir, options) = (self.dir.path().join("state"), DiskOptions::default());
         let mut store = DiskFrontier::open_any(&dir, options).unwrap();
@@ -61,7 +61,8 @@ fn rows(path: &Path) -> Vec<String> {
     rows
 }
 
-/// Drops a crawl after so long, and tells what had arrived by then; none when it was over before.
+/// Drops a crawl after this time, and returns the requests that had arrived. Returns `None` if the crawl ended
+/// earlier.
 fn kill(crawler: Crawler<List>, after: Duration) -> Option<Vec<(Duration, String)>> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -126,7 +127,7 @@ fn rows_of_csv_are_written_once_below_one_header_whatever_is_killed_when() {
     assert_eq!(rows, expected);
 }
 
-/// [`List`] after its item was changed.
+/// [`List`] after the fields of its item were renamed.
 struct Renamed(Vec<String>);
 
 impl Spider for Renamed {
@@ -187,7 +188,7 @@ fn a_stated_wait_outlives_a_kill() {
     assert_eq!(first.len(), 2, "{first:?}");
     let (report, took, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
     assert_eq!((report.unwrap().pages, kept.rows().len()), (5, 5));
-    // The clock goes on from what was noted last: between the first refusal and the kill.
+    // The clock continues from the time that was saved last, which is between the first refusal and the kill.
     let first = arrivals[0].0;
     assert!(first >= Duration::from_secs(49) && first <= Duration::from_secs(61), "{arrivals:?}");
     assert!(took < Duration::from_secs(64), "{took:?}");
@@ -207,7 +208,7 @@ fn after_a_kill_a_host_counts_as_just_fetched() {
 fn after_an_abort_a_host_counts_as_just_fetched() {
     let kept = Kept::new(urls("slow.example", 2));
     let begun = slow(&kept).transport(web(|_, _, _| page()));
-    // Commands come from other threads, so this one run takes real time.
+    // Commands come from other threads, so this run takes real time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let report = runtime.block_on(async {
         let crawl = begun.start().unwrap();
@@ -250,7 +251,7 @@ fn a_host_that_sleeps_through_the_run_after_a_kill_counts_as_just_fetched_in_the
     let kept = Kept::new(urls("a.example", 2).chain(urls("b.example", 2)));
     let begun = slow(&kept).transport(web(|_, _, _| page()));
     assert_eq!(kill(begun, Duration::from_secs(1)).unwrap().len(), 2);
-    // One of them does not even wake here, and this run ends in order.
+    // One of the two hosts does not become live in this run, which ends normally.
     let short = slow(&kept).live_hosts(1).max_duration(Duration::from_secs(1));
     let (report, _, arrivals) = run(short.transport(web(|_, _, _| page())));
     assert_eq!((report.unwrap().stopped, arrivals.len()), (Stopped::MaxDuration, 0));
@@ -259,19 +260,19 @@ fn a_host_that_sleeps_through_the_run_after_a_kill_counts_as_just_fetched_in_the
     assert!(arrivals[0].0 >= Duration::from_secs(58), "{arrivals:?}");
 }
 
-/// A crawl that asks each host once a minute.
+/// Returns a crawl that sends each host one request a minute.
 fn slow(kept: &Kept) -> Crawler<List> {
     kept.crawler().host(HostPolicy::new().rate(per_minute(1)))
 }
 
-/// Goes on with a crawl, which must not know when its host was asked last.
+/// Resumes a crawl that cannot know when its host was requested last, and checks that it waits a minute.
 fn assert_waits_a_minute(crawler: Crawler<List>) {
     let (report, _, arrivals) = run(crawler.transport(web(|_, _, _| page())));
     assert_eq!(report.unwrap().pages, 2);
     assert!(arrivals[0].0 >= Duration::from_secs(60), "{arrivals:?}");
 }
 
-/// A file on a disk without room.
+/// A file output on a disk that is full.
 struct Full(Box<dyn Sink>);
 
 impl Sink for Full {
@@ -327,7 +328,7 @@ fn a_host_remembers_its_budget_and_its_rules_when_it_sleeps() {
         requests += arrivals.len() as u64;
         assert_eq!(report.requests, requests, "all runs together");
         if last < Duration::MAX {
-            // From the last start of one run to the first of the next, but for the moments between.
+            // The gap from the last request of one run to the first of the next, without the time between the runs.
             let gap = last + arrivals[0].0;
             assert!(gap >= Duration::from_secs(10), "{gap:?}");
         }
@@ -344,13 +345,13 @@ fn what_a_closed_host_kept_is_tried_again_when_its_time_is_over() {
     let report = report.unwrap();
     assert_eq!((report.pages, report.reasons[&Reason::HostClosed]), (1, 3));
 
-    // It is closed still: nothing is sent, and nothing is tried in vain.
+    // The host is still closed: no request is sent, and no attempt is wasted.
     let (report, _, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
     let report = report.unwrap();
     assert!(arrivals.is_empty() && report.balances(), "{arrivals:?}");
     assert_eq!((report.pages, report.reasons[&Reason::HostClosed]), (1, 3));
 
-    // A day passes, as the crawl's notes tell it.
+    // A day passes by the crawl's saved clock.
     kept.pass(Duration::from_secs(86_400));
     let (report, _, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
     let report = report.unwrap();
@@ -385,7 +386,7 @@ fn old_pages_are_asked_for_again_and_what_changed_is_known() {
             .state(kept.dir.path().join("state"))
             .resume()
     };
-    // The first has an ETag, the second nothing, and the third changes.
+    // The first page has an ETag, the second has nothing, and the third changes.
     let web = |third: &'static str| {
         move || -> Rc<dyn Transport> {
             Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
@@ -414,7 +415,7 @@ fn old_pages_are_asked_for_again_and_what_changed_is_known() {
     expected.extend([news(0, true), news(1, true), news(2, false)]);
     expected.sort();
     assert_eq!(kept.rows(), expected);
-    // And again, with what the last fetch said.
+    // The next request carries the values that the last fetch returned.
     kept.pass(Duration::from_secs(3_600));
     run_any(crawler().refresh(Duration::from_secs(3_600)).transport(web("changed")));
     expected.extend([news(0, true), news(1, true), news(2, true)]);
@@ -422,7 +423,7 @@ fn old_pages_are_asked_for_again_and_what_changed_is_known() {
     assert_eq!(kept.rows(), expected);
 }
 
-/// Writes down which pages have changed.
+/// A spider that records which pages have changed.
 struct Changes(Vec<String>);
 
 impl Spider for Changes {

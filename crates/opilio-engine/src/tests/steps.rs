@@ -1,4 +1,5 @@
-//! Steps: what a resumed crawl makes of those of another build, and URLs that are asked for with two.
+//! Tests of steps: how a resumed crawl handles the steps that another build stored, and URLs that are requested with
+//! two steps.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::{
     CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, SeedError, Spider, StepError,
 };
 
-/// Asks for a list, each URL with a step, and writes down how each page was read.
+/// A spider that requests a list of URLs, each with a step, and records with which step each page was read.
 struct Reads<Step>(Vec<Request<Step>>);
 
 impl<Step> Spider for Reads<Step>
@@ -65,13 +66,13 @@ fn asked() -> Vec<Request<Before>> {
     (0..10).map(|n| Request::get(format!("http://a.example/{n}"), step(n))).collect()
 }
 
-/// The first run, which reads some of the ten pages.
+/// Runs the first run, which reads some of the ten pages.
 fn begin(dir: &Path) -> CrawlReport {
     let output = JsonLines::create(dir.join("out.jsonl")).unwrap();
     run(reads(asked()).export(output).state(dir.join("state")).max_pages(4)).0.unwrap()
 }
 
-/// Goes on with a spider of another build.
+/// Resumes the crawl with a spider of another build.
 fn go_on<Step>(dir: &Path) -> Result<CrawlReport, CrawlError>
 where
     Step: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -193,7 +194,7 @@ fn steps_of_any_form_that_serde_reads_back_are_kept() {
     assert_eq!(run(reads(skips)).0.unwrap().pages, 1);
 }
 
-/// A first page that asks for one more, with a step that cannot be read back.
+/// A spider whose first page requests another page, with a step that cannot be read back.
 struct Late;
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -232,7 +233,7 @@ fn a_step_that_comes_later_and_cannot_be_read_back_is_said_in_words() {
     assert!(words.contains("/next") && words.contains("missing field `page`"), "{words}");
 }
 
-/// A page that is asked for with several steps, in several ways.
+/// A spider that requests the same page with several steps, in several ways.
 struct Twice {
     again: bool,
 }
@@ -284,7 +285,7 @@ fn twice(again: bool) -> (CrawlReport, Vec<String>) {
 fn a_url_that_is_requested_with_two_steps_is_counted() {
     let (report, rows) = twice(false);
     assert_eq!(rows, ["/ Home", "/lamp Product"]);
-    // `/lamp` on one page, `/` on two pages.
+    // `/lamp` is linked on one page, `/` on two pages.
     assert_eq!((report.pages, report.other_step), (2, 2));
     assert!(report.to_string().contains("2 URLs requested again with another step"), "{report}");
     assert!(report.balances());

@@ -1,4 +1,5 @@
-//! Walls of several turns: pages that are shown once all their cookies are there, whoever was given them.
+//! Tests of consent and login pages that set several cookies one after another: a page is shown once all the cookies
+//! are there, whichever URL received them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::redirects::{absolute, crawler, has, page, run, sets, to};
 
 #[test]
 fn a_wall_of_several_turns_is_passed_wherever_it_leads_in_between() {
-    // Each turn sets one more cookie, and only then is the page shown.
+    // Each redirect sets one more cookie. The page is shown only when all of them are there.
     let turns = |ask: &TransportRequest| (1..=3).take_while(|n| has(ask, &format!("c{n}={n}"))).count() + 1;
     let to_itself = move |ask: &TransportRequest| match turns(ask) {
         4 => page(ask),
@@ -56,7 +57,8 @@ fn a_wall_of_several_turns_is_passed_wherever_it_leads_in_between() {
 
 #[test]
 fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
-    // A page, or another chain at the wall, has set the first one, and the second turn sets the second.
+    // A page, or another chain that came to the consent page, has set the first cookie. The second redirect sets the
+    // second.
     let second_turn = Mutex::new(std::collections::HashSet::new());
     let second_turn = Arc::new(second_turn);
     let by_a_page = move |ask: &TransportRequest| match ask.url.path() {
@@ -70,7 +72,8 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
     let ran = run(crawler(&[absolute("/start")]), by_a_page);
     let pages = ["/0", "/1", "/start"].map(|path| format!("{} is {path}", absolute(path)));
     assert_eq!(ran.items, pages, "{:?}", ran.asked);
-    // Those that come to the wall after the first have its cookie, and asked for their page without it.
+    // URLs that come to the consent page after the first have its cookie by then, but requested their page without
+    // it.
     let by_another = |ask: &TransportRequest| match (ask.url.path(), ask.url.query()) {
         ("/wall", Some(from)) if has(ask, "c1=1") => to(&format!("/{from}")),
         ("/wall", Some(from)) => sets(to(&format!("/wall?{from}")), "c1=1"),
@@ -83,7 +86,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
         let pages: Vec<_> = (0..count).map(|n| format!("{} is /{n}", absolute(&format!("/{n}")))).collect();
         assert_eq!(ran.items, pages, "{:?}", ran.asked);
     }
-    // The second turn is elsewhere, and at another URL than the first.
+    // The second redirect is on another host and at another URL than the first.
     let visits = Arc::new(Mutex::new(Vec::new()));
     let elsewhere = move |ask: &TransportRequest| {
         let path = ask.url.path().to_owned();
@@ -108,7 +111,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
         "{:?}",
         ran.asked
     );
-    // A ring stays one, and is gone through once more at a site that sets cookies.
+    // A circle of redirects is still reported as a circle. It is followed a second time on a site that sets cookies.
     let ring = |ask: &TransportRequest| match ask.url.path() {
         "/start" => ScriptedAnswer::page("<title>/start</title><a href=/a>a</a>")
             .header(SET_COOKIE, HeaderValue::from_static("c1=1; Path=/"))

@@ -1,4 +1,5 @@
-//! What a crawl says of itself where nothing would be noticed otherwise: outputs, nothing to do, no request.
+//! Tests of the messages of a crawl where the user would otherwise notice nothing: outputs, nothing to do, no
+//! request.
 
 use std::path::Path;
 
@@ -95,7 +96,7 @@ fn a_crawl_without_a_request_says_why() {
     assert_eq!(report(urls("a.example", 1).collect(), Scope::new()).why_no_request(), None);
 }
 
-/// Reads a list, with items that consist of what they are told to.
+/// A spider that reads a list of URLs. Its items have the given layout (`item_layout`).
 struct Fields(Vec<String>, &'static str);
 
 impl Spider for Fields {
@@ -157,7 +158,7 @@ fn a_crawl_whose_items_consist_of_something_else_is_not_resumed() {
 fn progress_counts_the_items_of_all_runs() {
     let dir = tempfile::tempdir().unwrap();
     run(kept(dir.path(), 2, "")).0.unwrap();
-    // A handle is given by a crawl that runs on its own threads, in real time.
+    // Only a crawl that runs on its own threads gives a handle, so this test takes real time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (report, progress) = runtime.block_on(async {
         let crawl = kept(dir.path(), 3, "").max_pages(10).start().unwrap();

@@ -1,4 +1,4 @@
-//! The scheduler by itself: what it takes from the store, and what it hands out.
+//! Tests of the scheduler alone: what it takes from the store, and what it sends to the shards.
 
 use bytes::Bytes;
 use opilio_core::scheduling::Stamp;
@@ -12,7 +12,7 @@ use opilio_spider::rules::RulesQuestion;
 use super::*;
 use crate::message::{Asker, AssignedErrand, Errand, ShardCounts, Work};
 
-/// A scheduler over an empty store, whose turns a test takes.
+/// A scheduler with an empty store. The test takes its turns.
 struct Rig {
     scheduler: Scheduler,
     now: Timestamp,
@@ -41,14 +41,14 @@ impl Rig {
         Self { scheduler, now: Timestamp::EPOCH, turn: Turn::default() }
     }
 
-    /// One turn; tells what is to be done after it.
+    /// Takes one turn, and returns its effects.
     fn turn(&mut self, messages: Vec<ToScheduler>) -> Vec<Effect> {
         self.turn.messages = messages;
         self.scheduler.handle(self.now, &mut self.turn).unwrap();
         self.scheduler.effects().collect()
     }
 
-    /// One turn; tells what it handed out.
+    /// Takes one turn, and returns the leases that it gave to hosts.
     fn work(&mut self, messages: Vec<ToScheduler>) -> Vec<Work> {
         let effects = self.turn(messages).into_iter();
         let work = effects.filter_map(|effect| match effect {
@@ -58,12 +58,12 @@ impl Rig {
         work.flatten().collect()
     }
 
-    /// The exporter takes what is there.
+    /// Takes all rows that wait, as the exporter would.
     fn take_rows(&mut self) -> Vec<RowBatch> {
         self.scheduler.rows().drain(..).collect()
     }
 
-    /// The sinks have written up to a number.
+    /// Takes a turn in which the sinks have written up to this number, and returns the settled leases.
     fn write(&mut self, sequence: u64) -> Vec<LeaseId> {
         self.turn.written.push(Written { sequence, positions: Vec::new(), synced: false });
         let effects = self.turn(Vec::new()).into_iter();
@@ -79,7 +79,7 @@ impl Rig {
     }
 }
 
-/// A page that a lease gave, with a row.
+/// Returns the message about a page with one row, as the result of a lease.
 fn page(work: &Work, lease: usize) -> ToScheduler {
     let (host, lease) = (work.host.clone(), &work.leases[lease]);
     let bare = Parsed::bare(host, lease.id, Ending::Page, lease.record.url.clone(), 1);
@@ -88,7 +88,7 @@ fn page(work: &Work, lease: usize) -> ToScheduler {
     ToScheduler::Parsed { shard: 0, counts: ShardCounts::default(), parsed: Box::new(parsed) }
 }
 
-/// PageBatch of one host, leased as far as it gets any at once.
+/// Queues this many pages of one host, and leases as many of them as possible at once.
 fn leased(rig: &mut Rig, pages: usize) -> Work {
     let urls = (0..pages).map(|n| seed(&format!("http://a.example/{n}"))).collect();
     let mut work = rig.work(vec![ToScheduler::Seeds(urls), ToScheduler::Seeded]).swap_remove(0);
@@ -124,7 +124,7 @@ fn hosts_that_cannot_be_live_soon_stay_with_the_store() {
     rig.turn(Vec::new());
     let dispatch = &rig.scheduler.dispatch;
     assert_eq!((dispatch.live(), dispatch.ready(), rig.scheduler.has_more()), (2, 2, false));
-    // One of the two goes, the next comes.
+    // One of the two live hosts becomes passive, and the next becomes live.
     let passive = Passivated { host, memo: Bytes::new(), stamp: Stamp(1) };
     let work = rig.work(vec![ToScheduler::Passivated(passive)]);
     assert_eq!((rig.scheduler.dispatch.live(), work.len()), (2, 1));
@@ -305,7 +305,7 @@ fn what_is_committed_is_synced_when_it_is_due() {
 fn a_run_closes_after_the_last_message_of_each_shard_so_that_no_memo_is_lost() {
     let mut rig = Rig::new(2);
     let host = rig.work(seeds(1)).swap_remove(0).host;
-    // The supervisor's order is here before what the shard sent.
+    // The supervisor's order arrives before the messages that the shard sent.
     rig.turn(vec![close()]);
     assert!(!rig.scheduler.is_closing());
     let memo = Bytes::from_static(b"held");
@@ -315,7 +315,7 @@ fn a_run_closes_after_the_last_message_of_each_shard_so_that_no_memo_is_lost() {
     assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap(), Some(memo));
 }
 
-/// The last message of the only shard.
+/// Returns the last message of the only shard.
 fn last() -> ToScheduler {
     ToScheduler::Drained { shard: 0 }
 }
