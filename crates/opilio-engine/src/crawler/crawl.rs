@@ -1,4 +1,4 @@
-//! A crawl that runs: its report to come, and what watches and stops it.
+//! A running crawl: the future of its report, and the handle to watch and stop it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ pub struct Crawl {
 }
 
 impl Crawl {
-    /// Something to watch and stop it with, from anywhere.
+    /// Returns a handle, which can watch and stop the crawl from any thread.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -45,7 +45,7 @@ impl Drop for Crawl {
     }
 }
 
-/// Watches and stops a crawl from anywhere.
+/// Watches and stops a crawl from any thread.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) commands: mpsc::Sender<Command>,
@@ -53,40 +53,41 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The numbers of the crawl, as they were at most a fifth of a second ago.
+    /// Returns the progress of the crawl, as it was at most a fifth of a second ago.
     #[must_use]
     pub fn progress(&self) -> Progress {
         *self.progress.borrow()
     }
 
-    /// Stops gently: nothing more starts, requests in flight end, everything is written, and the report says
-    /// `interrupted`. This takes 10 s at the most; the report names a sink that did not write everything in that time.
-    /// A crawl that waits for its sinks stops waiting.
+    /// Stops the crawl gently: no more requests start, requests in flight end, everything is written, and the report
+    /// says `interrupted`. This takes 10 s at the most. If a sink did not write everything in that time, the report
+    /// names it. A crawl that already waits only for its sinks stops waiting.
     pub fn stop(&self) {
         let _ = self.commands.try_send(Command::Stop(Stopped::Interrupted));
     }
 
-    /// Asks every actor of the crawl where it stands; `None` when the crawl has ended.
+    /// Asks every actor of the crawl for its current state. Returns `None` if the crawl has ended.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Snapshot(reply)).await.ok()?;
         answer.await.ok()
     }
 
-    /// Orders that a host is sent nothing for so long from now on, or for its longest hold if that is shorter.
-    /// Such an order reaches hosts that are not live when they come alive in this run, and is kept with the
-    /// host's memo then. It never shortens a hold. `None` when the crawl has ended.
+    /// Orders that nothing is sent to a host for this span from now on, or for the longest hold of the host if that
+    /// is shorter. If the host is not live, it receives the order when it comes alive in this run. From then on the
+    /// hold is a part of the saved state of the host. The order never shortens a hold. Returns `None` if the crawl
+    /// has ended.
     pub async fn hold(&self, host: &Host, span: Duration) -> Option<OrderAnswer> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Hold { host: host.clone(), span, reply }).await.ok()?;
         answer.await.ok()
     }
 
-    /// Stops, and gives up the requests in flight. Nothing that was written is lost.
+    /// Stops the crawl at once, and gives up the requests in flight. Nothing that was written is lost.
     pub fn abort(&self) {
         let _ = self.commands.try_send(Command::Abort);
     }
 }
 
-/// Commands that wait at the most; the same ones again change nothing.
+/// The most commands that wait for a crawl.
 pub(super) const COMMANDS: usize = 8;

@@ -1,4 +1,4 @@
-//! How pages are fetched: bounds of a fetch, connections, proxies, middleware, the development cache.
+//! How pages are fetched: limits of a fetch, connections, proxies, middleware, the development cache.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) struct Fetching {
     pub(super) redirects_max: u16,
     transport: Option<MakeTransport>,
     transport_around: Option<WrapTransport>,
-    /// The outermost first.
+    /// The middleware in the order of the calls of `middleware`: the outermost first.
     middleware: Vec<Arc<dyn Middleware>>,
     cache: Option<Cache>,
 }
@@ -40,7 +40,7 @@ impl Default for Fetching {
 }
 
 impl Fetching {
-    /// Logs what cannot be checked.
+    /// Logs a warning if proxies are used, because then the crawl cannot check the addresses of servers.
     pub(super) fn warn(&self) {
         if !self.web.proxies.is_empty() {
             tracing::warn!(
@@ -49,7 +49,7 @@ impl Fetching {
         }
     }
 
-    /// Makes what makes the fetchers of the shards.
+    /// Makes the factory for the fetchers of the shards.
     ///
     /// # Errors
     /// When the HTTP client cannot be set up.
@@ -66,7 +66,8 @@ impl Fetching {
             ..self.web
         };
         if let Some(cookies) = cookies {
-            // The innermost: it adds to what the others have set, and sees answers as they came.
+            // Cookies are the innermost middleware: they are added after all other middleware, and they see answers
+            // before any other middleware.
             middleware.push(cookies);
         }
         let transports = match transport {
@@ -82,22 +83,22 @@ impl Fetching {
 
 /// How pages are fetched.
 impl<S: Spider> Crawler<S> {
-    /// Bounds of one fetch: times, bytes, header fields.
+    /// Sets the limits of one fetch: times, bytes, header fields.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.fetching.limits = limits;
         self
     }
 
-    /// The addresses that may be connected to: by default, public ones only.
+    /// Sets which addresses may be connected to: by default, only public addresses.
     #[must_use]
     pub fn addresses(mut self, policy: AddressPolicy) -> Self {
         self.fetching.web.addresses = policy;
         self
     }
 
-    /// Trusts any certificate, so that anyone on the network path can read and forge everything. For servers of your
-    /// own.
+    /// Accepts any TLS certificate. Then anyone on the network path can read and forge everything: use this only for
+    /// your own servers.
     #[must_use]
     pub fn danger_accept_any_certificate(mut self) -> Self {
         tracing::warn!("TLS certificates are not verified");
@@ -105,18 +106,18 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// The longest chain of redirects that is followed, in hops (10 by default).
+    /// Sets the longest chain of redirects that is followed, in hops (10 by default).
     #[must_use]
     pub fn max_redirects(mut self, hops: u16) -> Self {
         self.fetching.redirects_max = hops;
         self
     }
 
-    /// Fetches through a forward proxy; called several times, they take turns, and one that fails rests
-    /// while the others go on. Budgets, robots.txt and everything else stay as they are.
+    /// Fetches through a forward proxy. If this is called several times, the proxies take turns, and a proxy that
+    /// fails is not used for a while. Budgets, robots.txt and everything else stay as they are.
     ///
-    /// Names are resolved by the proxy: that they lead to no private address cannot be checked then, and
-    /// a warning says so.
+    /// Host names are resolved by the proxy. So the crawl cannot check that no name leads to a private address, and a
+    /// warning says so.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
@@ -134,15 +135,16 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Fetches through another transport than the web: one is made for each shard.
+    /// Fetches through other transports than the one that connects to web servers. `make` is called once for each
+    /// shard.
     #[must_use]
     pub fn transport(mut self, make: impl Fn() -> Rc<dyn Transport> + Send + Sync + 'static) -> Self {
         self.fetching.transport = Some(Arc::new(make));
         self
     }
 
-    /// Wraps each transport, whether it reaches the web or is the crawl's own: a recorder sees every request on its
-    /// way out and every answer as it came. The wrapper belongs to one shard.
+    /// Wraps the transport of each shard, whether it connects to web servers or is the user's own. For instance, a
+    /// recorder can so see every request as it is sent and every answer as it came. Each shard has its own wrapper.
     #[must_use]
     pub fn transport_around(
         mut self,
@@ -152,8 +154,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Looks at every request on its way out and at every answer on its way in; may be called several
-    /// times. The first one given is the outermost: it sees a request first and its answer last. No
+    /// Adds middleware, which sees every request before it is sent and every answer when it comes. May be called
+    /// several times. The first middleware is the outermost: it sees a request first and its answer last. No
     /// middleware can send a request, change its URL, or hide what a server said about its host.
     ///
     /// ```
@@ -179,13 +181,13 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Keeps answers on disk and reads them from there, while a spider is being developed: an answer that is
-    /// fresh in the cache costs no request and no budget. Servers say how long an answer is fresh (RFC 9111), unless
-    /// [`Cache::fresh_for`] does.
+    /// Stores answers on disk and reads them from there, while a spider is being developed: an answer that is fresh
+    /// in the cache costs no request and no budget. Servers say how long an answer is fresh (RFC 9111), unless
+    /// [`Cache::fresh_for`] sets another time.
     ///
-    /// The cache keeps pages, redirects and robots.txt (for a day at the most). It keeps no answers
-    /// to other methods than GET or to requests with a login, no failures, and no redirects that set a cookie. Each
-    /// session has answers of its own. Cookies are not replayed: a page from the cache sets none.
+    /// The cache stores pages, redirects and robots.txt (for a day at the most). It stores no failures, no redirects
+    /// that set a cookie, and no answers to requests that have a login or another method than GET. Answers are stored
+    /// for each session separately. Cookies are not replayed: a page from the cache sets no cookie.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
         self.fetching.cache = Some(cache);

@@ -1,4 +1,4 @@
-//! How hosts are asked: rate, patience and retries of each, robots.txt, caps.
+//! How hosts are treated: the rate, patience and retries of each host, robots.txt, caps.
 
 #[cfg(test)]
 use opilio_core::Rate;
@@ -9,14 +9,15 @@ use opilio_spider::{BadHostPattern, HostSettings, HostTable, Spider};
 
 use super::Crawler;
 
-/// The settings of hosts. One that holds for a pattern that names no host is kept as an error until the crawl starts.
+/// The settings of hosts. If settings were given for a pattern that is not a valid host pattern, the error is stored
+/// here until the crawl starts.
 pub(super) struct HostChoices {
     pub(super) table: HostTable,
     bad_pattern: Option<BadHostPattern>,
     pub(super) retry: RetryPolicy,
     pub(super) rules: RulesMode,
     pub(super) caps: Caps,
-    /// The common rate of the hosts of a group. Only tests set it yet.
+    /// The common rate of all hosts of a group. Only tests set it so far.
     pub(super) group_rate: Option<opilio_core::Rate>,
 }
 
@@ -41,60 +42,61 @@ impl HostChoices {
     }
 
     /// # Errors
-    /// When settings were given for a pattern that names no host: the first such pattern.
+    /// When settings were given for a pattern that is not a valid host pattern: the first such pattern.
     pub(super) fn check(&mut self) -> Result<(), BadHostPattern> {
         self.bad_pattern.take().map_or(Ok(()), Err)
     }
 }
 
-/// How hosts are asked.
+/// How hosts are treated.
 impl<S: Spider> Crawler<S> {
-    /// Rate, in-flight limit and patience of every host that has no settings of its own; with
-    /// [`HostSettings`] instead of a policy, header fields for each of their requests too.
+    /// Sets the rate, in-flight limit and patience of every host that has no settings of its own. With
+    /// [`HostSettings`] instead of a policy, it also sets header fields for the requests to these hosts.
     #[must_use]
     pub fn host(mut self, settings: impl Into<HostSettings>) -> Self {
         self.hosts.table.default = settings.into();
         self
     }
 
-    /// Settings of one host (`host` or `host:port`) or of all below a domain (`*.example.com`); the
-    /// most exact pattern wins. A pattern that names no host is an error when the crawl starts.
+    /// Sets the settings of one host (`host` or `host:port`) or of all hosts below a domain (`*.example.com`). If
+    /// several patterns match a host, the most exact pattern applies. An invalid pattern is an error when the crawl
+    /// starts.
     #[must_use]
     pub fn host_named(mut self, pattern: &str, settings: impl Into<HostSettings>) -> Self {
         self.hosts.set(pattern, settings.into());
         self
     }
 
-    /// The policy that holds for a host, by what was set so far.
+    /// Returns the policy that applies to a host with the present settings.
     #[must_use]
     pub fn policy_of(&self, host: &Host) -> &HostPolicy {
         &self.hosts.table.of(host).policy
     }
 
-    /// When a failed attempt is repeated, and how long it waits.
+    /// Sets when a failed attempt is repeated, and how long the crawl waits before that.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.hosts.retry = policy;
         self
     }
 
-    /// Does not ask for robots.txt. For servers of your own.
+    /// Does not fetch robots.txt, and obeys no rules. Use this only for your own servers.
     #[must_use]
     pub fn no_robots(mut self) -> Self {
         self.hosts.rules = RulesMode::Off;
         self
     }
 
-    /// Limits what is fetched of one host: by [`HostCaps`](opilio_frontier::HostCaps) for all hosts, or by
-    /// [`Caps`] with others for some hosts. A URL that a cap keeps out is counted as filtered (`host_pages`,
-    /// `host_bytes`, `max_depth`).
+    /// Limits what is fetched from one host: [`HostCaps`](opilio_frontier::HostCaps) apply to all hosts, [`Caps`] can
+    /// have other limits for some hosts. A URL that is not fetched because of a cap is counted as filtered
+    /// (`host_pages`, `host_bytes`, `max_depth`).
     #[must_use]
     pub fn host_caps(mut self, caps: impl Into<Caps>) -> Self {
         self.hosts.caps = caps.into();
         self
     }
 
-    /// A common rate for the hosts of each registrable domain.
+    /// Sets a common rate for all hosts of each registrable domain.
     #[cfg(test)]
     pub(crate) fn group_rate(mut self, rate: Rate) -> Self {
         self.hosts.group_rate = Some(rate);

@@ -1,4 +1,4 @@
-//! Who the crawler says it is: user agent, header fields, cookies, sessions.
+//! How the crawler identifies itself: user agent, header fields, cookies, sessions.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use opilio_spider::{BadHeader, CrawlError, Session, Spider, header, is_credentia
 use super::Crawler;
 use crate::clock::Clock;
 
-/// What requests say of the crawler. A header field that cannot be sent is kept as an error until the crawl starts.
+/// What requests say about the crawler. An error in a header field is stored here until the crawl starts.
 pub(super) struct CrawlerIdentity {
     pub(super) user_agent: String,
     headers: Result<HeaderMap, BadHeader>,
@@ -35,7 +35,7 @@ impl CrawlerIdentity {
         let Ok(headers) = &mut self.headers else { return };
         match header(name, value) {
             Ok((name, mut value)) => {
-                // A value that every host is told is no secret.
+                // A value that is sent to every host is not a secret.
                 value.set_sensitive(false);
                 headers.append(name, value);
             }
@@ -43,10 +43,10 @@ impl CrawlerIdentity {
         }
     }
 
-    /// The header fields of every request.
+    /// Takes the header fields that every request gets.
     ///
     /// # Errors
-    /// When one of them cannot be sent, or is a secret.
+    /// When one of the fields cannot be sent, or holds a secret.
     pub(super) fn take_headers(&mut self) -> Result<HeaderMap, CrawlError> {
         let headers = std::mem::replace(&mut self.headers, Ok(HeaderMap::new()))?;
         match headers.keys().find(|name| is_credential(name)) {
@@ -55,16 +55,17 @@ impl CrawlerIdentity {
         }
     }
 
-    /// The value of the header field `User-Agent`.
+    /// Returns the value of the header field `User-Agent`.
     ///
     /// # Errors
-    /// When the text cannot stand in a header.
+    /// When the text contains characters that a header field cannot have.
     pub(super) fn user_agent_value(&self) -> Result<HeaderValue, CrawlError> {
         HeaderValue::from_str(&self.user_agent)
             .map_err(|source| CrawlError::UserAgent { user_agent: self.user_agent.clone(), source })
     }
 
-    /// The cookies of the crawl, with those of earlier runs; `None` if it keeps none.
+    /// Makes the store of cookies, with the cookies that earlier runs kept in `file`. Returns `None` if the crawl
+    /// keeps no cookies.
     pub(super) fn cookies(&self, clock: Clock, file: Option<&Path>, resumed: bool) -> Option<Arc<Cookies>> {
         let cookies = self.cookies.then(|| Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)))?;
         if let Some(file) = file {
@@ -74,38 +75,41 @@ impl CrawlerIdentity {
     }
 }
 
-/// Who the crawler says it is.
+/// How the crawler identifies itself.
 impl<S: Spider> Crawler<S> {
-    /// The user agent in requests, which is also the name that robots.txt rules are read for. It should name a contact.
+    /// Sets the user agent that requests send. The same name selects the rules of robots.txt that apply to the
+    /// crawler. It should contain a contact address.
     #[must_use]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.identity.user_agent = user_agent.into();
         self
     }
 
-    /// A header field of every request, whatever its host. Fields of the host's settings, of a session or of the request
-    /// itself take precedence. Secrets belong to one host: see [`HostSettings::basic`](crate::HostSettings::basic)
-    /// and [`Session`]. A name or value that no header field can have is an error when the crawl starts.
+    /// Adds a header field to every request, whatever its host. A field from the settings of the host, from a session
+    /// or from the request itself takes precedence. Secrets have to be set for one host only: see
+    /// [`HostSettings::basic`](crate::HostSettings::basic) and [`Session`]. A name or value that no header field can
+    /// have is an error when the crawl starts.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.identity.add(name, value);
         self
     }
 
-    /// Neither keeps nor sends cookies. By default cookies are kept for as long as the crawl runs, as
-    /// browsers and most crawlers do: many sites show a client without cookies nothing but their consent or login
-    /// page. See [`opilio_fetch::Cookies`] for what is kept, and which requests get it.
+    /// Neither keeps nor sends cookies. By default cookies are kept for as long as the crawl runs, as browsers and
+    /// most crawlers do: to a client without cookies, many sites show only their consent or login page. See
+    /// [`opilio_fetch::Cookies`] for which cookies are kept, and which requests get them.
     ///
-    /// A crawl with a [`state`](Self::state) keeps them there, in a file that only its owner may read, and goes
-    /// on with them; one that is resumed without cookies leaves that file as it is.
+    /// A crawl with a [`state`](Self::state) directory keeps its cookies there, in a file that only its owner may
+    /// read, and a resumed crawl uses them again. If a crawl is resumed without cookies, that file stays as it is.
     #[must_use]
     pub fn no_cookies(mut self) -> Self {
         self.identity.cookies = false;
         self
     }
 
-    /// Settings of a named session, for all its requests: see [`Request::session`](crate::Request::session).
-    /// A session without settings has cookies of its own and nothing else.
+    /// Sets the settings of a named session, which apply to all its requests: see
+    /// [`Request::session`](crate::Request::session). A session without settings differs from others only by its own
+    /// cookies.
     #[must_use]
     pub fn session(mut self, name: impl Into<String>, session: Session) -> Self {
         self.identity.sessions.insert(name.into(), session);

@@ -16,7 +16,7 @@ use crate::supervisor::{MemoryWatch, SupervisorPlan};
 pub(super) struct CrawlLimits {
     pub(super) in_flight: u32,
     pub(super) hosts_max: u32,
-    /// The number of shards; 0 means as many as there are cores.
+    /// The number of shards (threads that fetch and parse); 0 means as many as there are cores.
     pub(super) shards: usize,
     pub(super) pages_max: Option<u64>,
     duration_max: Option<Duration>,
@@ -48,7 +48,8 @@ impl CrawlLimits {
         }
     }
 
-    /// The number of shards. A shard without a slot of its own could only ever borrow.
+    /// Returns the number of shards. There are no more shards than slots: a shard without its own slot could only
+    /// borrow slots.
     pub(super) fn shards(&self) -> usize {
         let shards = match self.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -57,7 +58,7 @@ impl CrawlLimits {
         shards.min(SHARDS_MAX).min(self.in_flight as usize)
     }
 
-    /// The supervisor's part of the plan.
+    /// Makes the supervisor's part of the plan.
     pub(super) fn supervisor(
         self,
         now: Timestamp,
@@ -72,66 +73,67 @@ impl CrawlLimits {
 
 /// The limits of the whole crawl.
 impl<S: Spider> Crawler<S> {
-    /// Requests in flight in the whole crawl (64 by default); 0 counts as 1.
+    /// Sets how many requests may be in flight in the whole crawl (64 by default); 0 counts as 1.
     #[must_use]
     pub fn total_in_flight(mut self, max: u32) -> Self {
         self.limits.in_flight = max.max(1);
         self
     }
 
-    /// Hosts that are in memory at once (100,000 by default); the others wait for their turn. 0
-    /// counts as 1.
+    /// Sets how many hosts are in memory at once (100,000 by default); other hosts wait for their turn. 0 counts as
+    /// 1.
     #[must_use]
     pub fn live_hosts(mut self, max: u32) -> Self {
         self.limits.hosts_max = max.max(1);
         self
     }
 
-    /// The number of threads that fetch and parse; by default, and for 0, as many as there are cores.
+    /// Sets the number of threads that fetch and parse; by default, and for 0, as many as there are cores.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.limits.shards = shards;
         self
     }
 
-    /// Ends after so many pages, exactly; those of earlier runs of a resumed crawl count.
+    /// Ends the crawl after exactly so many pages. The pages of earlier runs of a resumed crawl count, too.
     #[must_use]
     pub fn max_pages(mut self, pages: u64) -> Self {
         self.limits.pages_max = Some(pages);
         self
     }
 
-    /// Starts nothing more after this time, and lets requests in flight end. Each run of a resumed crawl has the full
-    /// time.
+    /// Starts no more requests when the run has lasted for this time, and lets requests in flight end. Each run of a
+    /// resumed crawl has the full time.
     #[must_use]
     pub fn max_duration(mut self, span: Duration) -> Self {
         self.limits.duration_max = Some(span);
         self
     }
 
-    /// Slows the crawl before its process has more memory than this. Less than
-    /// [`MEMORY_LIMIT_MIN`](crate::MEMORY_LIMIT_MIN) counts as that.
+    /// Slows the crawl before its process uses more memory than this. A value below
+    /// [`MEMORY_LIMIT_MIN`](crate::MEMORY_LIMIT_MIN) counts as that minimum.
     ///
-    /// From 70 % of it on, fewer requests are in flight and fewer hosts live; from 92 % on nothing starts
-    /// until the requests in flight have ended and their pages are settled. If memory does not come down then, since the
-    /// allocator keeps what was freed, one URL at a time is fetched up to the limit. The limit can only slow a crawl:
-    /// it stays as polite as without. If memory stays at the limit with nothing in flight, waiting cannot help: the
-    /// crawl ends as if it were stopped, the report says [`Stopped::MemoryLimit`](crate::Stopped::MemoryLimit), and
-    /// with a [`state`](Self::state) it can be resumed.
+    /// From 70 % of the limit on, fewer requests are in flight and fewer hosts are live. From 92 % on, nothing starts
+    /// until the requests in flight have ended and their pages are settled. The memory may stay high even then, since
+    /// the allocator keeps freed memory; in this case one URL at a time is fetched, up to the limit. The limit can
+    /// only slow a crawl: it stays as polite as without a limit. If memory stays at the limit with nothing in flight,
+    /// waiting cannot help. Then the crawl ends as if it were stopped, the report says
+    /// [`Stopped::MemoryLimit`](crate::Stopped::MemoryLimit), and with a [`state`](Self::state) it can be resumed.
     ///
-    /// Bodies and the caches of the state directory get less from the start (a quarter of the limit for bodies, half for
-    /// the caches). A state directory that begins under a limit keeps gathering no more than that.
+    /// Bodies and the caches of the state directory get less memory from the start: a quarter of the limit for
+    /// bodies, half for the caches. A state directory that was created under a limit keeps to its smaller buffers in
+    /// later runs.
     ///
-    /// The system says how much memory the process has (on Linux, its resident set); what else the process does counts
-    /// too. The crawl asks ten times a second, and memory may exceed the limit in between: leave room below what the
-    /// system allows.
+    /// The operating system says how much memory the process uses (on Linux, its resident set). Memory for other work
+    /// of the process counts, too. The crawl reads it ten times a second, and it may exceed the limit in between: set
+    /// the limit lower than the memory that the system allows.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.limits.memory_bytes = Some(bytes.max(Intake::LIMIT_BYTES_MIN));
         self
     }
 
-    /// Has a test tell how much memory there is.
+    /// Sets the function that says how much memory the process uses, for tests.
     #[cfg(test)]
     pub(crate) fn gauge(mut self, gauge: impl Fn() -> Option<u64> + Send + 'static) -> Self {
         self.limits.gauge = Box::new(gauge);
@@ -139,5 +141,5 @@ impl<S: Spider> Crawler<S> {
     }
 }
 
-/// More threads than this help no crawl that we know.
+/// The most shards: we know of no crawl that gets faster with more threads.
 const SHARDS_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! Where items and files go.
+//! The outputs: where items and files are written.
 
 use opilio_export::{Encoder, Export, FileStore, Sink};
 use opilio_spider::{CrawlError, Spider};
@@ -18,15 +18,15 @@ impl<Item> Default for Outputs<Item> {
 }
 
 impl<Item: 'static> Outputs<Item> {
-    /// Encoders for each shard, one for each output.
+    /// Makes the encoders of each shard, one for each output.
     pub(super) fn encoders(&self, shards: usize) -> Vec<Vec<Box<dyn Encoder<Item>>>> {
         (0..shards).map(|_| self.exports.iter().map(|export| export.encoder()).collect()).collect()
     }
 
-    /// The sinks of the outputs.
+    /// Opens the outputs, and returns their sinks.
     ///
     /// # Errors
-    /// When one of them cannot be opened, or two of them would write over each other.
+    /// When an output cannot be opened, or two outputs would write over each other.
     pub(super) fn take_sinks(&mut self) -> Result<Vec<Box<dyn Sink>>, CrawlError> {
         let sinks: Result<Vec<_>, _> = self.exports.drain(..).map(|export| export.into_sink()).collect();
         let sinks = sinks?;
@@ -35,7 +35,7 @@ impl<Item: 'static> Outputs<Item> {
     }
 }
 
-/// Two sinks into one file write over each other.
+/// Returns an error if two sinks have the same name or the same place: they would write over each other.
 fn refuse_equal(sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
     let same = |a: &dyn Sink, b: &dyn Sink| a.name() == b.name() || a.place() == b.place();
     for (n, sink) in sinks.iter().enumerate() {
@@ -46,16 +46,16 @@ fn refuse_equal(sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
     Ok(())
 }
 
-/// Where items and files go.
+/// Where items and files are written.
 impl<S: Spider> Crawler<S> {
-    /// Where items go; may be called several times.
+    /// Adds an output for items; may be called several times.
     #[must_use]
     pub fn export(mut self, export: impl Export<S::Item>) -> Self {
         self.outputs.exports.push(Box::new(export));
         self
     }
 
-    /// The store of the files that a spider keeps: see [`Found::file`](crate::Found::file).
+    /// Sets the store for the files that a spider keeps: see [`Found::file`](crate::Found::file).
     #[must_use]
     pub fn files(mut self, store: FileStore) -> Self {
         self.outputs.files = Some(store);

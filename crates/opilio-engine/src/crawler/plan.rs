@@ -1,4 +1,4 @@
-//! From the values of the builder to the plan of a crawl: everything that can be wrong is found here.
+//! Makes the plan of a crawl from the values of the builder. All errors in the settings are found here.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use crate::scheduler::QueuedScope;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
-/// A run that has begun in the notes of its store.
+/// A run whose begin is recorded in its store.
 struct BegunRun {
     clock: Clock,
     history: RunHistory,
-    /// Shapes of steps that the store has a sample of.
+    /// The shapes (hashes of the names of variants and fields) of those steps of which the store keeps an example.
     shapes: HashSet<u64>,
-    /// Whether the hosts of queued URLs are judged again.
+    /// Whether the scope is applied again to the hosts of queued URLs.
     hosts: Hosts,
 }
 
 impl<S: Spider> Crawler<S> {
-    /// Checks all settings, opens the outputs and the store, and begins a run in the store's notes.
+    /// Checks all settings, opens the outputs and the store, and records in the store that a run begins.
     pub(super) fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
         self.hosts.check()?;
         self.hosts.table.send_to_all(&self.identity.take_headers()?);
         self.limits.check()?;
-        // Before anything that takes long: a signal that comes meanwhile takes effect afterwards.
+        // Signals are caught before all work that takes long: a signal during that work takes effect afterwards.
         let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
         let mut scope = self.urls.take_scope(year_of(self.wall()));
         let mut logins = Logins::default();
@@ -81,7 +81,7 @@ impl<S: Spider> Crawler<S> {
                 frontier,
                 pages_max,
                 hosts_max: self.limits.hosts_max,
-                // The URLs that are queued now, an earlier run has queued.
+                // All URLs that are queued now were queued by an earlier run.
                 queued: history.resumed.then_some(QueuedScope { settings, hosts }),
                 cookies: cookies.zip(cookie_file).map(|(cookies, file)| KeptCookies::new(cookies, file)),
                 shapes,
@@ -97,13 +97,13 @@ impl<S: Spider> Crawler<S> {
         Ok((plan, progress))
     }
 
-    /// The wall time now, or the one that was set for virtual time.
+    /// Returns the wall time now, or the wall time that was set for virtual time.
     fn wall(&self) -> SystemTime {
         self.began_at.unwrap_or_else(SystemTime::now)
     }
 
-    /// Begins a run in the notes of the store: takes outputs back to what earlier runs committed, adds their hosts to
-    /// the scope, and makes URLs of theirs due again.
+    /// Records in the store that a run begins. Cuts outputs back to the rows that earlier runs committed, adds the
+    /// hosts of earlier runs to the scope, and makes URLs of earlier runs due again.
     fn begin_run(
         &self,
         store: &mut OpenStore,
@@ -135,7 +135,7 @@ impl<S: Spider> Crawler<S> {
         Ok(BegunRun { clock, history, shapes, hosts })
     }
 
-    /// The settings that shards need.
+    /// Makes the settings that the shards need.
     fn settings(&mut self, scope: Scope, logins: Logins, cookies: Option<Arc<Cookies>>) -> Settings {
         Settings {
             hosts: std::mem::take(&mut self.hosts.table),
@@ -158,7 +158,8 @@ impl<S: Spider> Crawler<S> {
     }
 }
 
-/// A seed that differs from run to run: the standard library seeds its hash maps from the operating system.
+/// Returns a random seed, which differs from run to run: the standard library gets the keys of its hash maps from the
+/// operating system.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())

@@ -1,4 +1,4 @@
-//! Where the crawl is kept, and how a later run goes on with it: the methods that set
+//! Where the crawl is stored, and how a later run resumes it: the methods that set
 //! [`opilio_spider::state::StateSettings`].
 
 #[cfg(feature = "disk")]
@@ -14,21 +14,20 @@ use opilio_spider::state::Store;
 
 use super::Crawler;
 
-/// Where the crawl is kept, and how it is gone on with.
+/// Where the crawl is stored, and how it is resumed.
 impl<S: Spider> Crawler<S> {
-    /// Another store than the one in memory. If it holds a crawl, this run goes on with that crawl. The store has an
-    /// order and caps of its own.
+    /// Uses this store instead of the store in memory. If the store holds a crawl, this run resumes that crawl. The
+    /// order of URLs and the caps of hosts are those of the store, not those of this builder.
     #[must_use]
     pub fn frontier(mut self, store: impl Frontier + 'static) -> Self {
         self.state.store = Store::Own(Box::new(store));
         self
     }
 
-    /// Keeps the crawl in a directory, so that a later run can go on with it, and memory does not grow with
-    /// the URLs that it knows. Even if the process is killed, each page is fetched at least once and
-    /// written exactly once.
+    /// Stores the crawl in a directory, so that a later run can resume it, and memory does not grow with the number
+    /// of known URLs. Even if the process is killed, each page is fetched at least once and written exactly once.
     ///
-    /// A directory that does not exist is made. One that holds a crawl is an error, unless
+    /// If the directory does not exist, it is created. If it holds a crawl already, the crawl fails to start, unless
     /// [`resume`](Self::resume) is called too.
     ///
     /// ```no_run
@@ -50,13 +49,13 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Goes on with the crawl that the state directory holds; begins one if the directory holds none and all
-    /// outputs are empty.
+    /// Resumes the crawl that the state directory holds. If the directory holds none and all outputs are empty, a new
+    /// crawl begins.
     ///
-    /// The spider's name and version and the outputs must be those of the crawl; all other settings
-    /// may differ. Output files are cut back to what was committed. An output that cannot be cut
-    /// back (stdout) gets the rows of the last moments before a kill twice; after a run that ended in order,
-    /// stopped early or not, it gets each row once.
+    /// The spider's name and version and the outputs must be the same as in the earlier runs; all other settings may
+    /// differ. Output files are cut back to the rows that were committed. An output that cannot be cut back (stdout)
+    /// gets the rows of the last moments before a kill twice. After a run that ended in order, stopped early or not,
+    /// it gets each row once.
     #[cfg(feature = "disk")]
     #[must_use]
     pub fn resume(mut self) -> Self {
@@ -64,28 +63,29 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Tries all failures of a resumed crawl again, each with all its attempts. By default only the
-    /// failures of hosts that were put aside are tried again, once their time is over.
+    /// Makes the URLs that failed in earlier runs due again, each with all its attempts. By default only the URLs of
+    /// parked hosts are tried again, once the time of the host is over.
     ///
-    /// Hosts that were put aside because they did not answer are asked again, by one probe each. A host that asked for
-    /// a wait longer than its longest hold is sent nothing until that wait is over, and a warning names it.
+    /// Hosts that were parked because they did not answer are requested again, by one probe each. If a host has asked
+    /// for a wait longer than its longest hold, nothing is sent to it until that wait is over, and a warning names
+    /// it.
     #[must_use]
     pub fn retry_failed(mut self) -> Self {
         self.state.try_again = TryAgain::Everything;
         self
     }
 
-    /// Keeps when each page was fetched, and the validators of its answer (some 60 bytes a page), so that a resumed
-    /// crawl can [refresh](Self::refresh) it. To be set from the first run on: pages of runs without it cannot be
-    /// refreshed.
+    /// Stores when each page was fetched, and the validators of its answer (some 60 bytes a page), so that a resumed
+    /// crawl can [refresh](Self::refresh) the page. This has to be set from the first run on: pages of runs without
+    /// it cannot be refreshed.
     #[must_use]
     pub fn history(mut self) -> Self {
         self.state.history = true;
         self
     }
 
-    /// Makes all pages of a resumed crawl due again that were fetched longer than `age` ago, and
-    /// keeps a [history](Self::history). Servers are asked whether a page has changed;
+    /// Makes all pages of a resumed crawl due again that were fetched longer than `age` ago, and keeps a
+    /// [history](Self::history). Servers are asked whether a page has changed since then;
     /// [`Page::is_unchanged`](crate::Page::is_unchanged) tells the spider.
     #[must_use]
     pub fn refresh(mut self, age: Duration) -> Self {
@@ -93,8 +93,8 @@ impl<S: Spider> Crawler<S> {
         self.history()
     }
 
-    /// How much of a crawl with a [`state`](Self::state) directory a power cut may lose: by default its last second.
-    /// A kill of the process loses nothing, whatever is chosen.
+    /// Sets how much of a crawl with a [`state`](Self::state) directory may be lost in a power cut: by default, its
+    /// last second. If only the process is killed, nothing is lost with any setting.
     #[cfg(feature = "disk")]
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
@@ -102,8 +102,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// The order in which the URLs of a host and priority are fetched: by default, the fewest links from a seed first.
-    /// A resumed crawl must have the same order.
+    /// Sets the order in which the URLs of one host and one priority are fetched: by default, the URLs with the
+    /// fewest links from a seed come first. A resumed crawl must have the same order.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.state.order = order;

@@ -1,11 +1,11 @@
-//! Which URLs belong to the crawl, and which of them count as one.
+//! Which URLs belong to the crawl, and which pages count as duplicates.
 
 use opilio_spider::naming::Naming;
 use opilio_spider::{Scope, Spider};
 
 use super::Crawler;
 
-/// The scope, and the names by which pages are merged.
+/// The scope of the crawl, and by what duplicate pages are recognised.
 #[derive(Default)]
 pub(super) struct UrlChoices {
     scope: Scope,
@@ -14,7 +14,7 @@ pub(super) struct UrlChoices {
 }
 
 impl UrlChoices {
-    /// The scope of a run that begins in this year. Warns of patterns that match nothing.
+    /// Takes the scope, for a run that begins in this year. Logs a warning for each pattern that matches nothing.
     pub(super) fn take_scope(&mut self, year: u16) -> Scope {
         let mut scope = std::mem::take(&mut self.scope);
         if self.strip_tracking {
@@ -30,42 +30,42 @@ impl UrlChoices {
 
 /// Which URLs belong to the crawl.
 impl<S: Spider> Crawler<S> {
-    /// The URLs that belong to the crawl. The hosts of the seeds are added to the scope.
+    /// Sets the scope: the rules that decide which URLs belong to the crawl. The hosts of the seeds are added to it.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.urls.scope = scope;
         self
     }
 
-    /// Takes tracking parameters out of every URL, seeds and targets of redirects included:
-    /// [`Scope::strip_tracking`]. The URL that is fetched is the one without, since a crawler does not count as
-    /// a visitor of a campaign.
+    /// Removes tracking parameters from every URL, also from seeds and targets of redirects:
+    /// [`Scope::strip_tracking`]. The URL is fetched without these parameters, since a crawler is not a visitor who
+    /// came through a campaign.
     #[must_use]
     pub fn strip_tracking(mut self) -> Self {
         self.urls.strip_tracking = true;
         self
     }
 
-    /// Writes one page of all that name the same canonical URL (`<link rel=canonical>`; the name of a page
-    /// without one is its own URL).
+    /// Writes only one of all pages with the same canonical URL (`<link rel=canonical>`; for a page without this
+    /// link, its own URL).
     ///
-    /// The first that arrives stands for all, the others end as its aliases, and their links are
-    /// followed all the same. So nothing depends on whether the canonical URL itself can be fetched: it
-    /// is fetched only if something links to it, and is then one of the pages with its name. A name
-    /// counts if it is in scope and of the page's registrable domain. Names are kept in memory, up to
-    /// a million, and not across a resume: after a resume a name may get one more page.
+    /// The first of these pages that arrives is written. The others end as its aliases, but their links are followed
+    /// all the same. The canonical URL itself need not be fetched: it is fetched only if something links to it, and
+    /// then counts as one of these pages. A canonical URL is ignored unless it is in scope and has the registrable
+    /// domain of the page. The crawl remembers up to a million canonical URLs, in memory only: after a resume, one
+    /// more page with the same canonical URL may be written.
     #[must_use]
     pub fn merge_canonical(mut self) -> Self {
         self.urls.merge.canonical = true;
         self
     }
 
-    /// Writes one page of all that have equal content, white space and session ids apart: "not found" pages
-    /// with status 200, print versions, one article below several categories.
+    /// Writes only one of all pages with equal content, white space and session ids apart. Such pages are "not found"
+    /// pages with status 200, print versions, or one article below several categories.
     ///
-    /// The first that arrives stands for all of its registrable domain, the others end as its aliases, and
-    /// their links are followed all the same. Contents are kept in memory, up to a quarter of a million on
-    /// each thread, and not across a resume: after a resume a content may get one more page.
+    /// The first of these pages that arrives from a registrable domain is written. The others end as its aliases, but
+    /// their links are followed all the same. The crawl remembers up to a quarter of a million contents on each
+    /// thread, in memory only: after a resume, one more page with the same content may be written.
     #[must_use]
     pub fn merge_duplicates(mut self) -> Self {
         self.urls.merge.content = true;
