@@ -92,7 +92,8 @@ impl Clock {
         self.base + at.since(self.opened).min(Duration::from_secs(1_000_000_000))
     }
 
-    /// Returns the wall time in milliseconds since 1970. It is used only to interpret dates in headers.
+    /// Returns the wall time in milliseconds since 1970. It is used for dates in headers, the expiry of cookies, and
+    /// the fetch times of pages, but never to decide when a request may start.
     pub(crate) fn unix_millis(&self) -> i64 {
         let micros = u128::from(self.opened_unix_micros) + self.base.elapsed().as_micros();
         i64::try_from(micros / 1_000).unwrap_or(i64::MAX)

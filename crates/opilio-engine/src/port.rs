@@ -67,8 +67,7 @@ impl SchedulerPort {
         self.send(ToScheduler::Parsed { shard, counts: self.counts.get(), parsed: Box::new(parsed) });
     }
 
-    /// Tells the scheduler that the run should close: from now on it waits for the sinks only as long as a close may
-    /// take.
+    /// Tells the scheduler that from now on it must wait for the sinks only as long as a close may take.
     pub(crate) fn hurry(&self) {
         self.hurry.notify_one();
     }
