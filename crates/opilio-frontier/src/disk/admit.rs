@@ -1,4 +1,4 @@
-//! How discovered URLs come into the store: each is looked up, and new ones are queued in one commit.
+//! How discovered URLs are admitted: each is looked up, and the new URLs of a batch are queued in one commit.
 
 use std::collections::BTreeSet;
 
@@ -88,8 +88,8 @@ impl DiskFrontier {
         self.write_placed(placed, commit)
     }
 
-    /// Counts a record as due and adds its host to the line of ready hosts.
-    /// [`write_placed`](Self::write_placed) writes the record.
+    /// Counts a record as due and adds its host to the line of ready hosts. The record itself is written by
+    /// [`write_placed`](Self::write_placed).
     pub(super) fn place(
         &mut self,
         record: Record,

@@ -1,4 +1,4 @@
-//! Records that were read ahead of their lease.
+//! The records that were read from disk before they are leased.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,43 +7,43 @@ use super::keys::{EntryKind, QueueKey};
 use super::pack::{self, CHUNK_RECORDS};
 use crate::encode::Reader;
 
-/// The records of one host that were read ahead of their lease.
+/// The records of one host that were read from disk before they are leased.
 pub(super) struct Ahead {
-    /// Sorted. They hold all records of the queue up to `to` that are not out.
+    /// The chunks, sorted by key. They hold all records of the queue up to `to` that are not leased.
     chunks: VecDeque<ReadChunk>,
     pub(super) to: QueueKey,
 }
 
-/// A chunk that was read and has a record that is not out.
+/// A chunk that was read from disk and still has a record to lease.
 pub(super) struct ReadChunk {
     pub(super) key: QueueKey,
     pub(super) of: u8,
-    /// One bit for each record that is neither out nor settled. At least one bit is set.
+    /// One bit for each record that is neither leased nor settled. At least one bit is set.
     pub(super) left: u64,
-    /// The first record that can be left.
+    /// The number of the record that starts at `start`; every record before it is leased or settled.
     pub(super) at: u8,
-    /// Where that record starts in `bytes`.
+    /// The offset of that record in `bytes`.
     pub(super) start: u32,
     pub(super) bytes: Arc<[u8]>,
 }
 
 impl ReadChunk {
-    /// Its memory.
+    /// Returns the bytes of memory that the chunk takes.
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.bytes.len()
     }
 
-    /// The place in the order of its next record.
+    /// Returns the place in the order of the next record to lease.
     fn rank(&self) -> QueueKey {
         self.key.at_age(self.key.age() + u64::from(self.first()), EntryKind::Chunk)
     }
 
-    /// The number of its next record.
+    /// Returns the number of the next record to lease within the chunk.
     pub(super) fn first(&self) -> u8 {
         self.left.trailing_zeros() as u8
     }
 
-    /// The bytes from its next record on, or `None` when they cannot be read.
+    /// Returns the bytes from the next record on, or `None` when the records cannot be read.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
         let first = self.first();
         let mut from = Reader(self.bytes.get(self.start as usize..)?);
@@ -61,12 +61,12 @@ impl Ahead {
         Self { chunks: VecDeque::new(), to }
     }
 
-    /// Its memory.
+    /// Returns the bytes of memory that the records take.
     pub(super) fn bytes(&self) -> usize {
         self.chunks.iter().map(ReadChunk::bytes).sum()
     }
 
-    /// The number of its records.
+    /// Returns the number of records that can be leased.
     pub(super) fn len(&self) -> usize {
         self.chunks.iter().map(|read| read.left.count_ones() as usize).sum()
     }
@@ -75,12 +75,12 @@ impl Ahead {
         self.chunks.is_empty()
     }
 
-    /// A key at or before the first of its records.
+    /// Returns a key at or before the first of the records.
     pub(super) fn head(&self) -> QueueKey {
         self.chunks.front().map_or_else(|| self.to.next(), |first| first.key)
     }
 
-    /// Drops the leased bytes of the first chunk and returns their number.
+    /// Frees the bytes of the leased records at the front of the first chunk, and returns how many bytes.
     pub(super) fn shrink(&mut self) -> usize {
         let Some(first) = self.chunks.front_mut() else { return 0 };
         let used = first.start as usize;
@@ -92,8 +92,8 @@ impl Ahead {
         used
     }
 
-    /// Adds a chunk without the records that are `taken`, one bit each. Returns how many records that adds,
-    /// or `None` when the chunk cannot be read.
+    /// Adds a chunk without the records of the mask `taken`. Returns how many records were added, or `None`
+    /// when the chunk cannot be read.
     pub(super) fn load(&mut self, key: QueueKey, value: &[u8], taken: u64) -> Option<usize> {
         let of = *value.first()?;
         if of == 0 || usize::from(of) > CHUNK_RECORDS {
@@ -101,7 +101,8 @@ impl Ahead {
         }
         let left = u64::MAX >> (64 - u32::from(of)) & !taken;
         if left != 0 {
-            // A copy: a part of the block that it was read from would keep the whole block in memory.
+            // The bytes are copied, because a part of the block from which they were read would keep the whole
+            // block in memory.
             self.insert(ReadChunk { key, of, left, at: 0, start: 1, bytes: value.into() });
         }
         self.to = self.to.max(key.at_age(key.age() + u64::from(of) - 1, EntryKind::Chunk).end_of_age());
@@ -113,11 +114,11 @@ impl Ahead {
         self.chunks.insert(at, read);
     }
 
-    /// The chunk with the next record, and the number below which its records go before those of any other
-    /// chunk.
+    /// Returns the chunk with the next record, and a number: the records of this chunk below that number go
+    /// before those of any other chunk.
     ///
-    /// Chunks do not overlap, but a single record that came back may stand within the ages of the
-    /// chunk before it.
+    /// Chunks do not overlap. But a single record that came back may have an age between those of the chunk
+    /// before it.
     pub(super) fn first(&mut self) -> Option<(&mut ReadChunk, u64)> {
         let first = self.chunks.front()?;
         let (rank, age, band) = (first.rank(), first.key.age(), first.key.at_age(0, EntryKind::Chunk));
@@ -134,7 +135,7 @@ impl Ahead {
         }
     }
 
-    /// Drops those of the first two chunks that have no record left, and returns their memory.
+    /// Of the first two chunks, drops those that have no record left. Returns the memory that this freed.
     pub(super) fn drop_used_up(&mut self) -> usize {
         let before = self.chunks.len();
         let mut bytes = 0;
@@ -160,5 +161,5 @@ impl Ahead {
     }
 }
 
-/// The fewest leased bytes for which a chunk is copied without them.
+/// The number of leased bytes from which on a chunk is copied without them.
 const SHRUNK_FROM: usize = 256;

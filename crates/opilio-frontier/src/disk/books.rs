@@ -1,12 +1,12 @@
-//! The counters, as every commit writes them. Because of them, opening needs no scan.
+//! The counters in the form in which every commit writes them. Because they are stored, opening needs no scan.
 
 use crate::batch::Filtered;
 use crate::encode::{Reader, put_varint};
 use crate::levels::Depths;
 use crate::stats::FrontierStats;
 
-/// All counters except two: failures by reason have keys of their own because they seldom change, and
-/// leases are never written.
+/// All stored counters, with two exceptions: failures by reason have keys of their own because they seldom
+/// change, and the number of leases is never written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredBooks {
     pub(super) stats: FrontierStats,
@@ -16,7 +16,7 @@ pub(super) struct StoredBooks {
     pub(super) next_age: u64,
     /// The number of the next failure.
     pub(super) next_failure: u64,
-    /// The number of the first failure that was not made due again, if there is one.
+    /// The number of the oldest failure that was not made due again. It is `next_failure` or less.
     pub(super) first_failure: u64,
     /// The number of the next page of the history.
     pub(super) next_page: u64,
@@ -89,7 +89,7 @@ impl StoredBooks {
                 books.stats.filtered.insert(*why, count);
             }
         }
-        // An earlier version wrote no depths.
+        // Stores of an earlier version have no depths.
         if !from.0.is_empty() {
             let depths = from.varint()?;
             let counts = (0..depths).map_while(|_| from.varint()).collect::<Vec<_>>();

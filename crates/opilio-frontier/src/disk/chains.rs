@@ -24,29 +24,29 @@ use crate::chain::{Again, ChainEnd, Decided, Known, Redirect, Stop, UrlEnd, judg
 use crate::encode::{Reader, put_slice};
 use crate::error::FrontierError;
 
-/// What this run knows of the URLs that wait. The store can find all of it again.
+/// The state of the waiting URLs in this run. All of it can be found again from the disk.
 pub(super) struct Chains {
-    /// How many URLs wait.
+    /// The number of redirected URLs that wait for a known URL.
     waiting: u64,
     /// The value of `waiting` on disk.
     written: u64,
-    /// URLs that others wait for, as far as this run has met them.
+    /// The URLs for which other URLs wait, as far as this run knows.
     awaited: HashSet<Fingerprint>,
-    /// Ranges of keys to check: those that wait for a changed URL, and new ones.
+    /// The ranges of keys to check: URLs that wait for a changed URL, and URLs that began to wait.
     changed: VecDeque<(WaiterKey, WaiterKey)>,
-    /// The next key of a check of all URLs that wait, while one is under way.
+    /// The next key of a check of all waiting URLs. `None` when no such check is going on.
     all: Option<WaiterKey>,
-    /// Whether nothing else was left when that check began.
+    /// Whether only waiting URLs were left when that check began.
     is_last: bool,
-    /// Decided URLs that are out, so that the caller ends them.
+    /// The decided URLs whose leases the caller has not yet settled.
     out: HashMap<LeaseId, Waited>,
     keys_out: HashSet<WaiterKey>,
     pages: RecentPages,
 }
 
-/// A decided URL that is out: a redirected URL that waited for a known one.
+/// A decided URL that is leased: a redirected URL that waited for a known URL.
 pub(super) struct Waited {
-    /// Its key, which stays until it has ended.
+    /// The key of the URL, which stays on disk until the URL has ended.
     pub(super) key: WaiterKey,
     pub(super) host: HostId,
     pub(super) record: Record,
@@ -79,7 +79,7 @@ impl Chains {
         self.out.contains_key(&lease)
     }
 
-    /// Notes that a URL ended or led on: the URLs that wait for it are checked again.
+    /// Records that a URL ended or was redirected, so that the URLs that wait for it are checked again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
         if self.waiting > 0 && self.awaited.remove(&url) {
             let first = WaiterKey { url, age: 0 };
@@ -94,7 +94,8 @@ impl Chains {
         Some(waited)
     }
 
-    /// Adds a lease to those that are out, also after its commit failed.
+    /// Adds a lease to those that are out. Also used after a commit failed, for a lease that it would have
+    /// ended.
     pub(super) fn put_out(&mut self, lease: LeaseId, waited: Waited) {
         self.keys_out.insert(waited.key);
         self.out.insert(lease, waited);
@@ -105,27 +106,27 @@ impl Chains {
         self.waiting = waiting;
     }
 
-    /// Has a URL checked that began to wait, or waits again.
+    /// Has a waiting URL checked later, because it began to wait or waits again.
     pub(super) fn look_later_at(&mut self, key: WaiterKey) {
         match self.changed.back_mut() {
-            // Most of them come in the order of their ages.
+            // Most keys come in the order of their ages and extend the last range.
             Some((_, last)) if last.url == key.url && last.age <= key.age => *last = key,
             _ => self.changed.push_back((key, key)),
         }
     }
 
-    /// Notes that a URL ended as a page.
+    /// Records that a URL ended as a page.
     pub(super) fn end_as_page(&mut self, url: Fingerprint) {
         self.pages.add(url);
         self.changed(url);
     }
 
-    /// Notes that a page is due again.
+    /// Records that a page is due again, and so is not a page until it ends.
     pub(super) fn begin_again(&mut self, url: Fingerprint) {
         self.pages.remove(url);
     }
 
-    /// Adds to a commit how many URLs wait.
+    /// Adds the number of waiting URLs to a commit.
     pub(super) fn write(&mut self, misc: &fjall::Keyspace, commit: &mut OwnedWriteBatch) {
         if self.waiting != self.written {
             self.written = self.waiting;
@@ -133,7 +134,7 @@ impl Chains {
         }
     }
 
-    /// Whether no URL that waits needs a check, with so many URLs left in all.
+    /// Returns whether no waiting URL needs a check. `left` is the number of all URLs that have not ended.
     pub(super) fn has_nothing_to_look_at(&self, left: u64) -> bool {
         let nothing_else_is_left = left == self.waiting && self.out.is_empty();
         self.waiting == 0 || (self.changed.is_empty() && self.all.is_none() && !nothing_else_is_left)
@@ -146,12 +147,13 @@ impl Chains {
     }
 }
 
-/// The fingerprints of the pages that ended last, in two generations.
+/// The fingerprints of the latest pages, in two generations: when the young one is full, it replaces the old
+/// one.
 struct RecentPages {
-    /// The half of each fingerprint that tells URLs of one host apart.
+    /// The half of each fingerprint in which URLs of one host differ.
     young: HashSet<u64>,
     old: HashSet<u64>,
-    /// The size of a generation.
+    /// The most fingerprints of one generation.
     max: usize,
 }
 
@@ -189,7 +191,7 @@ impl DiskFrontier {
         self.chains.changed(url);
     }
 
-    /// Adds to a commit that a URL is under way again.
+    /// Adds to a commit that a URL is queued again: the entry about its end is removed.
     pub(super) fn forget_end(&self, url: Fingerprint, commit: &mut OwnedWriteBatch) {
         commit.remove(&self.disk.stored.misc, keys::end_of(url));
     }
@@ -235,7 +237,7 @@ impl DiskFrontier {
         pack_loose(host, record, self.queue.order(), &mut value);
         commit.insert(&self.disk.stored.ends, WaiterKey { url, age }.bytes(), value);
         if self.chains.waiting == 0 {
-            // No URL waited, so nothing is left to check.
+            // No URL waited before, so nothing is left to check.
             self.chains.changed.clear();
             (self.chains.all, self.chains.is_last) = (None, false);
         }
@@ -247,7 +249,7 @@ impl DiskFrontier {
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
         let until = out.len() + n;
         let mut looks = LOOKS_MAX;
-        // A decided URL may have led on, so that something else is left again.
+        // A decided URL may have been redirected, so that other URLs than waiting ones are left again.
         self.chains.is_last &= self.books.stats.left == self.chains.waiting;
         let mut commit = self.disk.stored.db.batch();
         while out.len() < until && looks > 0 {
@@ -269,7 +271,7 @@ impl DiskFrontier {
             } else {
                 break;
             }
-            // A URL that moved must not be met again at its old key.
+            // If a URL was moved to another key, the search must not find it again at the old key.
             if !commit.is_empty() {
                 self.commit(std::mem::replace(&mut commit, self.disk.stored.db.batch()))?;
             }
@@ -280,8 +282,8 @@ impl DiskFrontier {
         Ok(!self.chains.changed.is_empty() || self.chains.all.is_some())
     }
 
-    /// Checks the URLs that wait within a range of keys. Returns the key to go on from, unless the range is
-    /// done.
+    /// Checks the waiting URLs within a range of keys. Returns the key at which to continue, or `None` when the
+    /// range is finished.
     fn look_at_waiters(
         &mut self,
         (from, to): (WaiterKey, WaiterKey),
@@ -291,7 +293,7 @@ impl DiskFrontier {
         commit: &mut OwnedWriteBatch,
     ) -> Result<Option<WaiterKey>, FrontierError> {
         let until = out.len() + leases;
-        // Reads all of them before any is moved.
+        // Reads all entries before any is moved.
         let mut read = Vec::new();
         for entry in self.disk.stored.ends.range(from.bytes()..=to.bytes()).take((*looks).min(leases * 2)) {
             let (key, value) = entry.into_inner().map_err(|error| self.disk.place.failed("read", error))?;
@@ -326,7 +328,7 @@ impl DiskFrontier {
         let judged = judge(target, again, |url| self.look_up(url))?;
         let known = match judged {
             ChainEnd::Is(known) => known,
-            // Nothing else is left, and the URL did not fail: so it was a page.
+            // Only waiting URLs are left, and this URL did not fail: so it was a page.
             ChainEnd::Open { behind_wall: true, .. } if self.chains.is_last => Known::Wall,
             ChainEnd::Open { .. } if self.chains.is_last => Known::Page,
             ChainEnd::Open { at: url, .. } => {
@@ -414,12 +416,12 @@ fn read_waiter(from: &mut Reader<'_>) -> Option<(Fingerprint, Again, Arc<str>)> 
 const FAILED: u8 = 0;
 const LED_TO: u8 = 1;
 
-/// The most URLs that one call checks.
+/// The most waiting URLs that one call checks.
 const LOOKS_MAX: usize = 1_024;
-/// The most awaited URLs that memory keeps: some 30 MB. URLs that wait for others are checked when nothing
-/// else is left.
+/// The most entries of `awaited`, some 30 MB. The URLs that wait for further ones are checked when only waiting
+/// URLs are left.
 const AWAITED_MAX: usize = 1 << 20;
-/// A generation keeps one page for so many bytes of the fingerprints met lately. By default these are half a
+/// A generation of recent pages has one place for so many bytes of `recent_bytes`. By default that is half a
 /// million pages, which take some 8 MB.
 const PAGES_SHARE: usize = 256;
 const PAGES_MIN: usize = 1 << 10;

@@ -1,4 +1,5 @@
-//! How a call changes the store: one commit with the books, or an error after which the store stops.
+//! How a call changes the store: it makes one commit, which includes the counters, or it fails and the store
+//! stops.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,15 +20,15 @@ pub(super) struct PendingWrites {
     pub(super) notes: BTreeMap<&'static str, Bytes>,
     /// The keys of texts that the caller added to lists.
     pub(super) listed: BTreeSet<Vec<u8>>,
-    /// Hosts whose pages and bytes changed.
+    /// The hosts of which the number of pages and bytes taken changed.
     pub(super) spent: Vec<HostId>,
 }
 
-/// When data in memory was last written to sorted files.
+/// When data in memory was last written to sorted files, for `write_within`.
 pub(super) struct WriteTimes {
-    /// When the memtables of the database were.
+    /// When the memtables of the database were written.
     memtables_at: Instant,
-    /// When the gathered fingerprints were.
+    /// When the gathered fingerprints were written.
     fingerprints_at: Instant,
 }
 
@@ -38,7 +39,7 @@ impl WriteTimes {
     }
 }
 
-/// The store checks once in so many commits whether the journal is full.
+/// The number of commits after which the store checks again whether the journal is full.
 pub(super) const COMMITS_PER_LOOK: u64 = 64;
 
 impl DiskFrontier {
@@ -50,7 +51,7 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// The same check before a call. If a sync in the background failed, the first call returns the reason.
+    /// Checks the same before a call. If a sync in the background failed, the first call returns the reason.
     fn ready(&mut self) -> Result<(), FrontierError> {
         if let Some(error) = self.disk.synced.take_failure().filter(|_| !self.broken) {
             self.broken = true;
@@ -59,8 +60,8 @@ impl DiskFrontier {
         self.usable()
     }
 
-    /// Runs a call and returns a panic as an error. The database relies on some of the data that it reads,
-    /// and panics where a damaged file breaks its assumptions. A caller can handle only an error.
+    /// Runs a call, and returns an error if the database panics: it relies on some of the data that it reads,
+    /// and panics where a damaged file breaks its assumptions.
     pub(super) fn guarded<T>(
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
@@ -72,7 +73,7 @@ impl DiskFrontier {
         })
     }
 
-    /// Runs a call that writes. If it fails, the books get their earlier values and the store stops,
+    /// Runs a call that writes. If the call fails, the counters get their earlier values and the store stops,
     /// because memory may be ahead of the disk.
     pub(super) fn all_or_nothing<T>(
         &mut self,
@@ -89,7 +90,7 @@ impl DiskFrontier {
         result
     }
 
-    /// Makes one commit of a batch, the pending changes and the books.
+    /// Makes one commit of a batch, the pending changes and the counters.
     pub(super) fn commit(&mut self, mut commit: OwnedWriteBatch) -> Result<(), FrontierError> {
         self.wait_for_database()?;
         self.write_spent(&mut commit)?;
@@ -126,8 +127,8 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Tells the fingerprint table that its changes are committed. Writes the gathered fingerprints to a
-    /// sorted file once there are many.
+    /// Tells the table of fingerprints that its changes are committed. Writes the gathered fingerprints to a
+    /// sorted file when there are many, or when `write_within` has passed.
     pub(super) fn seen_committed(&mut self) -> Result<(), FrontierError> {
         self.seen.committed();
         let is_old = || self.written.fingerprints_at.elapsed() >= self.options.write_within;
@@ -148,14 +149,14 @@ impl DiskFrontier {
         self.commit(commit)
     }
 
-    /// Returns when all commits so far are on disk.
+    /// Syncs all commits so far to the disk.
     pub(super) fn sync(&self) -> Result<(), FrontierError> {
         let synced = self.disk.synced.sync(&self.disk.stored.db);
         synced.map(drop).map_err(|error| self.write_failed_while("sync", error))
     }
 
-    /// Waits until the database would not delay a commit. The database itself never stops waiting for its
-    /// threads, even when they have ended.
+    /// Waits until the database can make a commit without delay. The database itself would wait for its threads
+    /// for ever, even when they have ended.
     fn wait_for_database(&self) -> Result<(), FrontierError> {
         let since = Instant::now();
         while self.disk.stored.is_held_up() {
@@ -174,8 +175,9 @@ impl DiskFrontier {
         self.write_failed_while("write", error)
     }
 
-    /// The reason of a failed write or sync. When a thread of the database met the error, the database
-    /// reports only that there was one. The usual reason is a full disk, and another write shows it.
+    /// Returns the reason of a failed write or sync. When the error occurred on a thread of the database, the
+    /// database reports only that there was an error. The usual reason is a full disk, which another write
+    /// reveals.
     fn write_failed_while(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
         if matches!(error, fjall::Error::Poisoned)
             && let Err(error) = files::probe(Path::new(&self.disk.place.0))

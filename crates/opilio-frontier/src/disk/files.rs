@@ -45,8 +45,9 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Writes the contents of a full journal to sorted files, so that the database deletes the journal. So
-    /// opening never has to read more than one full journal. Returns whether the journal was full.
+    /// If the journal is full, starts to write its contents to sorted files, so that the database deletes the
+    /// journal. So opening never has to read more than one full journal. Returns whether the writing was
+    /// started.
     ///
     /// Without this, the database would begin another journal when the next memtable is full, and keep the old
     /// journal while any keyspace has unwritten data in it. If little data is written at a time, it would be

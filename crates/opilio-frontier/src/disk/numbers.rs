@@ -1,4 +1,4 @@
-//! The numbers of hosts: keys begin with a number instead of the host's name.
+//! The numbers of hosts. Keys of the database contain a host's number instead of its name, to be short.
 
 use fjall::OwnedWriteBatch;
 use opilio_core::Host;
@@ -10,7 +10,7 @@ use super::keys::{self, HostId};
 use crate::error::FrontierError;
 
 impl DiskFrontier {
-    /// The number of a host, if this run or an earlier one met the host.
+    /// Returns the number of a host, if this run or an earlier one gave it a number.
     pub(super) fn find(&mut self, host: &Host) -> Result<Option<HostId>, FrontierError> {
         if let Some(id) = self.hosts.id_of(host) {
             return Ok(Some(id));
@@ -28,7 +28,7 @@ impl DiskFrontier {
         Ok(Some(id))
     }
 
-    /// The number of a host. A new host gets a number, which this commit writes.
+    /// Returns the number of a host. A new host gets a number, which `commit` will write.
     pub(super) fn number(
         &mut self,
         host: &Host,
@@ -44,7 +44,7 @@ impl DiskFrontier {
         Ok(id)
     }
 
-    /// The entry of the host with this number, from memory or from disk.
+    /// Returns the entry of the host with this number, and loads the host from disk if it is not in memory.
     pub(super) fn entry(&mut self, id: HostId) -> Result<&mut HostEntry, FrontierError> {
         if self.hosts.entry(id).is_none() {
             let stored = self.disk.stored.misc.get(keys::name_of(id));
@@ -58,7 +58,7 @@ impl DiskFrontier {
     }
 }
 
-/// The host of a stored name.
+/// Parses the stored name of a host.
 fn host_of(name: &str) -> Option<Host> {
     Host::of(&Url::parse(&format!("http://{name}/")).ok()?).ok()
 }

@@ -1,5 +1,5 @@
-//! How leases end on disk: one commit for a whole batch, with the positions of the sinks.
-//! [`settle`](crate::settle) has the algorithm.
+//! How leases end on disk: one commit for a whole batch, with the positions of the sinks. The algorithm itself
+//! is [`settle`](crate::settle).
 
 use fjall::OwnedWriteBatch;
 use opilio_core::{Attempts, Fingerprint, Lease, LeaseId, Reason, Record, SinkPosition, Timestamp};
@@ -21,13 +21,13 @@ pub(super) enum TakenOut {
     Waited(Box<Waited>),
 }
 
-/// A batch of settlements, and the commit that they make.
+/// A batch of settlements, and the commit that is built from it.
 pub(super) struct Settlements<'a> {
     store: &'a mut DiskFrontier,
     commit: OwnedWriteBatch,
-    /// The targets of redirects to queue, and their hosts.
+    /// The targets of redirects that are to be queued, each with the number of its host.
     fresh: Vec<(HostId, Record)>,
-    /// The settled leases. They are out again when the commit fails.
+    /// The settled leases, which are out again if the commit fails.
     over: &'a mut Vec<(LeaseId, TakenOut)>,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Settlements<'a> {
         Self { store, commit, fresh: Vec::new(), over }
     }
 
-    /// Ends a record as filtered. Its lease was made for that and never left the store.
+    /// Ends a record as filtered, through a lease that was made only for this purpose and never left the store.
     pub(super) fn close(&mut self, lease: &Lease, why: Filtered) -> Result<(), FrontierError> {
         let Some(out) = self.store.queue.take_out(lease.id) else { return Ok(()) };
         let entry = self.store.entry(out.host)?;
@@ -259,7 +259,7 @@ impl Settling for Settlements<'_> {
                 }
                 self.store.hosts.join_line(out.host);
             }
-            // The URL goes on waiting and is checked again.
+            // The URL waits again, and is checked again later.
             TakenOut::Waited(waited) => self.store.chains.look_later_at(waited.key),
         }
         Ok(())
@@ -302,7 +302,7 @@ impl Settling for Settlements<'_> {
     }
 }
 
-/// The reason with this stable word.
+/// Returns the reason with this stable word.
 pub(super) fn reason(word: &str) -> Option<Reason> {
     Reason::ALL.iter().copied().find(|reason| reason.as_str() == word)
 }

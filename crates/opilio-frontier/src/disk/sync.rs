@@ -1,4 +1,4 @@
-//! When commits reach the disk: a thread that syncs, and a file with the number of synced commits.
+//! Syncs commits to the disk: a thread syncs at an interval, and a file holds the number of synced commits.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,20 +11,20 @@ use std::time::Duration;
 use fjall::{Database, PersistMode};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How many commits are known to be on disk.
+/// The number of commits that are known to be on disk, in memory and in a file.
 ///
-/// The file reveals a journal that lost synced commits: a store with fewer commits than this is damaged,
-/// and did not just lose an unfinished commit.
+/// With the file, opening notices a journal that lost synced commits: a store with fewer commits than the file
+/// says is damaged, and did not just lose an unfinished commit.
 pub(super) struct Synced {
     file: Mutex<File>,
     commits: AtomicU64,
     failed: AtomicBool,
-    /// The error of a sync in the background, until a call returns it.
+    /// The error of a sync in the background, until a call of the store returns it.
     failure: Mutex<Option<fjall::Error>>,
 }
 
 impl Synced {
-    /// Opens the file. Also returns the number that it holds, if it holds a valid one.
+    /// Opens the file. Also returns the number in the file, if the file holds a valid number.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Option<u64>)> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::new();
@@ -44,17 +44,17 @@ impl Synced {
         ))
     }
 
-    /// Notes how many commits were made.
+    /// Stores how many commits were made, for the next sync.
     pub(super) fn committed(&self, commits: u64) {
         self.commits.store(commits, Ordering::Release);
     }
 
-    /// Whether a sync in the background failed.
+    /// Returns whether a sync in the background failed.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Why a sync in the background failed. Only the first call returns it.
+    /// Returns why a sync in the background failed. Only the first call returns the error.
     pub(super) fn take_failure(&self) -> Option<fjall::Error> {
         if !self.has_failed() {
             return None;
@@ -74,13 +74,13 @@ impl Synced {
         let number = commits.to_be_bytes();
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(0))?;
-        // One write within one sector: after a kill the file holds the old number or the new one.
+        // This is one write within one sector, so after a kill the file holds the old number or the new one.
         file.write_all(&[number, xxh3_64(&number).to_be_bytes()].concat())?;
         Ok(commits)
     }
 }
 
-/// The thread that syncs at an interval. It ends when this value is dropped.
+/// The thread that syncs at an interval. It is stopped when this value is dropped.
 pub(super) struct Syncer {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
@@ -122,7 +122,7 @@ impl Drop for Syncer {
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was printed already, and the store is being dropped.
+            // If the thread panicked, the panic was printed already, and the store is being dropped.
             let _ = thread.join();
         }
     }

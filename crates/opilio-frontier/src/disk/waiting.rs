@@ -1,6 +1,6 @@
 //! The records that are due later: stored by due time, and moved to their host's queue at that time.
 //!
-//! Each move is a commit of its own. So these records never fill memory, even when very many hosts fail and
+//! Each move is a commit of its own. So the waiting records need no memory, even when very many hosts fail and
 //! leave their URLs to be retried.
 
 use std::ops::Bound;
@@ -13,14 +13,14 @@ use super::pack::{self, pack_loose, place_of_loose};
 use crate::encode::Reader;
 use crate::error::FrontierError;
 
-/// The most records that one commit moves.
+/// The most records that one commit moves to the queue.
 const MOVED_MAX: usize = 1024;
-/// The most such commits in one call. When a crawl resumes after a long time, all of these records may be
-/// due, and the first lease must not wait for all of them.
+/// The most such commits in one call. When a crawl resumes after a long time, all waiting records may be due,
+/// and the first lease must not wait until all of them are moved.
 const MOVES_MAX: usize = 4;
 
 impl DiskFrontier {
-    /// The first record that is due later, from a key on.
+    /// Returns the key of the first record that is due later, at or after a key.
     pub(super) fn first_waiting(&self, from: WaitKey) -> Result<Option<WaitKey>, FrontierError> {
         let range = from.bytes()..=WaitKey::last_at(Timestamp::NEVER).bytes();
         let Some(first) = self.disk.stored.queue.range(range).next() else { return Ok(None) };
@@ -46,8 +46,8 @@ impl DiskFrontier {
         self.books.stats.waiting += 1;
     }
 
-    /// Queues records that have become due, up to a limit. [`next_due`](crate::Frontier::next_due) shows
-    /// whether there are more.
+    /// Moves the records that have become due to their queues, up to a limit. If there are more,
+    /// [`next_due`](crate::Frontier::next_due) returns an instant in the past.
     pub(super) fn wake(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         for _ in 0..MOVES_MAX {
             let Some(first) = self.next_due.filter(|first| first.due <= now) else { break };
@@ -86,7 +86,7 @@ impl DiskFrontier {
     }
 }
 
-/// The key that a record gets in the queue, and the packed record.
+/// Returns the key that a record gets in the queue, and the packed record.
 fn read_value(key: WaitKey, value: &[u8]) -> Option<(QueueKey, &[u8])> {
     let mut from = Reader(value);
     let place = place_of_loose(&mut from, key.age)?;
