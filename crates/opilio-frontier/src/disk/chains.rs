@@ -5,10 +5,11 @@
 //!          1 · to:16 · cookie:u8                   where a URL led
 //! waits    target:16 · again:u8 · url · loose record
 //! ```
-//! The key of a URL that waits begins with the URL that it waits for. Memory says which of them to check: those
-//! that wait for a URL whose state changed in this run, all of them once after opening, and all of them when
-//! nothing else is left. A page has no entry, because then every page would cost one. This run keeps the last
-//! pages in memory. When nothing else is left, a URL that neither failed nor led on was a page.
+//! The key of a waiting URL begins with the URL that it waits for. Memory holds which waiting URLs are to be
+//! checked: those that wait for a URL whose state changed in this run, all of them once after opening, and all
+//! of them when only waiting URLs are left. A URL that ended as a page has no entry on disk, because then every
+//! page would cost one; this run keeps the latest pages in memory. When only waiting URLs are left, a URL that
+//! neither failed nor was redirected must have been a page.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! The hosts: their names and the line of hosts with due work.
+//! The hosts of a crawl, their numbers, and the line of hosts with due records.
 //!
 //! Memory holds the hosts that this run has met: some 350 bytes each, overhead of the allocator included
-//! (`cargo xtask frontier-bench` prints the figure). The others are on disk, and a link, a retry or their
-//! turn loads them.
+//! (`cargo xtask frontier-bench` prints the figure). The other hosts are on disk. A host is loaded when a link
+//! or a retry needs it or when its turn comes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,28 +13,29 @@ use super::keys::{HostId, QueueKey};
 use crate::caps::Spent;
 use crate::turn::HostTurn;
 
-/// The hosts of this run, and the line of hosts with due work that the caller does not lease yet.
+/// The hosts of this run, and the line of hosts with due records that the caller does not lease yet.
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     entries: Vec<Option<Box<HostEntry>>>,
     line: VecDeque<HostId>,
-    /// The host of the last look-up. Links come in runs of one host, so it spares most look-ups.
+    /// The host of the last look-up. It avoids most look-ups, because links come in runs of one host.
     last: Option<(Host, HostId)>,
-    /// The next host of the walk over the hosts that an earlier run left. `None` after the walk.
+    /// The next host of the walk over the hosts that had records left when the store was opened. `None` after
+    /// the walk.
     pub(super) walk: Option<HostId>,
     /// How many hosts have a number.
     numbered: u32,
 }
 
-/// One host.
+/// A host in memory.
 pub(super) struct HostEntry {
     pub(super) host: Host,
     pub(super) turn: HostTurn,
     pub(super) due: DueCount,
-    /// A key at or before every record of the host that is due and not out, except those in `ahead`.
+    /// A key at or before every record of the host that is due and not leased, except those in `ahead`.
     pub(super) head: QueueKey,
     pub(super) ahead: Option<Box<Ahead>>,
-    /// The number of leases that are out.
+    /// The number of leases of the host that are not settled.
     pub(super) out: u32,
     /// The pages and bytes taken of the host. `None` when this run has not read them yet.
     pub(super) spent: Option<Spent>,
@@ -42,14 +43,14 @@ pub(super) struct HostEntry {
     pub(super) waits_at: Option<u16>,
 }
 
-/// How many records of a host are due and not out.
+/// How many records of a host are due and not leased.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DueCount {
-    /// Exactly so many.
+    /// Exactly so many records.
     Exact(u64),
-    /// At least one, which an earlier run left.
+    /// At least one record, which an earlier run left.
     Some,
-    /// Unknown: an earlier run may have left some, and only reading shows it.
+    /// Unknown: an earlier run may have left records, and only reading the queue shows it.
     Unknown,
 }
 
@@ -80,7 +81,7 @@ impl Hosts {
         }
     }
 
-    /// The number of a host that is in memory.
+    /// Returns the number of a host, if the host is in memory.
     pub(super) fn id_of(&mut self, host: &Host) -> Option<HostId> {
         if let Some((last, id)) = &self.last
             && last == host
@@ -92,7 +93,7 @@ impl Hosts {
         Some(id)
     }
 
-    /// Whether all numbered hosts are in memory, so that none is on disk only.
+    /// Returns whether all hosts with a number are in memory, so that none is on disk only.
     pub(super) fn all_here(&self) -> bool {
         self.ids.len() as u64 == u64::from(self.numbered)
     }
@@ -102,7 +103,7 @@ impl Hosts {
         self.numbered
     }
 
-    /// Gives a number to a host that no run has met. `None` when the numbers are used up.
+    /// Gives a number to a host that no run has met. Returns `None` when the numbers are used up.
     pub(super) fn number(&mut self, host: &Host) -> Option<HostId> {
         let id = HostId(self.numbered.checked_add(1)?);
         self.numbered = id.0;
@@ -110,7 +111,7 @@ impl Hosts {
         Some(id)
     }
 
-    /// Loads a host into memory that an earlier run numbered.
+    /// Loads a host into memory that got its number in an earlier run.
     pub(super) fn recall(&mut self, id: HostId, host: Host) {
         self.place(id, host, DueCount::Unknown, None);
     }
@@ -126,7 +127,7 @@ impl Hosts {
         self.entries[at] = Some(Box::new(entry));
     }
 
-    /// The entry of a host in memory.
+    /// Returns the entry of a host, if the host is in memory.
     pub(super) fn entry(&mut self, id: HostId) -> Option<&mut HostEntry> {
         self.entries.get_mut(id.0 as usize)?.as_deref_mut()
     }
@@ -142,7 +143,8 @@ impl Hosts {
         }
     }
 
-    /// The host got fewer leases than wanted, because of its caps or its level: the store tracks it again.
+    /// Records that the host got fewer leases than wanted because of its caps or its level: from now on the
+    /// store tracks its due records again.
     pub(super) fn release(&mut self, id: HostId) {
         if let Some(entry) = self.entry(id)
             && entry.turn == HostTurn::Told
@@ -151,7 +153,7 @@ impl Hosts {
         }
     }
 
-    /// Takes the host that waited longest off the line.
+    /// Removes the host that has waited longest from the line, and returns it.
     pub(super) fn next_in_line(&mut self) -> Option<HostId> {
         self.line.pop_front()
     }

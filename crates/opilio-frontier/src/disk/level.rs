@@ -1,4 +1,5 @@
-//! Which hosts wait for their next level, where depths are exact: see [`levels`](crate::levels).
+//! Finds the hosts whose next record has to wait for smaller depths, where depths are exact: see
+//! [`levels`](crate::levels).
 
 use opilio_core::{Order, Priority, Record, Timestamp};
 
@@ -8,8 +9,8 @@ use crate::error::FrontierError;
 use crate::levels::keeps_level;
 
 impl DiskFrontier {
-    /// Counts a record that becomes due. Depths are counted in every run, because a later run may ask for
-    /// exact depths.
+    /// Counts a record that becomes due. Depths are counted in every run, because a later run may demand exact
+    /// depths.
     pub(super) fn has_more(
         &mut self,
         host: HostId,
@@ -27,7 +28,7 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Notes that a known URL was met again, perhaps by a shorter way.
+    /// Records that a known URL was discovered again, perhaps at a smaller depth.
     pub(super) fn met_again(&mut self, record: &Record) {
         if let Some(levels) = &mut self.levels {
             levels.met_again(record, &self.books.depths);
@@ -41,7 +42,7 @@ impl DiskFrontier {
         }
     }
 
-    /// Whether a host that waited for its level still has to wait.
+    /// Returns whether a host that waited for smaller depths still has to wait.
     pub(super) fn still_waits(&mut self, host: HostId, now: Timestamp) -> Result<bool, FrontierError> {
         let (Some(depth), Some(levels)) = (self.entry(host)?.waits_at, &mut self.levels) else {
             return Ok(false);
@@ -53,7 +54,7 @@ impl DiskFrontier {
         Ok(waits)
     }
 
-    /// Checks whether the next level of a host has opened, after one of its leases began or ended.
+    /// Checks whether the next level of a host may be leased now, after one of its leases began or ended.
     pub(super) fn look_at_level(&mut self, host: HostId, now: Timestamp) -> Result<(), FrontierError> {
         if self.entry(host)?.waits_at.is_some() && !self.still_waits(host, now)? {
             self.hosts.join_line(host);
@@ -61,7 +62,7 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Lets the hosts whose level has opened join the line.
+    /// Adds the hosts that no longer have to wait for smaller depths to the line of ready hosts.
     pub(super) fn open_levels(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let Some(levels) = &mut self.levels else { return Ok(()) };
         for host in levels.opened(&self.books.depths, Some(now)) {

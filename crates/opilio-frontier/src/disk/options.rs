@@ -5,17 +5,17 @@ use std::time::Duration;
 use crate::caps::Caps;
 use opilio_core::Order;
 
-/// What a power cut can lose. A kill of the process loses nothing in any of these modes.
+/// Which data a power cut can lose. A kill of the process loses nothing in any of these modes.
 ///
 /// Every commit reaches the operating system before its call returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Durability {
-    /// The data that the operating system has not written yet: on Linux at most some 30 s.
+    /// A power cut loses the data that the operating system has not written yet: on Linux at most some 30 s.
     Process,
-    /// At most the data of this interval and of one sync: a thread syncs at this interval when there are new
-    /// commits.
+    /// A power cut loses at most the data of this interval and of one sync: a thread syncs at this interval
+    /// when there are new commits.
     Interval(Duration),
-    /// Nothing. Each commit waits for the disk, which takes some milliseconds.
+    /// A power cut loses nothing. Each commit waits for the disk, which takes some milliseconds.
     EveryCommit,
 }
 
@@ -25,54 +25,55 @@ impl Default for Durability {
     }
 }
 
-/// Limits of a store, and when its data is on disk.
+/// The limits of a store on disk, and when its data reaches the disk.
 ///
 /// Memory does not grow with the number of URLs, only with the number of hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskOptions {
     /// What a power cut can lose.
     pub durability: Durability,
-    /// Memory for blocks of the files.
+    /// The bytes of memory for cached blocks of the files.
     pub cache_bytes: u64,
-    /// Memory for new data of a keyspace before it is written as a sorted file. A full journal (64 MiB) also
-    /// causes all of them to be written. Fixed when the store is made.
+    /// The bytes of memory for new data of a keyspace before the data is written as a sorted file. A full
+    /// journal (64 MiB) also causes the data of all keyspaces to be written. Fixed when the store is created.
     pub memtable_bytes: u64,
-    /// After this time at the latest, new data is written as sorted files, so that a slow crawl does not fill
-    /// memory for hours. Fingerprints are written only if they take a sixteenth of `gather_bytes`.
+    /// The longest time until new data is written as sorted files, so that a slow crawl does not fill memory
+    /// for hours. Fingerprints are written then only if they take at least a sixteenth of `gather_bytes`.
     pub write_within: Duration,
-    /// The most space for journals; at least 64 MiB. Opening after a kill has to read them.
+    /// The most bytes of journals on disk, at least 64 MiB. Opening after a kill has to read all of them.
     pub journal_bytes_max: u64,
-    /// Memory for the fingerprints of links met lately, which spare most look-ups: 8 bytes each, rounded down
-    /// to a power of two.
+    /// The bytes of memory for the fingerprints of recently seen links, which avoid most look-ups on disk: 8
+    /// bytes each, rounded down to a power of two.
     pub recent_bytes: usize,
-    /// Memory for new fingerprints before they are written as a sorted file: 18 bytes each, rounded down to a
-    /// power of two.
+    /// The bytes of memory for new fingerprints before they are written as a sorted file: 18 bytes each,
+    /// rounded down to a power of two.
     pub gather_bytes: usize,
-    /// Memory for records that were read ahead of their lease, over all hosts.
+    /// The bytes of memory for records that are read before they are leased, over all hosts.
     pub ahead_bytes_max: usize,
-    /// The number of threads that write and merge sorted files. With two or more, one of them only writes. It
-    /// uses a whole core while another thread merges, because the database makes it poll.
+    /// The number of threads that write and merge sorted files. With two or more, one of the threads only
+    /// writes. That thread uses a whole core while another merges, because the database makes it poll.
     pub workers: usize,
     /// How long a commit may wait for these threads before it fails with
     /// [`Stalled`](crate::FrontierError::Stalled).
     pub stall_max: Duration,
-    /// The order in which the records of a host are leased. `None` keeps the order of the crawl, and starts a
-    /// new crawl breadth-first. Another order than that of the crawl is an error.
+    /// The order in which the records of a host are leased. `None` keeps the order of an existing crawl, and
+    /// starts a new crawl breadth-first. An order that differs from that of the crawl is an error.
     pub order: Option<Order>,
-    /// The caps of each host. The store keeps the pages and bytes taken, but not the caps: each run can have
-    /// its own.
+    /// The caps of each host. The store keeps the numbers of pages and bytes taken, but not the caps: each run
+    /// can have other caps.
     pub caps: Caps,
-    /// Whether the store keeps pages with their validators, so that they can become due again: some 60 bytes
-    /// each on disk.
+    /// Whether the store keeps pages with their validators, so that they can become due again. A page takes
+    /// some 60 bytes on disk.
     pub history: bool,
-    /// Whether depths are exact ([`levels`](crate::levels)) in a breadth-first crawl. Each run can choose.
+    /// Whether depths are exact ([`levels`](crate::levels)) in a breadth-first crawl. Each run can choose anew.
     pub levels: bool,
 }
 
 impl DiskOptions {
-    /// Limits the memory of the store to half of a crawl's memory limit: a sixteenth of the limit for the memtable of each
-    /// of three keyspaces, an eighth for the records that are read ahead, and a sixteenth each for cached blocks, for the
-    /// fingerprints that are gathered, and for those that were met lately.
+    /// Limits the memory of the store to half of a crawl's memory limit: a sixteenth of the limit for the
+    /// memtable of each of three keyspaces, an eighth for the records that are read before they are leased, and
+    /// a sixteenth each for cached blocks, for new fingerprints, and for the fingerprints of recently seen
+    /// links.
     #[must_use]
     pub fn within(mut self, limit_bytes: u64) -> Self {
         let part = |of: u64| usize::try_from(limit_bytes / of).unwrap_or(usize::MAX);
@@ -106,7 +107,7 @@ impl Default for DiskOptions {
     }
 }
 
-/// The spider that a store belongs to: only this spider can read the stored data.
+/// The spider to which a store belongs. Only this spider can read the stored data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreOwner {
     /// The spider's name.

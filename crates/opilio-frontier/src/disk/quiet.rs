@@ -1,18 +1,18 @@
 //! Keeps the log lines of the database out of the user's log while it is opened, except warnings.
 //!
-//! The database describes each of its parts at `INFO`, in some twenty lines, and a user expects only the
-//! lines of the crawl. The filter holds for the opening thread only and changes nothing global.
+//! The database describes each of its parts at `INFO`, in some twenty lines, but a user expects only the lines
+//! of the crawl. The filter applies to the opening thread only and changes nothing global.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, dispatcher, subscriber};
 
-/// Runs `work`. Of its log events on this thread, only warnings and errors reach the subscriber.
+/// Runs `work`. Of the events that it logs on this thread, only warnings and errors reach the subscriber.
 pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     let outer = dispatcher::get_default(Dispatch::clone);
     subscriber::with_default(Warnings(outer), work)
 }
 
-/// Passes warnings and errors on to another subscriber.
+/// A subscriber that passes only warnings and errors on to another subscriber.
 struct Warnings(Dispatch);
 
 impl Subscriber for Warnings {

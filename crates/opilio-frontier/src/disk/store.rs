@@ -1,4 +1,4 @@
-//! The calls of the trait: each makes one commit, or reads.
+//! Implements `Frontier` for the store on disk: each call makes a commit or reads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,7 +18,7 @@ use crate::levels::Levels;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
 
-/// The most failures that one commit examines.
+/// The most failures that one commit examines to make them due again.
 const REVIVED_AT_ONCE: usize = 4_096;
 
 impl Frontier for DiskFrontier {
@@ -68,7 +68,7 @@ impl Frontier for DiskFrontier {
     }
 
     fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
-        // The scheduler calls this every turn, and mostly nothing has changed.
+        // The scheduler calls this function in every turn, and usually nothing has changed.
         if self.chains.has_nothing_to_look_at(self.books.stats.left) {
             return self.usable().map(|()| false);
         }

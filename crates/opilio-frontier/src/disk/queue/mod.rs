@@ -1,9 +1,9 @@
-//! The due records: written in chunks, read ahead of their leases, settled one by one.
+//! The due records: they are written in chunks, read before they are leased, and settled one by one.
 //!
-//! A record is in one of three states: on disk only, read ahead ([`Ahead`](super::ahead::Ahead)), or out. A
-//! settled record leaves no trace once its whole chunk is settled; until then its bit is set beside the
-//! chunk. A lease writes nothing. Reading never starts at the front of a host's range, because the
-//! tombstones of settled records lie there.
+//! A record is in one of three states: on disk only, read ahead ([`Ahead`](super::ahead::Ahead)), or leased. A
+//! settled record is marked by a bit that is stored beside its chunk; when the whole chunk is settled, chunk
+//! and bits are removed. A lease writes nothing. Reading never starts at the first key of a host, because the
+//! tombstones (marks of removed keys) of settled records lie there, and reading them is slow.
 
 mod hasher;
 mod reading;
@@ -29,46 +29,47 @@ pub(super) struct Queue {
     stored: Keyspace,
     order: Order,
     out: HashMap<LeaseId, QueuedLease, ByPlace>,
-    /// The chunks of which a record is out or settled.
+    /// The chunks of which at least one record is leased or settled.
     open: HashMap<QueueKey, OpenChunk, ByPlace>,
-    /// The chunks of which this commit settles records, and the bits of these records.
+    /// The chunks of which the next commit settles records, each with the bits of these records.
     touched: Vec<(QueueKey, u64)>,
     next_lease: u64,
-    /// Number and start of each record of a chunk that this call leases. A field to reuse its memory.
+    /// The number and the offset of each record of a chunk that this call leases. A field only to reuse its
+    /// memory.
     leased: Vec<(u8, u32)>,
     /// The hosts that have records read ahead.
     aheads: BTreeSet<HostId>,
-    /// The memory of all records read ahead.
+    /// The bytes of memory that all records read ahead take.
     ahead_bytes: usize,
-    /// How often records were dropped because memory was short.
+    /// How often records that were read ahead were dropped because memory was short.
     trims: u32,
-    /// The next host to give up its records when it is not the served host's turn.
+    /// The next host whose records are dropped when the host just served is spared.
     next_trimmed: HostId,
     ahead_bytes_max: usize,
-    /// A buffer in which URLs are composed.
+    /// A buffer in which URLs are put together.
     buffer: String,
 }
 
-/// A lease on a record of the queue. It keeps the record packed, because most records end without being
-/// read again. It keeps of a chunk only what was leased together: whole chunks of very many hosts with few
+/// A lease on a record of the queue. The record stays packed, because most records end without being read
+/// again. Only the part of a chunk that was leased together is kept: whole chunks of very many hosts with few
 /// leases each would need unbounded memory.
 pub(super) struct QueuedLease {
     pub(super) host: HostId,
     /// The record's number in its chunk.
     at: u8,
     key: QueueKey,
-    /// Where the record starts in `bytes`.
+    /// The offset of the record in `bytes`.
     start: u32,
     bytes: Arc<[u8]>,
 }
 
 impl QueuedLease {
-    /// The record's age.
+    /// Returns the record's age.
     pub(super) fn age(&self) -> u64 {
         self.key.age() + u64::from(self.at)
     }
 
-    /// The record's depth, in a breadth-first crawl.
+    /// Returns the record's depth. Only correct in a breadth-first crawl.
     pub(super) fn depth(&self) -> u16 {
         self.key.place()
     }
@@ -78,18 +79,18 @@ impl QueuedLease {
     }
 }
 
-/// A chunk that is no longer whole. The masks have one bit for each record.
+/// A chunk of which some records are leased or settled. The masks have one bit for each record.
 #[derive(Clone, Copy, Debug)]
 struct OpenChunk {
     records: u8,
-    /// Records that are out or settled.
+    /// The records that are leased or settled.
     taken: u64,
     settled: u64,
-    /// Whether `settled` is on disk.
+    /// Whether settled bits of this chunk are on disk.
     marked: bool,
 }
 
-/// When a new record belongs among those read ahead, a host keeps at most so many in memory.
+/// The most records of one host that stay read ahead when a new record has to be put among them.
 const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
 
 impl Queue {
@@ -123,7 +124,7 @@ impl Queue {
         self.out.len()
     }
 
-    /// The bytes that leases keep.
+    /// Returns the bytes that leases keep in memory.
     #[cfg(test)]
     pub(super) fn out_bytes(&self) -> usize {
         self.out.values().map(|out| out.bytes.len()).sum()
@@ -145,7 +146,7 @@ impl Queue {
         let place = |(host, record): &(HostId, Record)| {
             QueueKey::new(*host, record.priority, order.place(record), 0, EntryKind::Chunk)
         };
-        // A stable sort: the record that came first is older.
+        // The sort is stable, so of two records with the same place the older stays first.
         records.sort_by_key(place);
         for group in records.chunk_by(|a, b| place(a) == place(b)) {
             let mut rest = group;
@@ -168,7 +169,7 @@ impl Queue {
         }
     }
 
-    /// Writes a record at its old age, beside the chunk that it came from.
+    /// Writes a single record at its old age, beside the chunk that it came from.
     pub(super) fn push_single(
         &mut self,
         key: QueueKey,
@@ -199,8 +200,8 @@ impl Queue {
         commit.insert(&self.stored, key.bytes(), bytes);
     }
 
-    /// Leases records that were read ahead of a host, down to a level. A leased record lowers the level to
-    /// its own depth. Returns the depth at which the next record waits for its level, if it does.
+    /// Leases records of a host that were read ahead, down to the depth `level`. A leased record lowers `level`
+    /// to its own depth. Returns the depth of the next record if it has to wait.
     pub(super) fn lease(
         &mut self,
         entry: &mut HostEntry,
@@ -256,7 +257,8 @@ impl Queue {
         Ok(waits_at)
     }
 
-    /// The host got fewer leases than wanted: it has no more due records, and the store tracks it again.
+    /// Records that the host got fewer leases than wanted: it has no more due records, and from now on the
+    /// store tracks its due records again.
     pub(super) fn release(&mut self, entry: Option<&mut HostEntry>) {
         let Some(entry) = entry else { return };
         self.forget_ahead(entry);
@@ -266,7 +268,7 @@ impl Queue {
         }
     }
 
-    /// Whether no record at this key was leased or settled in this run.
+    /// Returns whether no record at this key was leased or settled in this run.
     pub(super) fn is_untouched(&self, key: QueueKey) -> bool {
         !self.open.contains_key(&key)
     }
@@ -276,14 +278,14 @@ impl Queue {
         self.out.remove(&lease)
     }
 
-    /// A number for a lease on a record outside the queue.
+    /// Returns the number for a lease on a record outside the queue.
     pub(super) fn next_lease(&mut self) -> LeaseId {
         let id = LeaseId(self.next_lease);
         self.next_lease += 1;
         id
     }
 
-    /// The fingerprint of a leased record.
+    /// Returns the fingerprint of a leased record.
     pub(super) fn fingerprint(&mut self, out: &QueuedLease, host: &Host) -> Option<Fingerprint> {
         let packed = out.bytes.get(out.start as usize..)?;
         pack::fingerprint(&mut Reader(packed), host, &mut self.buffer)
@@ -294,13 +296,13 @@ impl Queue {
         self.out.insert(lease, out);
     }
 
-    /// A leased record.
+    /// Returns a leased record.
     pub(super) fn record(&mut self, out: &QueuedLease, host: &Host) -> Option<Record> {
         let packed = out.bytes.get(out.start as usize..)?;
         pack::unpack(&mut Reader(packed), host, out.key, self.order, &mut self.buffer)
     }
 
-    /// Makes a record that was not tried due again at its old place. Writes nothing, as the lease wrote
+    /// Makes a leased record that was not tried due again at its old place. Writes nothing, as the lease wrote
     /// nothing. Records read ahead beyond that place are read again.
     pub(super) fn give_back(&mut self, out: &QueuedLease, entry: &mut HostEntry) {
         let QueuedLease { at, key, .. } = *out;
@@ -318,7 +320,8 @@ impl Queue {
         }
     }
 
-    /// Notes that a record left its place. [`write_settled`](Self::write_settled) writes that.
+    /// Records in memory that a record left its place. [`write_settled`](Self::write_settled) adds this to a
+    /// commit.
     pub(super) fn settle(&mut self, out: &QueuedLease) {
         match self.touched.last_mut() {
             Some((last, settled)) if *last == out.key => *settled |= 1 << out.at,
@@ -326,7 +329,7 @@ impl Queue {
         }
     }
 
-    /// Adds to a commit the records settled since the last one.
+    /// Adds to a commit which records were settled since the last commit.
     pub(super) fn write_settled(&mut self, commit: &mut OwnedWriteBatch) {
         self.touched.sort_unstable();
         for touched in self.touched.chunk_by(|a, b| a.0 == b.0) {
@@ -343,7 +346,8 @@ impl Queue {
                 commit.remove(&self.stored, mark);
             }
             match key.kind() {
-                // A chunk's key is written once. So its tombstone can vanish where a merge meets the chunk.
+                // The key of a chunk is written only once, so its tombstone can vanish as soon as a merge meets
+                // the chunk.
                 Some(EntryKind::Chunk) => commit.remove_weak(&self.stored, key.bytes()),
                 _ => commit.remove(&self.stored, key.bytes()),
             }

@@ -1,4 +1,4 @@
-//! How the queue reads records ahead of their lease, and how it limits the memory for them.
+//! How the queue reads records from disk before they are leased, and how the memory for them is limited.
 
 use super::{OpenChunk, Queue};
 use crate::disk::ahead::Ahead;
@@ -23,16 +23,16 @@ impl From<&'static str> for ReadError {
     }
 }
 
-/// Once in so many times, a host other than the one just served gives up its records when memory is short.
+/// When memory is short, usually the host just served loses its records that were read ahead. Once in so many
+/// times, another host does.
 const OTHERS_ARE_SPARED: u32 = 8;
 
-/// The fewest records of a host that one read fetches, if the host has them: to find the first costs far
-/// more than to read on.
+/// The fewest records of a host that one read fetches, if the host has so many: to find the first record costs
+/// far more than to read further ones.
 const READ_AT_ONCE: usize = 32;
 
 impl Queue {
-    /// Reads at least `n` more records of a host ahead, or all that there are. Returns false when there is
-    /// none.
+    /// Reads at least `n` more records of a host, or all if there are fewer. Returns false when there are none.
     pub(in crate::disk) fn fill(
         &mut self,
         hosts: &mut Hosts,
@@ -56,7 +56,7 @@ impl Queue {
         };
         let before = ahead.bytes();
         let had = ahead.len();
-        // When memory is short, more than the wanted records would be dropped at once.
+        // When memory is short, only the wanted records are read: the others would be dropped at once.
         let has_room = self.ahead_bytes < self.ahead_bytes_max / 8 * 7;
         let n = if has_room { n.max(READ_AT_ONCE) } else { n };
         self.read(id, from, had + n, all, &mut ahead)?;
@@ -67,8 +67,8 @@ impl Queue {
         Ok(found)
     }
 
-    /// Reads from a key on until `ahead` holds `until` records, or all that are due. It does not read
-    /// further, because the tombstones of all settled records of the host may follow.
+    /// Reads from a key on until `ahead` holds `until` records, or until no due record of the host follows. It
+    /// reads no further than needed, because the tombstones of all settled records of the host may follow.
     fn read(
         &mut self,
         id: HostId,
@@ -77,12 +77,12 @@ impl Queue {
         all: usize,
         ahead: &mut Ahead,
     ) -> Result<(), ReadError> {
-        // The range ends with the host: only tombstones of the next hosts may follow.
+        // The range ends at the host's last key, because only tombstones may follow in the next hosts.
         let mut have = ahead.len();
         for stored in self.stored.range(from.bytes()..=QueueKey::last_of(id).bytes()) {
             let (key, value) = stored.into_inner()?;
             let key = QueueKey::parse(&key).ok_or("a key of the queue cannot be read")?;
-            // A single record may stand within the ages of a chunk: read both or neither.
+            // A single record may have an age between those of a chunk: read both or neither.
             if have >= until && key > ahead.to {
                 break;
             }
@@ -116,11 +116,11 @@ impl Queue {
         Ok(())
     }
 
-    /// Drops records that were read ahead until they fit the limit, after a host was served.
+    /// Drops records that were read ahead until the rest fits the limit, after the host `served` got leases.
     ///
-    /// Usually the served host gives up its records: when more hosts take turns than fit, each other host
-    /// would otherwise lose its records just before its turn. Now and then another host does, because the
-    /// records of a host that nobody asks for any more would otherwise stay for ever.
+    /// Usually the served host loses its records: if more hosts take turns than fit into memory, another host
+    /// would otherwise lose its records just before its turn. Now and then another host loses them, because the
+    /// records of a host that is never asked for again would otherwise stay for ever.
     pub(in crate::disk) fn trim(&mut self, hosts: &mut Hosts, served: HostId) {
         while self.ahead_bytes > self.ahead_bytes_max {
             self.trims = self.trims.wrapping_add(1);
@@ -140,7 +140,7 @@ impl Queue {
         }
     }
 
-    /// Drops the records that were read ahead of a host. They are on disk, from `head` on.
+    /// Drops the records of a host that were read ahead. They are still on disk, from `head` on.
     pub(super) fn forget_ahead(&mut self, entry: &mut HostEntry) {
         let Some(ahead) = entry.ahead.take() else { return };
         self.ahead_bytes -= ahead.bytes();
