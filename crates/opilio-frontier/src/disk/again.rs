@@ -1,10 +1,10 @@
-//! Ended URLs that can become due again: failures always, pages in a store with a history.
+//! The ended URLs that can become due again: failures always, pages only in a store with a history.
 //!
 //! ```text
 //! failure  reason · attempts:varint · ended:varint · url · status:varint or 0 · error · loose record
 //! page     body bytes:varint · attempts:varint · loose record
 //! ```
-//! A record of a page carries the validators of its fetch.
+//! The record of a page contains the validators of its fetch. A loose record is stored alone, outside a chunk.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::error::FrontierError;
 use crate::stats::{Cause, Failure};
 
 impl DiskFrontier {
-    /// Adds to a commit a failure, which the books count already.
+    /// Adds a failure to a commit. The counters include it already.
     pub(super) fn add_failure(
         &mut self,
         host: HostId,
@@ -44,7 +44,7 @@ impl DiskFrontier {
     }
 
     fn write_failure_count(&self, reason: Reason, commit: &mut OwnedWriteBatch) {
-        // The key has the stable word, because reasons have no fixed order and so no stable number.
+        // The key contains the stable word, because reasons have no fixed order and so no stable number.
         let key = keys::named(keys::FAILURES, reason.as_str());
         let count = self.books.stats.failures.get(&reason).copied().unwrap_or(0);
         commit.insert(&self.disk.stored.misc, key, count.to_be_bytes());
@@ -74,7 +74,7 @@ impl DiskFrontier {
         self.first_page = self.first_page.min(key);
     }
 
-    /// The `n` failures from the `from`th on.
+    /// Reads at most `n` failures, starting at index `from`.
     pub(super) fn read_failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError> {
         let first = self.books.first_failure.saturating_add(from);
         let mut failures = Vec::new();
@@ -95,8 +95,8 @@ impl DiskFrontier {
         self.revive_some(n, |_, _, _, _| Ok(true))
     }
 
-    /// Makes those of the `n` oldest failures due again that are wanted. The others move to the end of the
-    /// list, in their order.
+    /// Examines the `n` oldest failures, and makes those due again that are wanted. The others move to the end
+    /// of the list, in their order.
     pub(super) fn revive_some(
         &mut self,
         n: usize,
@@ -138,7 +138,7 @@ impl DiskFrontier {
         Ok(revived)
     }
 
-    /// Makes at most `n` pages due again that ended before an instant.
+    /// Makes at most `n` pages due again, the oldest first, that ended before an instant.
     pub(super) fn refresh_some(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
         if !self.options.history {
             return Err(FrontierError::NoHistory { store: self.disk.place.0.clone() });
@@ -170,7 +170,7 @@ impl DiskFrontier {
         }
         let refreshed = fresh.len() as u64;
         self.push_again(fresh, commit)?;
-        // The next call then does not read the tombstones of this one.
+        // So the next call does not read the tombstones (marks of removed keys) that this call leaves.
         if let Some(PageKey { ended, number }) = last {
             self.first_page = PageKey { ended, number: number.saturating_add(1) };
         }
@@ -185,7 +185,7 @@ impl DiskFrontier {
         self.commit(commit)
     }
 
-    /// Reads a record that becomes due again. It has all its attempts again.
+    /// Reads the record of a URL that becomes due again. The record has all its attempts again.
     fn read_loose(&mut self, from: &mut Reader<'_>) -> Result<(HostId, Record), FrontierError> {
         let place = place_of_loose(from, 0)
             .ok_or_else(|| self.disk.place.damaged("the place of an ended record cannot be read"))?;

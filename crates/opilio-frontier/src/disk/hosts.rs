@@ -23,7 +23,7 @@ pub(super) struct Hosts {
     /// The next host of the walk over the hosts that had records left when the store was opened. `None` after
     /// the walk.
     pub(super) walk: Option<HostId>,
-    /// How many hosts have a number.
+    /// The number of the hosts that have a host number.
     numbered: u32,
 }
 
@@ -98,7 +98,7 @@ impl Hosts {
         self.ids.len() as u64 == u64::from(self.numbered)
     }
 
-    /// How many hosts have a number.
+    /// Returns how many hosts have a number.
     pub(super) fn numbered(&self) -> u32 {
         self.numbered
     }

@@ -1,4 +1,4 @@
-//! How records are leased: which hosts are ready, and the leases of one host.
+//! Leases records: finds the hosts that are ready, and makes the leases of one host.
 
 use opilio_core::{Host, Lease, Timestamp};
 
@@ -11,11 +11,11 @@ use crate::caps::Room;
 use crate::error::FrontierError;
 use crate::turn::HostTurn;
 
-/// After so many keys of one host, a search for the next host seeks instead of reading on.
+/// After so many keys of one host, a search for the next host seeks to that host instead of reading on.
 const READ_ON_MAX: usize = 8;
 
 impl DiskFrontier {
-    /// The hosts that [`hosts_ready`](crate::Frontier::hosts_ready) returns.
+    /// Returns the hosts for [`hosts_ready`](crate::Frontier::hosts_ready).
     pub(super) fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
         self.wake(now)?;
         self.close_some()?;
@@ -28,7 +28,7 @@ impl DiskFrontier {
                 }
                 break;
             };
-            // While the host stood in the line, its work may have been leased or its caps reached.
+            // While the host was in the line, its records may have been leased, or its caps reached.
             let turn = match self.room(id)? {
                 Room::Open(1..) if self.entry(id)?.waits_at.is_none() && self.has_work(id)? => HostTurn::Told,
                 Room::Open(_) => HostTurn::Idle,
@@ -46,8 +46,8 @@ impl DiskFrontier {
         Ok(ready)
     }
 
-    /// Adds to the line the next hosts that an earlier run left with work: at least one and about `n`.
-    /// Returns false when there is none left. So the first hosts are ready at once after opening, however
+    /// Adds the next hosts that had records left when the store was opened to the line: about `n`, and at least
+    /// one. Returns false when there are no more. So the first hosts are ready at once after opening, however
     /// many hosts there are.
     fn walk(&mut self, n: usize) -> Result<bool, FrontierError> {
         let mut found = 0;
@@ -80,7 +80,7 @@ impl DiskFrontier {
                     continue;
                 }
                 if entry.due == DueCount::Unknown && is_untouched {
-                    // The record at this key is due. The call that leases it reads it.
+                    // The record at this key is due. It is read by the call that leases it.
                     entry.due = DueCount::Some;
                 }
                 if self.has_work(id)? {
@@ -92,7 +92,7 @@ impl DiskFrontier {
         Ok(found > 0)
     }
 
-    /// Leases the records of one want, as far as the host's caps and its level allow.
+    /// Leases the records of one want, as far as the caps and the level of the host allow.
     pub(super) fn lease_of_host(
         &mut self,
         want: &Want,
@@ -122,7 +122,7 @@ impl DiskFrontier {
         if let Some(depth) = waits_at {
             self.entry(id)?.waits_at = Some(depth);
             self.hosts.release(id);
-            // These leases may have taken the last records that the level waited for.
+            // With these leases, no record may be left for which the level waited.
             self.look_at_level(id, now)?;
         } else if room < want.n {
             self.hosts.release(id);
@@ -131,8 +131,8 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Leases a host's next records without regard to its caps. Returns the depth at which the host waits
-    /// for its level, if it does.
+    /// Leases a host's next records without regard to its caps. If the next record has to wait for its level,
+    /// returns the depth of that record.
     pub(super) fn take(
         &mut self,
         id: HostId,
@@ -158,7 +158,7 @@ impl DiskFrontier {
         Ok(waits_at)
     }
 
-    /// Reads records of a host ahead. Returns false when the host has no more.
+    /// Reads records of a host that are to be leased later. Returns false when the host has no more.
     fn fill(&mut self, id: HostId, n: usize) -> Result<bool, FrontierError> {
         self.queue.fill(&mut self.hosts, id, n).map_err(|error| match error {
             ReadError::Store(error) => self.disk.place.failed("read", error),
@@ -166,7 +166,7 @@ impl DiskFrontier {
         })
     }
 
-    /// Whether a host has a record that is due and not out.
+    /// Returns whether a host has a record that is due and not leased.
     fn has_work(&mut self, id: HostId) -> Result<bool, FrontierError> {
         let entry = self.entry(id)?;
         if entry.ahead.as_ref().is_some_and(|ahead| !ahead.is_empty()) {

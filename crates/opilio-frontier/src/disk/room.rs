@@ -1,4 +1,5 @@
-//! What the caps leave of a host, and how its queued records end when they leave nothing.
+//! Applies the caps of hosts: how many more leases a host may have, and how its queued records end when a cap
+//! is reached.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +14,12 @@ use crate::caps::{Caps, Room, Spent};
 use crate::encode::{Reader, put_varint};
 use crate::error::FrontierError;
 
-/// The most records of hosts with reached caps that end in one call.
+/// The most records of hosts with reached caps that one call ends.
 const CLOSED_MAX: usize = 4096;
-/// The most of them that end in one commit.
+/// The most of these records that one commit ends.
 const CLOSED_AT_ONCE: usize = 1024;
 
-/// The state of the caps in this run.
+/// The state of the caps of all hosts in this run.
 pub(super) struct CapsState {
     /// Whether any host has a cap.
     pub(super) is_any: bool,
@@ -33,7 +34,7 @@ impl CapsState {
 }
 
 impl DiskFrontier {
-    /// Filters an admission that the caps of its host keep out.
+    /// Turns an admission into a filtered one, if the caps of its host demand it.
     pub(super) fn judge(&mut self, admission: Admission) -> Result<Admission, FrontierError> {
         let Admission::Queue(record) = &admission else { return Ok(admission) };
         if !self.caps.is_any {
@@ -51,7 +52,7 @@ impl DiskFrontier {
         })
     }
 
-    /// What the caps leave of a host.
+    /// Returns how many more leases the caps of a host allow.
     pub(super) fn room(&mut self, id: HostId) -> Result<Room, FrontierError> {
         if !self.caps.is_any {
             return Ok(Room::Open(u64::MAX));
@@ -62,7 +63,8 @@ impl DiskFrontier {
         Ok(self.options.caps.of(&host).room(spent, out))
     }
 
-    /// Lets a host join the line, or closes it, after it got work or its room changed.
+    /// Adds a host to the line, or to the hosts whose records are to be ended, after its records or its room
+    /// under the caps changed.
     pub(super) fn look_at(&mut self, id: HostId) -> Result<(), FrontierError> {
         if !self.caps.is_any || self.entry(id)?.due == DueCount::Exact(0) {
             return Ok(());
@@ -84,7 +86,7 @@ impl DiskFrontier {
             && let Some(id) = self.caps.closing.first().copied()
         {
             let Room::Closed(why) = self.room(id)? else {
-                // A page of the host became due again, which made room.
+                // A page of the host became due again, and so the caps allow a lease again.
                 self.caps.closing.remove(&id);
                 self.look_at(id)?;
                 continue;
@@ -104,7 +106,7 @@ impl DiskFrontier {
         let mut leases = Vec::new();
         let turn = self.entry(id)?.turn;
         self.take(id, n, None, &mut leases)?;
-        // The caller that has the host learns by its next lease that nothing is left.
+        // If the caller has the host, its next lease shows that nothing is left.
         self.entry(id)?.turn = turn;
         let closed = leases.len();
         if closed == 0 {
@@ -119,7 +121,7 @@ impl DiskFrontier {
         Ok(closed)
     }
 
-    /// The pages and bytes that all runs took of a host.
+    /// Returns the numbers of pages and bytes that all runs took of a host.
     pub(super) fn spent(&mut self, id: HostId) -> Result<Spent, FrontierError> {
         if let Some(spent) = self.entry(id)?.spent {
             return Ok(spent);
@@ -136,7 +138,7 @@ impl DiskFrontier {
         Ok(spent)
     }
 
-    /// Changes the pages and bytes taken of a host. The next commit writes them.
+    /// Changes the numbers of pages and bytes taken of a host. The next commit writes them.
     pub(super) fn spend(&mut self, id: HostId, change: impl FnOnce(&mut Spent)) -> Result<(), FrontierError> {
         let mut spent = self.spent(id)?;
         change(&mut spent);
@@ -147,7 +149,7 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Adds to a commit the pages and bytes that changed.
+    /// Adds the changed numbers of pages and bytes to a commit.
     pub(super) fn write_spent(&mut self, commit: &mut OwnedWriteBatch) -> Result<(), FrontierError> {
         let mut hosts = std::mem::take(&mut self.pending.spent);
         hosts.sort_unstable();

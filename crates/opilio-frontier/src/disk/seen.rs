@@ -1,15 +1,15 @@
-//! Which fingerprints the crawl has met, and which of them it filtered.
+//! The fingerprints (hashes of URLs) that the crawl has met, and which of them it filtered.
 //!
-//! A link is looked up in three places: the fingerprints met lately, those gathered since the last sorted file,
-//! and those on disk. The first place has most links of a page. The key on disk is the fingerprint. Its first
-//! 32 bits are a hash of the host, so that the links of a page lie together. The other 96 bits tell URLs of one
-//! host apart. With 10⁸ URLs, the chance of one false "seen" on disk is below 10⁻¹². In the table of
-//! fingerprints met lately, which keeps fewer bits, it is below 10⁻⁹.
-//!
-//! New fingerprints do not go through the database's journal one by one. A commit writes those of its batch as
-//! one entry (a *sheet*), and memory gathers them. Once there are many, they become one sorted file and their
-//! sheets are removed. Opening reads the remaining sheets. That costs a fifth of one entry for each
-//! fingerprint, both when they are admitted and when a journal is read again.
+//! A link is looked up in three places: the table of recently seen fingerprints, the fingerprints gathered
+//! since the last sorted file was written, and those on disk. The first place has most links of a page. The key
+//! on disk is the fingerprint. Its first 32 bits are a hash of the host, so that the links of a page lie
+//! together. The other 96 bits distinguish URLs of one host. With 10⁸ URLs, the chance that any unknown URL is
+//! taken for a known one is below 10⁻¹² on disk, and below 10⁻⁹ in the table of recently seen fingerprints,
+//! which keeps fewer bits.
+//! New fingerprints do not go through the database's journal one by one. A commit writes the fingerprints of
+//! its batch as one entry (a *sheet*), and memory gathers them. Once there are many, they are written as one
+//! sorted file, and their sheets are removed. Opening reads the remaining sheets. That costs a fifth of one
+//! entry for each fingerprint, both when it is admitted and when a journal is read again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -38,17 +38,17 @@ impl From<Option<Mark>> for Sighting {
 
 /// The fingerprints that the crawl has met.
 pub(super) struct Seen {
-    /// The sorted files. Nothing writes to this keyspace one by one.
+    /// The keyspace of the sorted files. It is only written in whole files, never key by key.
     stored: Keyspace,
     /// The keyspace of the sheets.
     sheets_in: Keyspace,
     /// The numbers of the sheets whose fingerprints are gathered.
     sheets: Range<u64>,
-    /// Committed fingerprints that are in no sorted file yet.
+    /// The committed fingerprints that are in no sorted file yet.
     gathered: HashMap<SeenKey, Mark, Folding>,
     gathered_max: usize,
     recent: Recent,
-    /// The fingerprints that the current batch adds or changes, and its look-ups on disk.
+    /// The fingerprints that the current batch adds or changes, and the results of its look-ups on disk.
     batch: HashMap<Fingerprint, Sighted, Folding>,
 }
 
@@ -56,21 +56,21 @@ pub(super) struct Seen {
 #[derive(Clone, Copy)]
 struct Sighted {
     mark: Option<Mark>,
-    /// Whether the mark is not stored yet.
+    /// Whether the mark is not yet on disk.
     is_new: bool,
 }
 
 /// Why a look-up failed.
 pub(super) enum SeenError {
     Store(fjall::Error),
-    /// A mark that this version does not know.
+    /// A fingerprint has a mark that this version does not know.
     UnknownMark,
-    /// A sheet that cannot be read, or is missing.
+    /// A sheet cannot be read, or is missing.
     Sheet,
 }
 
 impl SeenError {
-    /// The error of a store at this place.
+    /// Converts to the error of the store at this place.
     pub(super) fn at(self, place: &StorePlace) -> FrontierError {
         match self {
             Self::Store(error) => place.failed("read", error),
@@ -87,7 +87,7 @@ impl From<fjall::Error> for SeenError {
 }
 
 impl Seen {
-    /// Reads the sheets that an earlier run left.
+    /// Opens the fingerprints, and reads the sheets that an earlier run left.
     pub(super) fn open(
         stored: Keyspace,
         sheets_in: Keyspace,
@@ -117,8 +117,8 @@ impl Seen {
         Ok(seen)
     }
 
-    /// Begins a batch: looks up its fingerprints, each with whether it will be filtered. The look-ups are in
-    /// the order of the keys, so that neighbours share blocks, which halves their cost.
+    /// Begins a batch and looks up its fingerprints. The flag of each says whether it will be filtered. The
+    /// look-ups are in the order of the keys, so that neighbours share blocks, which halves their cost.
     pub(super) fn begin(
         &mut self,
         batch: impl Iterator<Item = (Fingerprint, bool)>,
@@ -143,7 +143,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Makes a fingerprint known, and returns what it was before.
+    /// Makes a fingerprint known, and returns its state before the call.
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Result<Sighting, SeenError> {
         if self.recent.holds(fingerprint, Class::Known) {
             return Ok(Sighting::Known);
@@ -155,7 +155,7 @@ impl Seen {
         Ok(before.into())
     }
 
-    /// Marks a fingerprint as filtered, unless it was met before. Returns whether it was.
+    /// Marks a fingerprint as filtered, unless it was met before. Returns whether it was met before.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Result<bool, SeenError> {
         if self.recent.holds(fingerprint, Class::Known) || self.recent.holds(fingerprint, Class::Filtered) {
             return Ok(true);
@@ -173,7 +173,7 @@ impl Seen {
         self.change(fingerprint, Mark::Filtered(why));
     }
 
-    /// Whether a fingerprint is filtered, and was not admitted since.
+    /// Returns whether a fingerprint was filtered and not admitted since.
     pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> Result<bool, SeenError> {
         Ok(matches!(self.look_up(fingerprint)?, Some(Mark::Filtered(_))))
     }
@@ -201,7 +201,7 @@ impl Seen {
         }
     }
 
-    /// Adds to a commit the sheet of the batch.
+    /// Adds the sheet of the batch to a commit.
     pub(super) fn write(&self, commit: &mut OwnedWriteBatch) {
         let new = self.batch.iter().filter(|(_, sighted)| sighted.is_new);
         let mut sorted: Vec<_> =
@@ -221,7 +221,7 @@ impl Seen {
         commit.insert(&self.sheets_in, keys::sheet(self.sheets.end), sheet);
     }
 
-    /// Gathers the fingerprints of the batch, after its commit was made.
+    /// Adds the fingerprints of the batch to those that are gathered, after the commit of the batch was made.
     pub(super) fn committed(&mut self) {
         let lines = self.recent.mask;
         let mut changed = false;
@@ -241,20 +241,21 @@ impl Seen {
         }
     }
 
-    /// Whether the gathered fingerprints should become a sorted file.
+    /// Returns whether so many fingerprints are gathered that they should be written as a sorted file.
     pub(super) fn is_full(&self) -> bool {
         self.gathered.len() >= self.gathered_max
     }
 
-    /// Whether they are enough for an early sorted file: merging many small files costs more than it saves.
+    /// Returns whether the gathered fingerprints are enough for an early sorted file: merging many small files
+    /// costs more than it saves.
     pub(super) fn is_worth_a_file(&self) -> bool {
         self.gathered.len() >= self.gathered_max / 16
     }
 
     /// Writes the gathered fingerprints as a sorted file, which is on disk when this function returns.
     ///
-    /// The commits with these fingerprints must be on disk before. Otherwise a URL could be known without
-    /// being queued, and would be lost for good.
+    /// The commits with these fingerprints must be on disk before. Otherwise, after a power cut, a URL could be
+    /// known without being queued, and would be lost for good.
     pub(super) fn write_sorted(&mut self) -> Result<(), fjall::Error> {
         let mut sorted: Vec<_> = self.gathered.iter().map(|(key, mark)| (*key, *mark)).collect();
         sorted.sort_unstable_by_key(|(key, _)| key.fingerprint());
@@ -298,7 +299,7 @@ fn bytes(fingerprint: Fingerprint) -> [u8; 16] {
     fingerprint.0.to_be_bytes()
 }
 
-/// A mark as a sheet holds it.
+/// Returns the number that stands for a mark in a sheet.
 fn number(mark: Mark) -> u8 {
     match mark {
         Mark::Known => 0,
@@ -312,8 +313,8 @@ fn filtered(why: u8) -> Option<Filtered> {
     Filtered::ALL.get(usize::from(why)).copied()
 }
 
-/// The number of fingerprints to gather in a table of this size. A table has a power of two places of 17 bytes
-/// and one byte each, and grows when seven eighths are used. The last batch must fit before that.
+/// Returns the number of fingerprints to gather in a table of this size. A table has a power of two places of
+/// 17 bytes and one more byte each, and grows when seven eighths are used. The last batch must fit before that.
 fn entries_in(bytes: usize) -> usize {
     let places = (bytes / 18).max(8);
     (1_usize << places.ilog2()) / 4 * 3
@@ -325,14 +326,14 @@ enum Class {
     Filtered = 1,
 }
 
-/// A table of fingerprints met lately, in lines of sixteen words. A look-up reads two neighbouring lines of
-/// the processor's cache, and few lines are full before the table is. A word keeps 63 bits, and the number of
-/// its line stands for some twenty more, so that two fingerprints are not confused.
+/// A table of recently seen fingerprints, in lines of sixteen words. A look-up reads two neighbouring lines of
+/// the processor's cache, and few lines of the table are full before the table as a whole is. A word keeps 63
+/// bits, and the number of its line adds some twenty more, so that two fingerprints are not confused.
 struct Recent {
     words: Box<[u64]>,
-    /// The first word that starts a line.
+    /// The index of the first word that starts a line.
     first: usize,
-    /// The mask of the line numbers in use.
+    /// The mask of the line numbers that are in use.
     mask: usize,
     /// The mask of all line numbers.
     mask_max: usize,
@@ -349,7 +350,7 @@ impl Recent {
     fn new(bytes: usize) -> Self {
         let lines = (bytes / (8 * LINE)).max(1);
         let lines = 1_usize << lines.ilog2();
-        // The system provides zeroed pages only as they are used.
+        // The operating system provides zeroed pages only when they are used.
         let words = vec![0; (lines + 1) * LINE].into_boxed_slice();
         let first = words.as_ptr().align_offset(8 * LINE) % LINE;
         let (mask, mask_max) = (lines.min(LINES_FIRST) - 1, lines - 1);
@@ -361,7 +362,7 @@ impl Recent {
         word > 1 && self.words[line..line + LINE].contains(&word)
     }
 
-    /// Puts a fingerprint first in its line, and drops the last one of the line.
+    /// Puts a fingerprint at the front of its line, and drops the last fingerprint of the line.
     fn add(&mut self, fingerprint: Fingerprint, mark: Mark) {
         let class = match mark {
             Mark::Known => Class::Known,
@@ -378,15 +379,16 @@ impl Recent {
     }
 
     /// Uses more lines once many fingerprints were added. Line numbers are random, so that with all lines in
-    /// use a few thousand fingerprints would touch every page of the table. A fingerprint whose line number
-    /// changes is no longer found. But nearly all of these are still gathered, and the store adds them again.
+    /// use from the start, a few thousand fingerprints would touch every memory page of the table. A
+    /// fingerprint whose line number changes is no longer found. But nearly all such fingerprints are still
+    /// gathered, and the store adds them again.
     fn grow(&mut self) {
         if self.mask < self.mask_max && self.added * 4 > (self.mask + 1) * LINE {
             self.mask = ((self.mask + 1) * LINES_GROW - 1).min(self.mask_max);
         }
     }
 
-    /// Removes a known fingerprint.
+    /// Removes a fingerprint that was added as known.
     fn forget(&mut self, fingerprint: Fingerprint) {
         let (line, word) = self.place(fingerprint, Class::Known);
         for stored in self.words[line..line + LINE].iter_mut().filter(|stored| **stored == word) {
@@ -394,7 +396,8 @@ impl Recent {
         }
     }
 
-    /// Where the line of a fingerprint starts, and the word that stands for it.
+    /// Returns the index at which the line of a fingerprint starts, and the word that stands for the
+    /// fingerprint.
     fn place(&self, fingerprint: Fingerprint, class: Class) -> (usize, u64) {
         let line = self.first + (fingerprint.0 as u32 as usize & self.mask) * LINE;
         (line, (fingerprint.0 >> 32) as u64 & !1 | class as u64)
