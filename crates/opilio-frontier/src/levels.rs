@@ -5,6 +5,7 @@
 //! first. In a breadth-first crawl that is usually the shortest way. But if a page is slower than pages of the
 //! next level, a longer way may be found first. Where a limit of depth decides which URLs belong to the crawl,
 //! the speed of pages must not decide. So a level (all records of one depth) waits for the levels before it:
+//!
 //! - Levels of one host always wait: a host gets no record of a level while it has a lease on a lower level.
 //! - A level also waits while other hosts have records of a lower level left, but at most for [`PATIENCE`] from
 //!   the moment at which the first host had to wait: one slow host must not delay all others.

@@ -6,6 +6,7 @@
 //! together. The other 96 bits distinguish URLs of one host. With 10⁸ URLs, the chance that any unknown URL is
 //! taken for a known one is below 10⁻¹² on disk, and below 10⁻⁹ in the table of recently seen fingerprints,
 //! which keeps fewer bits.
+//!
 //! New fingerprints do not go through the database's journal one by one. A commit writes the fingerprints of
 //! its batch as one entry (a *sheet*), and memory gathers them. Once there are many, they are written as one
 //! sorted file, and their sheets are removed. Opening reads the remaining sheets. That costs a fifth of one
