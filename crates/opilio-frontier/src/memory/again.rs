@@ -1,4 +1,4 @@
-//! Ended URLs that can become due again: failures always, pages in a store with a history.
+//! The ended URLs that can become due again: failures always, pages only in a store with a history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,11 +12,12 @@ use crate::batch::Fetched;
 use crate::stats::Failure;
 use opilio_core::Order;
 
-/// Ended URLs, in the order in which they ended.
+/// The ended URLs that can become due again, in the order in which they ended.
 #[derive(Debug, Default)]
 pub(super) struct EndedUrls {
     failures: VecDeque<(Failure, EndedRecord)>,
-    /// The pages, by when they ended and then by number. `None` in a store without a history.
+    /// The pages, sorted by the instant at which they ended and then by number. `None` in a store without a
+    /// history.
     pages: Option<BTreeMap<(Timestamp, u64), EndedPage>>,
     next: u64,
 }
@@ -90,13 +91,13 @@ impl EndedUrls {
         listed.map(|(failure, kept)| Failure { extra: kept.packed.extra(), ..failure.clone() }).collect()
     }
 
-    /// Takes the oldest failure off the list.
+    /// Removes the oldest failure from the list, and returns its reason and its record.
     pub(super) fn take_failure(&mut self, hosts: &Hosts) -> Option<(Reason, Record)> {
         let (failure, kept) = self.failures.pop_front()?;
         Some((failure.reason, kept.unpack(hosts)))
     }
 
-    /// Takes the wanted failures off the list.
+    /// Removes the wanted failures from the list, and returns them.
     pub(super) fn take_failures(
         &mut self,
         hosts: &Hosts,
@@ -109,7 +110,7 @@ impl EndedUrls {
         taken.into_iter().map(|(failure, kept)| (failure.reason, kept.unpack(hosts))).collect()
     }
 
-    /// Takes the oldest page off the history, if it ended before an instant.
+    /// Removes the oldest page from the history and returns it, if the page ended before an instant.
     pub(super) fn take_page(&mut self, before: Timestamp, hosts: &Hosts) -> Option<(HostId, u64, Record)> {
         let first = self.pages.as_mut()?.first_entry().filter(|first| first.key().0 < before)?;
         let EndedPage { body_bytes, kept } = first.remove();

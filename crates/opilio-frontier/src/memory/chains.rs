@@ -13,17 +13,17 @@ use super::seen::{Folding, SeenKey};
 use super::{LeasedRecord, MemoryFrontier};
 use crate::chain::{Again, ChainEnd, Decided, Known, Redirect, Stop, UrlEnd, judge};
 
-/// How URLs ended, other than as pages, and which URLs wait for others.
+/// How URLs ended, other than as pages, and which redirected URLs wait for known URLs.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     ends: HashMap<SeenKey, UrlEnd, Folding>,
-    /// The URLs that wait, by the URL that each waits for, then by age.
+    /// The URLs that wait. The key is the fingerprint of the URL that each waits for, and then the age.
     waiting: BTreeMap<(u128, u64), RedirectedUrl>,
-    /// Ranges of keys to check: those that wait for a changed URL, and new ones.
+    /// The ranges of keys to check: URLs that wait for a changed URL, and URLs that began to wait.
     changed: VecDeque<((u128, u64), (u128, u64))>,
 }
 
-/// A redirected URL that waits for a known one.
+/// A redirected URL that waits for a known URL.
 #[derive(Debug)]
 struct RedirectedUrl {
     host: HostId,
@@ -32,7 +32,7 @@ struct RedirectedUrl {
     way: Way,
 }
 
-/// Where a URL was redirected to. The URL that it waits for may be further along the chain.
+/// The redirect of a URL that waits. The URL that it waits for may be further along the chain than the target.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     target: Fingerprint,
@@ -59,30 +59,30 @@ impl Chains {
         matches!(self.ends.get(&SeenKey::of(url)), Some(UrlEnd::LedTo { .. }))
     }
 
-    /// Notes that a URL is under way again, or is a page.
+    /// Forgets how a URL ended, because it is queued again or became a page: `ends` holds neither.
     pub(super) fn forget(&mut self, url: Fingerprint) {
         if !self.ends.is_empty() {
             self.ends.remove(&SeenKey::of(url));
         }
     }
 
-    /// Notes that a URL ended or led on: the URLs that wait for it are checked again.
+    /// Records that a URL ended or was redirected, so that the URLs that wait for it are checked again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
         if !self.waiting.is_empty() && self.first_of((url.0, 0), (url.0, u64::MAX)).is_some() {
             self.changed.push_back(((url.0, 0), (url.0, u64::MAX)));
         }
     }
 
-    /// Has a URL checked that began to wait, or waits again.
+    /// Has a waiting URL checked later, because it began to wait or waits again.
     fn look_later_at(&mut self, key: (u128, u64)) {
         match self.changed.back_mut() {
-            // Most of them come in the order of their ages.
+            // Most keys come in the order of their ages and extend the last range.
             Some((_, last)) if last.0 == key.0 && last.1 <= key.1 => *last = key,
             _ => self.changed.push_back((key, key)),
         }
     }
 
-    /// The first key of a URL that waits, within a range.
+    /// Returns the first key of a waiting URL within a range.
     fn first_of(&self, from: (u128, u64), to: (u128, u64)) -> Option<(u128, u64)> {
         if from > to {
             return None;

@@ -1,4 +1,4 @@
-//! The hosts that the store knows, their queues, and the order in which they are served.
+//! The hosts that the store knows, their queues of records, and the order in which hosts are served.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,20 +10,20 @@ use crate::caps::{Caps, Room, Spent};
 use crate::turn::HostTurn;
 use opilio_core::Order;
 
-/// A host by its number, in the order in which hosts were met.
+/// The number of a host: its index in the order in which hosts were met.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) struct HostId(u32);
 
-/// All hosts, and the line of hosts with due work that the caller does not lease yet.
+/// All hosts, and the line of hosts with due records that the caller does not lease yet.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     all: Vec<KnownHost>,
     line: VecDeque<HostId>,
-    /// The host of the last look-up. Links come in runs of one host, so it spares most look-ups.
+    /// The host of the last look-up. It avoids most look-ups, because links come in runs of one host.
     last: Option<HostId>,
     order: Order,
-    /// `None` when no host has a cap.
+    /// The caps of each host. `None` when no host has a cap.
     caps: Option<Caps>,
 }
 
@@ -32,7 +32,7 @@ struct KnownHost {
     host: Host,
     queue: Queue,
     turn: HostTurn,
-    /// The number of leases that are out.
+    /// The number of leases of the host that are not settled.
     out: u32,
     spent: Spent,
     /// The depth of the host's next record, if that record waits for its level.
@@ -52,7 +52,7 @@ impl Hosts {
         self.caps.as_ref()
     }
 
-    /// What the caps leave of a host.
+    /// Returns how many more leases the caps of a host allow.
     pub(super) fn room(&self, host: HostId) -> Room {
         let known = self.known(host);
         let of = |caps: &Caps| caps.of(&known.host).room(known.spent, u64::from(known.out));
@@ -74,7 +74,7 @@ impl Hosts {
         known.out = known.out.saturating_sub(1);
     }
 
-    /// The depth at which a host waits for its level.
+    /// Returns the depth of the host's next record, if that record has to wait for smaller depths.
     pub(super) fn waits_at(&self, host: HostId) -> Option<u16> {
         self.known(host).waits_at
     }
@@ -83,7 +83,7 @@ impl Hosts {
         self.known_mut(host).waits_at = at;
     }
 
-    /// Lets a host join the line if it has work, because its level has opened.
+    /// Records that a host no longer waits for smaller depths, and adds it to the line if it has due records.
     pub(super) fn wait_no_more(&mut self, host: HostId) {
         self.known_mut(host).waits_at = None;
         if self.has_work(host) {
@@ -91,7 +91,7 @@ impl Hosts {
         }
     }
 
-    /// The band of a host's next record.
+    /// Returns the band (priority and place in the order) of a host's next record.
     pub(super) fn next_band(&self, host: HostId) -> Option<Band> {
         self.known(host).queue.next_band()
     }
@@ -104,7 +104,7 @@ impl Hosts {
         &self.known(host).host
     }
 
-    /// The host's number; a new host gets one.
+    /// Returns the host's number. A new host gets a number.
     pub(super) fn id_of(&mut self, host: &Host) -> HostId {
         if let Some(last) = self.last
             && self.known(last).host == *host
@@ -139,7 +139,7 @@ impl Hosts {
         self.all.len()
     }
 
-    /// Queues a record that is younger than all others.
+    /// Queues a record that is younger than all other records of its host.
     pub(super) fn push(&mut self, host: HostId, age: u64, record: &Record) {
         let order = self.order;
         self.known_mut(host).queue.push(age, record, order);
@@ -152,14 +152,14 @@ impl Hosts {
         self.join_line(host);
     }
 
-    /// Takes the first record of a host.
+    /// Removes and returns the first record of a host.
     pub(super) fn pop(&mut self, host: HostId) -> Option<(Rank, Record)> {
         let order = self.order;
         let KnownHost { host, queue, .. } = self.known_mut(host);
         queue.pop(host, order)
     }
 
-    /// The host got fewer leases than wanted: the store tracks it again.
+    /// Records that the host got fewer leases than wanted: from now on the store tracks its due records again.
     pub(super) fn release(&mut self, host: HostId) {
         let known = self.known_mut(host);
         if known.turn == HostTurn::Told {
@@ -167,13 +167,13 @@ impl Hosts {
         }
     }
 
-    /// Takes the first hosts off the line. From now on the caller has them.
+    /// Removes the first hosts from the line and returns them. From now on the caller leases their records.
     pub(super) fn ready(&mut self, n: usize) -> Vec<Host> {
         let mut ready = Vec::with_capacity(n.min(self.line.len()));
         while ready.len() < n
             && let Some(id) = self.line.pop_front()
         {
-            // While the host stood in the line, its work may have been leased or its caps reached.
+            // While the host was in the line, its records may have been leased, or its caps reached.
             let has_room = !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
             let is_ready = has_room && self.has_work(id) && self.waits_at(id).is_none();
             let known = self.known_mut(id);

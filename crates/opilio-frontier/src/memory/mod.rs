@@ -1,7 +1,8 @@
 //! The store of a crawl without a state directory: everything is in memory, and nothing survives the process.
 //!
-//! Queued URLs are packed path by path. A queued URL with a path of 48 bytes takes about 100 bytes, and a settled
-//! one about 30. A known link, by far the most common case, costs one probe of a hash map.
+//! Queued URLs are packed: of each, the part after the host is stored, one after another. A queued URL with a
+//! path of 48 bytes takes about 100 bytes, and a settled URL about 30. A known link, by far the most common
+//! case, costs one look-up in a hash map.
 
 mod again;
 mod chains;
@@ -52,14 +53,15 @@ pub struct MemoryOptions {
 #[derive(Debug, Default)]
 pub struct MemoryFrontier {
     seen: Seen,
-    /// A buffer that each batch of admissions reuses.
+    /// The results of a batch's look-ups. A field only to reuse its memory.
     sightings: Vec<Sighting>,
     hosts: Hosts,
     waiting: BinaryHeap<Reverse<DueLater>>,
     out: HashMap<LeaseId, LeasedRecord>,
-    /// Hosts that reached their caps and may still have queued records.
+    /// The hosts that reached their caps and may still have queued records.
     closing: BTreeSet<HostId>,
-    /// Where depths are exact: the URLs left of each depth, and the hosts that wait.
+    /// The unfinished URLs of each depth, and the hosts that wait for smaller depths. `None` where depths are
+    /// not exact.
     levels: Option<(Depths, Levels<HostId>)>,
     kept: CallerData,
     ended: EndedUrls,
@@ -71,7 +73,7 @@ pub struct MemoryFrontier {
     next_lease: u64,
 }
 
-/// Memos, notes, lists and positions that the caller stores.
+/// The memos (saved states of hosts), notes, lists and positions that the caller stores.
 #[derive(Debug, Default)]
 struct CallerData {
     memos: HashMap<HostId, Bytes>,
@@ -80,17 +82,17 @@ struct CallerData {
     positions: BTreeMap<Arc<str>, u64>,
 }
 
-/// A record that is out.
+/// A record that is leased.
 #[derive(Debug)]
 pub(crate) struct LeasedRecord {
     host: HostId,
     age: u64,
     record: Record,
-    /// Where the record was redirected to, if it waited for a known URL.
+    /// The redirect of the record, if the record waited for a known URL.
     way: Option<Box<Way>>,
 }
 
-/// A record that is due later. The derived order puts the earliest first.
+/// A record that is due later. The derived order puts the earliest record first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct DueLater {
     due: Timestamp,
@@ -100,17 +102,17 @@ struct DueLater {
     packed: Packed,
 }
 
-/// The most records of hosts with reached caps that end in one call.
+/// The most records of hosts with reached caps that one call ends.
 const CLOSED_MAX: usize = 4096;
 
 impl MemoryFrontier {
-    /// An empty frontier.
+    /// Creates an empty frontier: breadth-first, without caps and without a history.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty frontier with an order, caps or a history.
+    /// Creates an empty frontier with these options.
     #[must_use]
     pub fn with(options: MemoryOptions) -> Self {
         let MemoryOptions { order, caps, history, levels } = options;
@@ -118,7 +120,7 @@ impl MemoryFrontier {
         Self { hosts: Hosts::new(order, caps), ended: EndedUrls::new(history), levels, ..Self::default() }
     }
 
-    /// Filters an admission that the caps of its host keep out.
+    /// Turns an admission into a filtered one, if the caps of its host demand it.
     fn judge(&self, admission: Admission) -> Admission {
         let (Admission::Queue(record), Some(caps)) = (&admission, self.hosts.caps()) else {
             return admission;
@@ -171,7 +173,7 @@ impl MemoryFrontier {
     /// Counts a record that becomes due.
     fn has_more(&mut self, host: HostId, band: Band) {
         let Some((left, levels)) = &mut self.levels else { return };
-        // Where there are levels, the place is the depth.
+        // Where depths are exact, the crawl is breadth-first, so the place in the order is the depth.
         left.add(band.place);
         if let Some(depth) = self.hosts.waits_at(host)
             && (band.place < depth || !levels::keeps_level(band.priority.0))
@@ -181,7 +183,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Notes that a known URL was met again, perhaps by a shorter way.
+    /// Records that a known URL was discovered again, perhaps at a smaller depth.
     fn met_again(&mut self, record: &Record) {
         if let Some((left, levels)) = &mut self.levels {
             levels.met_again(record, left);
@@ -195,7 +197,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Checks whether the next level of a host has opened, after one of its leases ended.
+    /// Checks whether the next level of a host may be leased now, after one of its leases ended.
     fn look_at_level(&mut self, host: HostId, now: Timestamp) {
         let Some((left, levels)) = &mut self.levels else { return };
         if let Some(depth) = self.hosts.waits_at(host)
@@ -205,7 +207,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Lets the hosts whose level has opened join the line.
+    /// Adds the hosts that no longer have to wait for smaller depths to the line of ready hosts.
     fn open_levels(&mut self, now: Timestamp) {
         let Some((left, levels)) = &mut self.levels else { return };
         for host in levels.opened(left, Some(now)) {
@@ -214,7 +216,8 @@ impl MemoryFrontier {
         }
     }
 
-    /// Lets a host join the line, or closes it, after it got work or its room changed.
+    /// Adds a host to the line, or to the hosts whose records are to be ended, after its records or its room
+    /// under the caps changed.
     fn look_at(&mut self, host: HostId) {
         if self.hosts.caps().is_none() || !self.hosts.has_work(host) {
             return;
@@ -235,7 +238,7 @@ impl MemoryFrontier {
             && let Some(host) = self.closing.first().copied()
         {
             let Room::Closed(why) = self.hosts.room(host) else {
-                // A page of the host became due again, which made room.
+                // A page of the host became due again, and so the caps allow a lease again.
                 self.closing.remove(&host);
                 self.look_at(host);
                 continue;
@@ -284,7 +287,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Whether a host's next record has to wait for its level.
+    /// Returns whether a host's next record has to wait for smaller depths.
     fn waits(&mut self, host: HostId, now: Timestamp) -> bool {
         let Some((left, levels)) = &mut self.levels else { return false };
         let Some(Band { priority, place }) = self.hosts.next_band(host) else { return false };
@@ -300,8 +303,8 @@ impl MemoryFrontier {
 impl Frontier for MemoryFrontier {
     fn admit(&mut self, batch: Vec<Admission>) -> Result<AdmittedCounts, FrontierError> {
         let mut admitted = AdmittedCounts::default();
-        // A probe usually misses the processor's caches. In a loop of their own, several probes wait for memory
-        // at the same time, which halves the cost of a known link.
+        // A look-up usually misses the processor's caches. In a loop of their own, several look-ups wait for
+        // memory at the same time, which halves the cost of a known link.
         let batch: Vec<_> = match self.hosts.caps() {
             None => batch,
             Some(_) => batch.into_iter().map(|admission| self.judge(admission)).collect(),

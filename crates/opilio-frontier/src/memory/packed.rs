@@ -1,11 +1,13 @@
-//! How a queued record is packed: its path, and other fields only where they differ from the usual.
+//! How a queued record is packed: the part of its URL after the host, and other fields only where they are
+//! unusual.
 //!
 //! ```text
 //! flags:u8 · [fingerprint:16] · [attempts:varint] · [rest] · length:varint · text · [length:varint · extra]
 //! ```
-//! The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly all are. The
-//! queue of the record has its host, priority and place in the order. The text is the part of the URL after
-//! `scheme://host`, or the whole URL when it is not written in that form (user info, port 80 in https).
+//! The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly all are.
+//! Host, priority and place in the order are not packed, because the queue of the record has them. The text is
+//! the part of the URL after `scheme://host`, or the whole URL when it has another form (user info, port 80 in
+//! https).
 
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ const EXTRA: u8 = 16;
 const REST: u8 = 32;
 const FINGERPRINT: u8 = 64;
 
-/// A record that is packed alone, outside of the packed queues.
+/// A record that is packed alone, outside a queue.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Packed(Box<[u8]>);
 
@@ -35,7 +37,7 @@ impl Packed {
         Self(bytes.into_boxed_slice())
     }
 
-    /// The caller's data.
+    /// Returns the caller's data of the record.
     pub(super) fn extra(&self) -> Bytes {
         try_extra(&mut Reader(&self.0)).expect("a record that this process packed can be read")
     }
@@ -45,13 +47,14 @@ impl Packed {
     }
 }
 
-/// The most bytes of a packed record.
+/// Returns the most bytes that the record takes when it is packed.
 pub(super) fn room(record: &Record) -> usize {
-    // Flags, fingerprint, attempts, and two lengths below 2⁶⁴.
+    // The parts are: flags, fingerprint, attempts, rare fields, and two lengths below 2⁶⁴, each before its
+    // text.
     1 + 16 + 5 + RecordRest::room(record) + 10 + 10 + record.url.len() + record.extra.len()
 }
 
-/// Appends a record.
+/// Appends the packed form of a record.
 pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     let short = after_host(record);
     let rest = RecordRest::of(record, order);
@@ -136,7 +139,7 @@ fn try_unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> O
     })
 }
 
-/// The part of a URL after `scheme://host`, if it is written in that form.
+/// Returns the part of a URL after `scheme://host`, if the URL has that form.
 pub(crate) fn after_host(record: &Record) -> Option<&str> {
     let rest = record.url.strip_prefix(record.scheme.as_str())?.strip_prefix("://")?;
     rest.strip_prefix(record.host.as_str()).filter(|path| path.starts_with('/'))

@@ -1,8 +1,8 @@
-//! The due records of one host: packed bands, and the records that came back.
+//! The due records of one host: records in bands, and beside them the records that came back.
 //!
-//! A band holds the records of one priority and one place in the crawl's order, by age. A record that comes back
-//! (returned, or due again) keeps its old age, which would be in the middle of a band. So such records stand
-//! beside the bands, and the next record is the lesser of the two.
+//! A band holds the records of one priority and one place in the crawl's order, sorted by age. A record that
+//! comes back (returned, or due again) keeps its old age, which may belong in the middle of a band. So such
+//! records are kept beside the bands, and the next record of the host is the first of both.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +13,7 @@ use super::packed::{self, Packed};
 use crate::encode::{Reader, put_varint};
 use opilio_core::Order;
 
-/// A record's rank among those of its host. The least is leased first.
+/// The rank of a record among those of its host. The record with the least rank is leased first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Rank {
     pub(super) band: Band,
@@ -36,19 +36,19 @@ impl Rank {
 /// The due records of one host.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Sorted. The first band is at the end.
+    /// The bands in reverse order: the band that is leased first is the last element.
     bands: Vec<BandQueue>,
     came_back: BTreeMap<Rank, Packed>,
 }
 
 impl Queue {
-    /// Adds a record that is younger than all others.
+    /// Adds a record that is younger than all other records.
     pub(super) fn push(&mut self, age: u64, record: &Record, order: Order) {
         let rank = Rank::of(record, age, order);
         let found = self.bands.binary_search_by(|run| rank.band.cmp(&run.band));
         let at = found.unwrap_or_else(|at| {
             if self.bands.is_empty() {
-                // Most hosts have one band at a time, and a vector would first reserve memory for four.
+                // Most hosts have one band at a time, and a vector would at first reserve memory for four.
                 self.bands.reserve_exact(1);
             }
             self.bands.insert(at, BandQueue::new(rank));
@@ -62,13 +62,13 @@ impl Queue {
         self.came_back.insert(rank, packed);
     }
 
-    /// The band of the first record.
+    /// Returns the band of the first record.
     pub(super) fn next_band(&self) -> Option<Band> {
         let back = self.came_back.first_key_value().map(|(rank, _)| rank.band);
         self.bands.last().map(|run| run.band).into_iter().chain(back).min()
     }
 
-    /// Takes the first record.
+    /// Removes and returns the first record.
     pub(super) fn pop(&mut self, host: &Host, order: Order) -> Option<(Rank, Record)> {
         match (self.bands.last().map(BandQueue::first), self.came_back.first_key_value()) {
             (None, None) => None,
@@ -98,18 +98,19 @@ impl Queue {
     }
 }
 
-/// A chunk of a band is sealed at this size. It is large, so that the overhead of a chunk is small, and it is
-/// small enough that an unread record does not keep much memory.
+/// The size in bytes at which a chunk of a band is complete. It is large, so that the overhead of a chunk is
+/// small, and it is small enough that a chunk with one unread record does not keep much memory.
 const CHUNK_BYTES: usize = 4096;
 
 /// The records of one band, by age. A band in a queue is never empty.
 ///
-/// The records are packed one after another, each behind the difference between its age and the one before.
+/// The records are packed one after another. Before each stands the difference between its age and the age of
+/// the record before it.
 #[derive(Debug)]
 struct BandQueue {
     band: Band,
     left: usize,
-    /// Where the age of the next record starts in `front`.
+    /// The offset in `front` at which the age of the next record starts.
     read_at: usize,
     first_age: u64,
     last_age: u64,
@@ -140,7 +141,8 @@ impl BandQueue {
         let start = self.tail.len();
         let room = 10 + packed::room(record);
         if self.tail.capacity() - start < room {
-            // Doubling would leave a quarter of the memory of all queues unused.
+            // The vector grows by a quarter: if it doubled, a quarter of the memory of all queues would be
+            // unused.
             self.tail.reserve_exact(room.max(start / 4));
         }
         put_varint(age - self.last_age, &mut self.tail);
@@ -167,7 +169,7 @@ impl BandQueue {
         (rank, record)
     }
 
-    /// The unread part of the current chunk, or the next chunk.
+    /// Returns the unread part of the current chunk, or the next chunk if nothing is unread.
     fn unread(&mut self) -> &[u8] {
         if self.read_at == self.front.len() {
             self.front = self.sealed.pop_front().map_or_else(|| std::mem::take(&mut self.tail), Vec::from);

@@ -1,4 +1,4 @@
-//! Which fingerprints the crawl has met, and which of them it filtered.
+//! The fingerprints (hashes of URLs) that the crawl has met, and which of them it filtered.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -15,16 +15,16 @@ pub(super) struct Seen(HashMap<SeenKey, SeenState, Folding>);
 /// The state of a fingerprint before a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sighting {
-    /// Never met.
+    /// The fingerprint was never met.
     First,
-    /// Met and filtered, for this reason.
+    /// The fingerprint was met and filtered, for this reason.
     Filtered(Filtered),
-    /// Admitted before.
+    /// The fingerprint was admitted, or is the target of a redirect.
     Known,
 }
 
 impl Seen {
-    /// Makes a fingerprint known, and returns what it was before.
+    /// Makes a fingerprint known, and returns its state before the call.
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Sighting {
         match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
@@ -41,22 +41,22 @@ impl Seen {
         }
     }
 
-    /// Notes that a URL ended as a page.
+    /// Records that a URL ended as a page.
     pub(super) fn end_as_page(&mut self, fingerprint: Fingerprint) {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Page);
     }
 
-    /// Whether a URL ended as a page.
+    /// Returns whether a URL ended as a page.
     pub(super) fn is_page(&self, fingerprint: Fingerprint) -> bool {
         self.0.get(&SeenKey::of(fingerprint)) == Some(&SeenState::Page)
     }
 
-    /// Whether a URL is filtered, and was not admitted since.
+    /// Returns whether a URL was filtered and not admitted since.
     pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> bool {
         matches!(self.0.get(&SeenKey::of(fingerprint)), Some(SeenState::Filtered(_)))
     }
 
-    /// Notes that a page is due again.
+    /// Records that a page is due again, and so is not a page until it ends.
     pub(super) fn begin_again(&mut self, fingerprint: Fingerprint) {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Known);
     }
@@ -66,7 +66,7 @@ impl Seen {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Filtered(why));
     }
 
-    /// Marks a fingerprint as filtered, unless it was met before. Returns what it was before.
+    /// Marks a fingerprint as filtered, unless it was met before. Returns its state before the call.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Sighting {
         match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
@@ -81,17 +81,17 @@ impl Seen {
     }
 }
 
-/// The state of a URL. It has one byte, so that an entry takes 17: bytes need no alignment, and a `u128` would
-/// make it 32.
+/// The state of a URL. It has one byte, so that an entry of the map takes 17 bytes: bytes need no alignment,
+/// and a `u128` as the key would make the entry 32 bytes long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SeenState {
     Known,
-    /// Known, and ended as a page.
+    /// The URL is known, and ended as a page.
     Page,
     Filtered(Filtered),
 }
 
-/// The state of a URL in a store that does not write each page.
+/// The state of a URL in a store that does not keep every page.
 #[cfg(feature = "disk")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mark {
@@ -99,7 +99,7 @@ pub(crate) enum Mark {
     Filtered(Filtered),
 }
 
-/// A fingerprint as the key of a map, without alignment.
+/// A fingerprint as the key of a map: bytes, which need no alignment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SeenKey([u8; 16]);
 
@@ -120,10 +120,10 @@ impl std::hash::Hash for SeenKey {
     }
 }
 
-/// Folds a fingerprint to 64 bits with a key of this process.
+/// Hashes a fingerprint to 64 bits with a random key of this process.
 ///
-/// A fingerprint is a hash already, but a hostile server can compute it. Without the key it could send links
-/// that all fall into one bucket.
+/// A fingerprint is a hash already, but the owner of a hostile server can compute fingerprints. Without the
+/// key, the server could send links that all fall into one bucket of the hash map.
 #[derive(Clone, Debug)]
 pub(crate) struct Folding {
     key: [u64; 2],

@@ -1,4 +1,4 @@
-//! How leases end in memory: the steps of [`settle`](crate::settle). None of them fails.
+//! How leases end in memory: the steps of [`settle`](crate::settle). None of these steps can fail.
 
 use std::cmp::Reverse;
 
