@@ -1,4 +1,4 @@
-//! How much of one host a crawl takes: the limits, and what they leave.
+//! The limits for one host: how many pages and bytes a crawl takes of it, and how deep it goes.
 //!
 //! The limit of depth applies when a URL is discovered. The limits of pages and bytes apply when URLs are
 //! leased, because only then is it known how many URLs of the host have become pages. A host gets no more
@@ -11,12 +11,13 @@ use opilio_core::Host;
 
 use crate::batch::Filtered;
 
-/// The limits of one host; `None` is no limit.
+/// The limits of one host. `None` means that there is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HostCaps {
-    /// The most URLs that end as pages. Exact, however many fetches are under way.
+    /// The most URLs that end as pages. The limit is exact, however many fetches are in flight.
     pub pages: Option<u64>,
-    /// The most bytes of page bodies, as fetched. Pages in flight when it is reached still count.
+    /// The most bytes of page bodies, as fetched. Pages that are in flight when the limit is reached still
+    /// count.
     pub body_bytes: Option<u64>,
     /// The most links from a seed.
     pub depth: Option<u16>,
@@ -30,32 +31,32 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// The same caps for every host.
+    /// Returns caps that are the same for every host.
     #[must_use]
     pub fn every_host(caps: HostCaps) -> Self {
         Self { every: caps, of: HashMap::new() }
     }
 
-    /// Other caps for one host, instead of those for every host.
+    /// Sets other caps for one host, instead of those for every host.
     #[must_use]
     pub fn with_host(mut self, host: Host, caps: HostCaps) -> Self {
         self.of.insert(host, caps);
         self
     }
 
-    /// The caps of a host.
+    /// Returns the caps of a host.
     #[must_use]
     pub fn of(&self, host: &Host) -> HostCaps {
         self.of.get(host).copied().unwrap_or(self.every)
     }
 
-    /// Whether any host has a limit of depth.
+    /// Returns whether any host has a limit of depth.
     #[must_use]
     pub fn limit_depth(&self) -> bool {
         self.every.depth.is_some() || self.of.values().any(|caps| caps.depth.is_some())
     }
 
-    /// Whether no host has a cap.
+    /// Returns whether no host has a cap.
     #[must_use]
     pub fn are_none(&self) -> bool {
         self.every == HostCaps::default() && self.of.values().all(|caps| *caps == HostCaps::default())
@@ -68,7 +69,7 @@ impl From<HostCaps> for Caps {
     }
 }
 
-/// The pages and bytes that a crawl has taken of a host.
+/// The numbers of pages and bytes that a crawl has taken of a host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) pages: u64,
@@ -78,14 +79,14 @@ pub(crate) struct Spent {
 /// How many more leases a host may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Room {
-    /// So many more.
+    /// The host may have so many more leases.
     Open(u64),
-    /// None, for this reason.
+    /// The host gets no lease any more, for this reason.
     Closed(Filtered),
 }
 
 impl HostCaps {
-    /// What the caps leave of a host with so many leases out.
+    /// Returns how many more leases a host may have, if it has `out` leases now.
     pub(crate) fn room(&self, spent: Spent, out: u64) -> Room {
         if self.body_bytes.is_some_and(|max| spent.body_bytes >= max) {
             return Room::Closed(Filtered::HostBytes);
@@ -105,7 +106,7 @@ impl Spent {
         self.body_bytes = self.body_bytes.saturating_add(body_bytes);
     }
 
-    /// Takes a page back that is due again. It is counted anew when it ends.
+    /// Takes a page off the numbers, because it is due again. It is counted anew when it ends.
     pub(crate) fn take_back(&mut self, body_bytes: u64) {
         self.pages = self.pages.saturating_sub(1);
         self.body_bytes = self.body_bytes.saturating_sub(body_bytes);

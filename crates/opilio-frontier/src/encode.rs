@@ -7,7 +7,7 @@ use opilio_core::{Record, Score, Validators};
 
 use opilio_core::Order;
 
-/// Appends a number, seven bits a byte, low bits first.
+/// Appends a number with seven bits in each byte, low bits first. The top bit marks that another byte follows.
 pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -22,7 +22,7 @@ pub(crate) fn put_slice(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads what was written. `None` means that the bytes are damaged.
+/// Reads the values that the functions above wrote. `None` means that the bytes are damaged.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The fields of a record that few records have and that its place in the order does not give.
+/// The fields that few records have and that do not follow from a record's place in the order.
 ///
 /// ```text
 /// flags:u8 · [depth:varint] · [score:u16] · [etag] · [last-modified] · [body hash:u64]
@@ -85,7 +85,7 @@ const LAST_MODIFIED: u8 = 16;
 const BODY_HASH: u8 = 32;
 
 impl RecordRest {
-    /// These fields of a record; `None` when it has none of them.
+    /// Returns these fields of a record, or `None` when all have their usual values.
     pub(crate) fn of(record: &Record, order: Order) -> Option<Self> {
         let place = order.place(record);
         let rest = Self {
@@ -99,7 +99,7 @@ impl RecordRest {
         (rest != Self::default()).then_some(rest)
     }
 
-    /// Depth and score of a record at this place in the order.
+    /// Returns the depth and the score of a record at this place in the order.
     pub(crate) fn order(&self, order: Order, place: u16) -> (u16, Score) {
         let depth = order.depth(place).or(self.depth).unwrap_or_default();
         let score = order.score(place).or(self.score).unwrap_or_default();
@@ -153,7 +153,7 @@ impl RecordRest {
         Some(Self { depth, score, validators: has(VALIDATORS).then(|| Arc::new(validators)) })
     }
 
-    /// More bytes than it takes.
+    /// Returns an upper bound for the bytes that these fields take.
     pub(crate) fn room(record: &Record) -> usize {
         let fields = record.validators.as_deref().map_or(0, |validators| {
             let len = |field: &Option<Bytes>| field.as_ref().map_or(0, |field| 10 + field.len());

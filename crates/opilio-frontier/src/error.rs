@@ -1,4 +1,5 @@
-//! The errors of a store. A failed page is not an error: it is an ending.
+//! The errors of a store. A page that fails is not an error of the store: failure is one of the ways in which a
+//! lease ends.
 
 use std::error::Error;
 use std::io;
@@ -8,12 +9,12 @@ use opilio_core::Order;
 
 /// Why a call of a store failed.
 ///
-/// A failed call leaves the store as after a kill: with the whole of the call's batch, or with nothing of it.
-/// A run that meets an error stops. Settled URLs stay settled, and leased ones are due again in the next run.
+/// After a failed call, the store holds the whole batch of the call or nothing of it, as after a kill. A run
+/// stops at an error. Settled URLs stay settled, and leased URLs are due again in the next run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrontierError {
-    /// The store's files or its connection failed. The memory store never says this.
+    /// The store's files or its connection failed. The store in memory never returns this error.
     #[error("cannot {doing} the frontier at {store}")]
     Io {
         /// The operation that failed, as a verb: `open`, `write`, `sync`.
@@ -24,13 +25,13 @@ pub enum FrontierError {
         #[source]
         source: io::Error,
     },
-    /// There is no crawl to resume: start one.
+    /// There is no crawl to resume: start a crawl instead.
     #[error("cannot open the frontier at {store}: no crawl was started there")]
     Missing {
         /// Which store.
         store: String,
     },
-    /// There is a crawl already: resume it, or choose another place.
+    /// There is a crawl already: resume it, or choose another directory.
     #[error("cannot start a crawl at {store}: there is one already. Resume it, or use another directory")]
     Exists {
         /// Which store.
@@ -54,14 +55,15 @@ pub enum FrontierError {
         /// The spider that opened the store.
         wanted: String,
     },
-    /// The crawl was started with another version of the spider, whose encodings may differ.
+    /// The crawl was started with another version of the spider, which may have encoded its data in another
+    /// way.
     #[error(
         "cannot open the crawl at {store}: it was started with version {found} of the spider, and the spider now has version {wanted}"
     )]
     OtherVersion {
         /// Which store.
         store: String,
-        /// The version that started it.
+        /// The version with which the crawl was started.
         found: u32,
         /// The version that opened the store.
         wanted: u32,
@@ -73,21 +75,23 @@ pub enum FrontierError {
         store: String,
         /// The order of the crawl.
         found: Order,
-        /// The order of the options.
+        /// The order in the options.
         wanted: Order,
     },
-    /// Pages cannot become due again, because the store kept no history.
+    /// Pages cannot become due again, because the store was opened without a history, which keeps when each
+    /// page was fetched.
     #[error("cannot refresh the frontier at {store}: it keeps no history")]
     NoHistory {
         /// Which store.
         store: String,
     },
-    /// The database has stalled. Acknowledged commits are safe: end the process and resume the crawl.
+    /// The database has stalled: its threads no longer write. Acknowledged commits are safe: end the process
+    /// and resume the crawl.
     #[error("cannot write the frontier at {store}: no write succeeded for {} s", waited.as_secs())]
     Stalled {
         /// Which store.
         store: String,
-        /// How long the store waited.
+        /// How long the call waited.
         waited: Duration,
     },
     /// The store was written by another version of this crate.
@@ -100,19 +104,19 @@ pub enum FrontierError {
         /// The format that this version writes.
         wanted: u64,
     },
-    /// The stored data differs from the data that was written. Restore a copy, or start a new crawl in
-    /// another place; the store is not changed.
+    /// The stored data is not the data that was written. The store is not changed: restore a copy of it, or
+    /// start a new crawl in another directory.
     #[error("cannot read the frontier at {store}: it is damaged ({what})")]
     Damaged {
         /// Which store.
         store: String,
-        /// The damage that was found.
+        /// A description of the damage.
         what: String,
         /// The error of the database.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// An earlier call failed, so that memory and disk may differ: open the store again.
+    /// An earlier call failed, so that the data in memory may differ from the disk: open the store again.
     #[error("the frontier at {store} is not used any more: an earlier call failed")]
     Stopped {
         /// Which store.

@@ -1,4 +1,4 @@
-//! The books of a crawl, kept as counters so that reading them needs no scan.
+//! The counts of a crawl's URLs ("the books"). They are kept as counters, so that reading them needs no scan.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -14,44 +14,45 @@ use crate::batch::Filtered;
 /// Each URL is in exactly one state: filtered, ended (as a page, an alias or a failure), or left. See [`FrontierStats::balances`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FrontierStats {
-    /// Distinct URLs discovered, as seeds or links.
+    /// The number of distinct URLs that were discovered, as seeds or links.
     pub discovered: u64,
-    /// Discovered URLs that the crawl admitted.
+    /// The number of discovered URLs that the crawl admitted.
     pub admitted: u64,
-    /// Discovered URLs that the crawl filtered, by reason.
+    /// The number of discovered URLs that the crawl filtered, by reason.
     pub filtered: BTreeMap<Filtered, u64>,
-    /// Ended as a page.
+    /// The number of URLs that ended as a page.
     pub pages: u64,
-    /// Ended as another name of a URL that the crawl already knows.
+    /// The number of URLs that ended as an alias: another URL of a page that the crawl has.
     pub aliases: u64,
-    /// Ended without a page, by reason.
+    /// The number of URLs that failed, by reason.
     pub failures: BTreeMap<Reason, u64>,
-    /// Not ended yet: due, due later, waiting for a known URL, or out. A crawl is finished when this is 0.
+    /// The number of admitted URLs that have not ended: due, due later, waiting for a known URL, or leased. A
+    /// crawl is finished when this is 0.
     pub left: u64,
-    /// URLs left that are under a lease.
+    /// How many of the URLs in `left` are leased.
     pub out: u64,
-    /// URLs left that are due later or wait for a known URL.
+    /// How many of the URLs in `left` are due later or wait for a known URL.
     pub waiting: u64,
-    /// How often a URL went back to the store for a later try.
+    /// How often a URL was returned to the store for a later attempt.
     pub retries: u64,
     /// How often a redirect was followed.
     pub redirects: u64,
-    /// How often a page was made due again: from then on it is left, until it ends again.
+    /// How often a page was made due again. From then on it counts in `left` until it ends again.
     pub refreshed: u64,
     /// How often a failure was made due again.
     pub revived: u64,
-    /// Hosts that the store knows.
+    /// The number of hosts that the store knows.
     pub hosts: u64,
 }
 
 impl FrontierStats {
-    /// Number of filtered URLs, over all reasons.
+    /// Returns the number of filtered URLs, over all reasons.
     #[must_use]
     pub fn filtered_total(&self) -> u64 {
         self.filtered.values().sum()
     }
 
-    /// Number of failures, over all reasons.
+    /// Returns the number of failures, over all reasons.
     #[must_use]
     pub fn failures_total(&self) -> u64 {
         self.failures.values().sum()
@@ -69,22 +70,21 @@ impl FrontierStats {
         *self.filtered.entry(why).or_default() += 1;
     }
 
-    /// A failure is due again.
+    /// Moves a URL from the failures to those left, because it is due again.
     pub(crate) fn revive(&mut self, reason: Reason) {
         take_one(&mut self.failures, reason);
         self.left += 1;
         self.revived += 1;
     }
 
-    /// A page is due again.
+    /// Moves a URL from the pages to those left, because it is due again.
     pub(crate) fn refresh(&mut self) {
         self.pages = self.pages.saturating_sub(1);
         self.left += 1;
         self.refreshed += 1;
     }
 
-    /// Whether `discovered = filtered + admitted` and
-    /// `admitted = pages + aliases + failures + left`.
+    /// Returns whether `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`.
     #[must_use]
     pub fn balances(&self) -> bool {
         self.discovered == self.filtered_total() + self.admitted
@@ -104,11 +104,11 @@ fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, of: K) {
 /// A URL that ended without a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// The URL as it was discovered: the origin's, when it failed behind redirects.
+    /// The URL as it was discovered. If a redirect's target failed, this is the URL where the redirects began.
     pub url: Arc<str>,
-    /// The stable word for the reason.
+    /// Why the URL failed.
     pub reason: Reason,
-    /// Number of attempts made.
+    /// The number of attempts that were made.
     pub attempts: u16,
     /// The instant at which the URL ended.
     pub ended: Timestamp,
@@ -121,7 +121,7 @@ pub struct Failure {
 /// Status and error text of a failure.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Cause {
-    /// The status of the last response, if there was one.
+    /// The HTTP status of the last response, if there was a response.
     pub status: Option<u16>,
     /// The error text; [`Cause::new`] keeps about the first 300 bytes.
     pub error: Option<Box<str>>,
@@ -144,7 +144,7 @@ impl Cause {
     }
 }
 
-/// The most bytes of an error text.
+/// The most bytes of an error text that are kept.
 const ERROR_BYTES: usize = 300;
 
 #[cfg(test)]

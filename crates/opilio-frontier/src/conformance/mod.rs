@@ -20,7 +20,7 @@
 //! }
 //! ```
 //!
-//! A broken rule panics, like a test.
+//! A function whose rule is broken panics, as a failed test does.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -39,27 +39,28 @@ use url::Url;
 
 use crate::{Admission, Decided, Filtered, Frontier, MemoryOptions, SettledCounts, Settlement, Want};
 
-/// Makes the stores that the rules test.
+/// Creates the stores that the rules test.
 pub trait Stores {
-    /// An empty store with these options. Every store has the options of the memory store.
+    /// Creates an empty store with these options. Every store has the options of the memory store.
     fn open_with(&mut self, options: MemoryOptions) -> Box<dyn Frontier>;
 
-    /// An empty store with a history, breadth-first and without caps.
+    /// Creates an empty store with a history, breadth-first and without caps.
     fn open(&mut self) -> Box<dyn Frontier> {
         self.open_with(MemoryOptions { history: true, ..MemoryOptions::default() })
     }
 
-    /// The store that another process finds after the process of this store was killed, or `None` when nothing
-    /// survives. No `checkpoint` was made, and the result must not depend on the store's `drop`.
+    /// Opens the store that another process finds after the process of this store was killed. Returns `None`
+    /// when nothing survives. No `checkpoint` was made, and the result must not depend on the store's `drop`.
     fn reopen(&mut self, killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>>;
 
-    /// How many random histories are compared with the model. Fewer where opening takes long.
+    /// Returns how many random histories are compared with the model. A store that takes long to open returns a
+    /// smaller number.
     fn histories(&self) -> u32 {
         Config::default().cases
     }
 }
 
-/// Makes one test of each rule. The expression is a [`Stores`].
+/// Makes one test of each rule. The argument is an expression whose value is a [`Stores`].
 #[macro_export]
 macro_rules! conformance_tests {
     ($stores:expr) => {
@@ -113,7 +114,7 @@ macro_rules! conformance_tests {
 
 const NOW: Timestamp = Timestamp::from_secs(100);
 
-/// The record of a seed.
+/// Returns the record of a seed.
 fn record(url: &str) -> Record {
     let url = Url::parse(url).unwrap();
     Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::of(&url).unwrap())
@@ -158,7 +159,7 @@ fn ready(store: &mut dyn Frontier) -> Vec<Host> {
     store.hosts_ready(NOW, usize::MAX).unwrap()
 }
 
-/// All redirected URLs that are decided now.
+/// Leases all redirected URLs that are decided now.
 fn decided(store: &mut dyn Frontier) -> Vec<Decided> {
     let mut out = Vec::new();
     while store.decided(3, &mut out).unwrap() {}

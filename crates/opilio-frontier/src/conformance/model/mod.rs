@@ -15,8 +15,8 @@ use super::{Stores, position, record};
 use crate::{Admission, Caps, Filtered, HostCaps, MemoryOptions, Order, Want};
 use simple::Model;
 
-/// Every answer of the store equals that of the model, over random histories of all calls and kills, in every
-/// order, with caps and without.
+/// Checks that every answer of the store equals that of the model, over random histories of all calls and
+/// kills, in every order, with and without caps.
 pub fn agrees_with_the_model(stores: &mut dyn Stores) {
     let cases = stores.histories();
     let stores = RefCell::new(stores);
@@ -27,8 +27,8 @@ pub fn agrees_with_the_model(stores: &mut dyn Stores) {
         .unwrap();
 }
 
-/// One call of the store. Small numbers choose among few URLs and leases, so that calls of a history meet the
-/// same ones.
+/// One call of the store. Its numbers are small and choose among few URLs and leases, so that different calls
+/// of a history often concern the same URL.
 #[derive(Clone, Debug)]
 enum StoreCall {
     Admit(Vec<FoundLink>),
@@ -42,7 +42,7 @@ enum StoreCall {
     Kill,
 }
 
-/// The options of a store. Caps are small, so that histories reach them.
+/// Generates the options of a store. Caps are small, so that histories reach them.
 fn rules() -> impl Strategy<Value = (Order, HostCaps)> {
     let order = prop::sample::select(&Order::ALL[..]);
     let caps = (
@@ -145,7 +145,9 @@ fn replay(
                 model.decided(&decided, n)?;
             }
             StoreCall::Settle(ends, at) => {
-                // Whether a redirect's target is known may depend on whether the store has closed it already.
+                // The store ends due URLs of a host that is over its caps at some time of its own. A redirect's
+                // target may be one of them, and whether the target is still known depends on that. So these
+                // URLs are ended in store and model first.
                 if ends.iter().any(|(_, how)| matches!(how, EndKind::Redirected(_))) {
                     model.close(&mut *store, now)?;
                 }
@@ -159,7 +161,8 @@ fn replay(
                 prop_assert_eq!(store.retry_failed(n).unwrap(), model.retry_failed(n))
             }
             StoreCall::Refresh(ago, n) => {
-                // A page that is due again may open its host. So the store first ends what it has to end there.
+                // A page that is due again may make room under the caps of its host. So the store first ends
+                // the records that the caps forbid.
                 model.close(&mut *store, now)?;
                 let before = Timestamp::from_secs(now.since(Timestamp::EPOCH).as_secs().saturating_sub(ago));
                 prop_assert_eq!(store.refresh(before, n).unwrap(), model.refresh(before, n));

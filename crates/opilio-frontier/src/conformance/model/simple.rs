@@ -1,4 +1,4 @@
-//! The model: one map of all URLs, which every question scans.
+//! The model with which a store is compared: one map of all URLs, which is scanned for every question.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,18 +19,18 @@ use crate::{
     Settlement, Want,
 };
 
-/// What a store must hold.
+/// All the data that a store must hold.
 #[derive(Default)]
 pub(super) struct Model {
     order: Order,
     caps: HostCaps,
     seen: BTreeMap<Fingerprint, Option<Filtered>>,
-    /// All URLs that are left, by age.
+    /// The URLs that have not ended, by age.
     left: BTreeMap<u64, ModelUrl>,
     ages: u64,
     told: BTreeSet<Host>,
     hosts: BTreeSet<Host>,
-    /// Every lease of this run with the age of its record, ended or not.
+    /// Every lease of this run, ended or not, with the age of its record.
     leases: Vec<(LeaseId, u64)>,
     books: FrontierStats,
     failures: Vec<(Failure, Record)>,
@@ -68,7 +68,7 @@ impl Model {
         Self { order, caps, ..Self::default() }
     }
 
-    /// How the known URL ended that a redirect leads to. `None` while it is under way.
+    /// Returns how the known URL ended to which a redirect leads, or `None` if that URL has not ended.
     fn known(&self, target: Fingerprint) -> Option<Known> {
         let (mut at, mut met) = (target, BTreeSet::new());
         loop {
@@ -101,7 +101,8 @@ impl Model {
         let is_decided = |left: &ModelUrl| {
             left.out.is_none()
                 && left.waits_for.and_then(|of| self.known(of)).is_some_and(|known| {
-                    // After a kill, the store knows pages only when nothing else is left.
+                    // After a kill, a store knows which URLs were pages only when no other than waiting URLs
+                    // are left.
                     let only_waiting =
                         || self.left.values().all(|left| left.waits_for.is_some() && left.out.is_none());
                     known != Known::Page || !self.killed || only_waiting()
@@ -156,7 +157,7 @@ impl Model {
         }
     }
 
-    /// Why the caps of a host leave nothing, if they do.
+    /// Returns which cap a host has reached, if any.
     fn closed(&self, host: &Host) -> Option<Filtered> {
         let pages: Vec<_> = self.pages.iter().filter(|page| page.record.host == *host).collect();
         let bytes: u64 = pages.iter().map(|page| page.body_bytes).sum();
@@ -166,7 +167,7 @@ impl Model {
         self.caps.pages.is_some_and(|max| pages.len() as u64 >= max).then_some(Filtered::HostPages)
     }
 
-    /// How many more leases a host may have.
+    /// Returns how many more leases a host may have.
     fn room(&self, host: &Host) -> usize {
         if self.closed(host).is_some() {
             return 0;
@@ -178,13 +179,14 @@ impl Model {
         self.caps.pages.map_or(usize::MAX, room)
     }
 
-    /// The due records of closed hosts. The store may have ended them, or will do so soon.
+    /// Returns the due records of hosts that reached their caps. The store may have ended them already, or will
+    /// do so soon.
     fn to_close(&self, now: Timestamp) -> Vec<(u64, Filtered)> {
         let closed = self.hosts.iter().filter_map(|host| Some((host, self.closed(host)?)));
         closed.flat_map(|(host, why)| self.due(host, now).into_iter().map(move |age| (age, why))).collect()
     }
 
-    /// Makes the store end the records of closed hosts.
+    /// Makes the store end the due records of hosts that reached their caps, and ends them in the model.
     pub(super) fn close(&mut self, store: &mut dyn Frontier, now: Timestamp) -> Result<(), TestCaseError> {
         if self.caps == HostCaps::default() {
             return Ok(());
@@ -246,7 +248,7 @@ impl Model {
         self.ages += 1;
     }
 
-    /// The ages of a host's due records, in the order in which they are leased.
+    /// Returns the ages of a host's due records, in the order in which they are leased.
     fn due(&self, host: &Host, now: Timestamp) -> Vec<u64> {
         let is_due = |left: &ModelUrl| {
             let is_free = left.out.is_none() && left.waits_for.is_none();
@@ -303,7 +305,7 @@ impl Model {
         Ok(())
     }
 
-    /// A settlement of some lease of this run, often of one that is over.
+    /// Returns a settlement of some lease of this run, often of one that has ended already.
     pub(super) fn settlement(&self, n: u8, how: EndKind, now: Timestamp) -> Settlement {
         let unknown = LeaseId(u64::MAX);
         let recent = self.leases.len().min(8);
@@ -427,7 +429,7 @@ impl Model {
         let stats = store.stats();
         let out = self.left.values().filter(|left| left.out.is_some()).count() as u64;
         prop_assert!(stats.balances(), "{:?}", stats);
-        // The store ends the due records of a closed host at some time between two calls.
+        // A store ends the due records of a host that reached its caps at some time between two calls.
         let to_close = self.to_close(now);
         let closed = (self.left.len() as u64).saturating_sub(stats.left);
         prop_assert!(closed <= to_close.len() as u64, "{closed} of {to_close:?} have ended");
@@ -463,7 +465,7 @@ impl Model {
             .filter(|left| left.out.is_none() && left.due > now && left.waits_for.is_none())
             .map(|left| left.due);
         match store.next_due() {
-            // The store may have records to end.
+            // The store may have such records to end.
             Some(Timestamp::EPOCH) if self.caps != HostCaps::default() => {}
             Some(due) => prop_assert!(next(due) && later.min().is_none_or(|later| due <= later)),
             None => prop_assert_eq!(later.min(), None),
