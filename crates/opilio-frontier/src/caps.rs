@@ -1,9 +1,9 @@
 //! The limits for one host: how many pages and bytes a crawl takes of it, and how deep it goes.
 //!
 //! The limit of depth applies when a URL is discovered. The limits of pages and bytes apply when URLs are
-//! leased, because only then is it known how many URLs of the host have become pages. A host gets no more
-//! leases than its caps leave. When they leave nothing, the queued URLs of the host and those discovered later
-//! end as [`Filtered::HostPages`] or [`Filtered::HostBytes`].
+//! leased, because only then is it known how many URLs of the host have become pages. A host gets only as many
+//! leases as its caps still allow. When a cap is reached, the queued URLs of the host and those discovered
+//! later end as [`Filtered::HostPages`] or [`Filtered::HostBytes`].
 
 use std::collections::HashMap;
 

@@ -10,7 +10,8 @@ use opilio_core::{LeaseId, Reason, Timestamp, Validators};
 use super::{NOW, Stores, admit, host, lease, one, paths, ready, record, settle};
 use crate::{Admission, Fetched, Frontier, FrontierError, MemoryOptions, Settlement};
 
-/// A revived URL is left again with all its attempts, and is no longer a failure.
+/// Checks that a failure that is made due again is left, has all its attempts again, and is not a failure any
+/// more.
 pub fn failures_become_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let sent = super::Record { depth: 3, extra: Bytes::from("step"), ..record("http://a.test/1") };
@@ -29,7 +30,8 @@ pub fn failures_become_due_again(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9)[0].record, sent);
 }
 
-/// The oldest go first. The remaining failures move up in the list, and later ones come behind them.
+/// Checks that the oldest failures become due again first. The remaining failures move up in the list, and
+/// later failures come behind them.
 pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"];
@@ -52,7 +54,8 @@ pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     assert_eq!(&*store.failures(1, 1).unwrap()[0].url, urls[0]);
 }
 
-/// Failures of other reasons keep their order, and so do those whose host may not be requested again.
+/// Checks that failures of one reason become due again. Failures of other reasons keep their order, and so do
+/// those whose host may not be requested again.
 pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls: Vec<String> = (0..6).map(|n| format!("http://a.test/{n}")).collect();
@@ -88,7 +91,7 @@ pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     assert_eq!(store.retry_failed(9).unwrap(), 3);
 }
 
-/// Failures of any reason are revived. Those of a host that may not be requested keep their order.
+/// Checks that failures of any reason become due again. Those whose host may not be requested keep their order.
 pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
@@ -110,7 +113,8 @@ pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
     assert!(lease(&mut *store, "b.test", 9).is_empty());
 }
 
-/// The URL is a page until it becomes due again, then it is left, and it is a page again when it ends as one.
+/// Checks that a page becomes due again with its validators. Until it ends again, it counts as left, not as a
+/// page.
 pub fn a_page_becomes_due_again_with_its_validators(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -135,14 +139,15 @@ pub fn a_page_becomes_due_again_with_its_validators(stores: &mut dyn Stores) {
     assert_eq!(store.refresh(Timestamp::NEVER, 9).unwrap(), 1);
 }
 
-/// Pages become due again in the order in which they ended, and only those before the instant.
+/// Checks that pages become due again in the order in which they ended, and only those that ended before the
+/// instant.
 pub fn pages_are_refreshed_oldest_first(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://b.test/3", "http://a.test/4"]);
     let mut leases = lease(&mut *store, "a.test", 9);
     leases.extend(lease(&mut *store, "b.test", 9));
     let at = |secs| Timestamp::from_secs(secs);
-    // In this order: 4, 1, 3, 2.
+    // Sorted by time, these are the URLs 4, 1, 3, 2.
     for (i, ended) in [(2, 10), (0, 20), (3, 30), (1, 40)] {
         store.settle(vec![Settlement::page(leases[i].id)], &[], at(ended)).unwrap();
     }
@@ -154,7 +159,7 @@ pub fn pages_are_refreshed_oldest_first(stores: &mut dyn Stores) {
     assert_eq!(store.stats().pages, 1);
 }
 
-/// The call returns a clear error and changes nothing.
+/// Checks that `refresh` returns a clear error and changes nothing when the store has no history.
 pub fn a_store_without_a_history_says_so(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions::default());
     admit(&mut *store, &["http://a.test/1"]);
@@ -165,7 +170,7 @@ pub fn a_store_without_a_history_says_so(stores: &mut dyn Stores) {
     assert_eq!(store.stats().pages, 1);
 }
 
-/// Failures and pages survive, both before they are due again and after.
+/// Checks that failures and pages survive a kill, both before they are due again and after.
 pub fn a_kill_keeps_what_can_become_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);

@@ -10,7 +10,7 @@ use opilio_core::{Attempts, Priority, Reason, Score, Validators};
 use super::{NOW, Stores, admit, filtered, host, lease, one, position, record, settle};
 use crate::{Admission, AdmittedCounts, Filtered, Settlement};
 
-/// Admitting is idempotent, within a batch and between batches.
+/// Checks that admitting a URL again changes nothing, within a batch and between batches.
 pub fn a_repeated_batch_adds_nothing(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let batch =
@@ -23,7 +23,7 @@ pub fn a_repeated_batch_adds_nothing(stores: &mut dyn Stores) {
     assert_eq!((stats.discovered, stats.admitted, stats.left, stats.hosts), (2, 2, 2, 2));
 }
 
-/// A lease has all fields of the admitted record.
+/// Checks that a lease has all fields of the admitted record.
 pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
     let mut store = stores.open();
     for url in [
@@ -56,7 +56,7 @@ pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
     }
 }
 
-/// Every filtered URL is counted once, under its first reason.
+/// Checks that every filtered URL is counted once, under the first reason.
 pub fn a_filtered_url_is_counted_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let one = store
@@ -73,7 +73,7 @@ pub fn a_filtered_url_is_counted_once(stores: &mut dyn Stores) {
     assert_eq!((stats.discovered, stats.admitted, stats.left), (2, 0, 0));
 }
 
-/// A discovery in scope admits a filtered URL.
+/// Checks that a filtered URL is admitted when it is later discovered in scope.
 pub fn a_filtered_url_that_comes_into_scope_moves(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.admit(vec![filtered("http://a.test/1", Filtered::MaxDepth)]).unwrap();
@@ -85,7 +85,7 @@ pub fn a_filtered_url_that_comes_into_scope_moves(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9).len(), 1);
 }
 
-/// An admitted URL stays admitted, wherever else it is found.
+/// Checks that an admitted URL stays admitted when it is later discovered out of scope.
 pub fn an_admitted_url_is_not_filtered_later(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -94,7 +94,7 @@ pub fn an_admitted_url_is_not_filtered_later(stores: &mut dyn Stores) {
     assert_eq!(store.stats().filtered_total(), 0);
 }
 
-/// Each ending takes one from the URLs left and adds one to its own counter.
+/// Checks that each ending takes one off the URLs left and adds one to its own counter.
 pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls =
@@ -122,7 +122,7 @@ pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.aliases, stats.failures[&Reason::Timeout], stats.retries), (1, 1, 1, 1));
 }
 
-/// A settle changes the positions of the sinks that it names.
+/// Checks that a settle changes only the positions of the sinks that it names.
 pub fn positions_are_kept_by_sink(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert_eq!(store.positions().unwrap(), []);
@@ -132,7 +132,7 @@ pub fn positions_are_kept_by_sink(stores: &mut dyn Stores) {
     assert_eq!(store.positions().unwrap(), [position("a", 2), position("b", 10)]);
 }
 
-/// A memo can be read any number of times.
+/// Checks that a host's memo (its saved state) can be read any number of times.
 pub fn a_memo_stays_until_it_is_replaced(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), None);
@@ -146,7 +146,7 @@ pub fn a_memo_stays_until_it_is_replaced(stores: &mut dyn Stores) {
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), memo("open"));
 }
 
-/// Each list has each text once.
+/// Checks that each list has each text once.
 pub fn texts_are_listed_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert!(store.listed("hosts").unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! Rules about how much is taken of one host.
+//! Rules about the limits for one host.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -23,14 +23,14 @@ fn five(store: &mut dyn Frontier) {
     );
 }
 
-/// Makes the store end the records of closed hosts.
+/// Makes the store end the records of hosts that reached their caps.
 fn close(store: &mut dyn Frontier) {
     while store.next_due() == Some(Timestamp::EPOCH) {
         assert!(store.hosts_ready(NOW, 0).unwrap().is_empty());
     }
 }
 
-/// No more leases are out than may become pages. The remaining URLs end as filtered.
+/// Checks that a host has no more leases than it may still have pages. The remaining URLs end as filtered.
 pub fn a_host_gives_no_more_pages_than_its_cap(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);
@@ -57,7 +57,7 @@ pub fn a_host_gives_no_more_pages_than_its_cap(stores: &mut dyn Stores) {
     assert!(ready(&mut *store).is_empty());
 }
 
-/// Only pages count: a URL that ends otherwise makes room for another one.
+/// Checks that only pages count towards the cap: a URL that ends otherwise makes room for another URL.
 pub fn a_failure_makes_room_under_the_cap(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(1));
     five(&mut *store);
@@ -81,7 +81,7 @@ pub fn a_failure_makes_room_under_the_cap(stores: &mut dyn Stores) {
     assert!(stats.balances(), "{stats:?}");
 }
 
-/// Pages in flight when the cap is reached still count.
+/// Checks that the cap of bytes ends the leases of a host. Pages that are in flight at that moment still count.
 pub fn bytes_close_a_host(stores: &mut dyn Stores) {
     let mut store = capped(stores, HostCaps { body_bytes: Some(100), ..HostCaps::default() });
     five(&mut *store);
@@ -98,7 +98,8 @@ pub fn bytes_close_a_host(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.filtered[&Filtered::HostBytes], stats.left), (3, 2, 0));
 }
 
-/// A URL may come into scope later by a smaller depth, as with every limit of depth.
+/// Checks that a URL beyond the cap of depth is filtered. It is admitted if it is later discovered at a smaller
+/// depth.
 pub fn a_depth_beyond_the_cap_is_filtered(stores: &mut dyn Stores) {
     let mut store = capped(stores, HostCaps { depth: Some(1), ..HostCaps::default() });
     let at = |depth| Admission::Queue(super::Record { depth, ..record("http://a.test/1") });
@@ -110,7 +111,7 @@ pub fn a_depth_beyond_the_cap_is_filtered(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9)[0].record.depth, 1);
 }
 
-/// The caps of one host replace those of every host.
+/// Checks that the caps of one host replace those of every host.
 pub fn one_host_has_caps_of_its_own(stores: &mut dyn Stores) {
     let caps = Caps::every_host(pages(1)).with_host(host("a.test"), pages(3));
     let mut store = stores.open_with(MemoryOptions { caps, ..MemoryOptions::default() });
@@ -120,7 +121,8 @@ pub fn one_host_has_caps_of_its_own(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "b.test", 9).len(), 1);
 }
 
-/// The origin was admitted. It moves to the filtered URLs, as if its own host were closed.
+/// Checks that a redirect to a host that reached its caps ends as filtered. The admitted URL moves to the
+/// filtered URLs.
 pub fn a_redirect_to_a_closed_host_ends_as_filtered(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(1));
     admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
@@ -133,7 +135,8 @@ pub fn a_redirect_to_a_closed_host_ends_as_filtered(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.left, stats.filtered[&Filtered::HostPages]), (1, 0, 1));
 }
 
-/// A page that is due again does not count as a page until it ends, so that it uses its own room.
+/// Checks that a page that is due again does not count as a page until it ends, and so may be leased under the
+/// cap.
 pub fn a_page_that_is_due_again_makes_room(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);
@@ -153,7 +156,8 @@ pub fn a_page_that_is_due_again_makes_room(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.left, stats.filtered[&Filtered::HostPages]), (2, 0, 3));
 }
 
-/// A closed host stays closed, and one that was closing goes on.
+/// Checks that after a kill a host that reached its caps gets no leases, and that its remaining records still
+/// end.
 pub fn a_kill_keeps_what_was_taken(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);

@@ -1,4 +1,5 @@
-//! Rules about what a kill leaves. A store of which nothing survives passes them: its `reopen` returns `None`.
+//! Rules about the contents of a store after a kill. A store of which nothing survives passes them: its
+//! `reopen` returns `None`.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{Admission, Again, Filtered, Known, Redirect, Settlement};
 
-/// A lease is never stored: after a kill its record is due again, at its old place.
+/// Checks that after a kill a leased record is due again, at its old place: a lease is never stored.
 pub fn a_kill_brings_leases_back(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -24,7 +25,7 @@ pub fn a_kill_brings_leases_back(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["1", "2", "3"]);
 }
 
-/// Ended URLs stay ended, filtered ones stay counted, and both stay known.
+/// Checks that after a kill ended URLs stay ended, filtered URLs stay counted, and both stay known.
 pub fn a_kill_keeps_what_was_settled(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -47,7 +48,7 @@ pub fn a_kill_keeps_what_was_settled(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "b.test", 9)), ["2"]);
 }
 
-/// The instant of a retry and the memo of a passivated host survive.
+/// Checks that the due time of a retry and the memo (saved state) of a host survive a kill.
 pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -63,7 +64,7 @@ pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     assert_eq!(lease_at(&mut *store, "a.test", 9, due)[0].record.attempts, Attempts::of(3));
 }
 
-/// The next commit writes a note. A note without a later commit is lost.
+/// Checks that the next commit writes a note. A note without a later commit is lost.
 pub fn a_kill_keeps_notes_with_their_commit(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.keep_note("run", Bytes::from("one"));
@@ -79,7 +80,7 @@ pub fn a_kill_keeps_notes_with_their_commit(stores: &mut dyn Stores) {
     assert_eq!(store.note("other").unwrap(), None);
 }
 
-/// A settle and its positions are one commit.
+/// Checks that a settle and its positions are one commit.
 pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -91,7 +92,8 @@ pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
 }
 
-/// URLs that wait, and decided ones that had not ended, are decided again: at the latest when nothing else is left.
+/// Checks that URLs that wait, and decided URLs that have not ended, are decided again after a kill: at the
+/// latest when only waiting URLs are left.
 pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/page", "http://a.test/gone", "http://a.test/late", "http://a.test/wall"];
@@ -106,7 +108,7 @@ pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
         let redirect = Redirect { again: Again::BehindWall, ..record(url).into() };
         settle(&mut *store, Settlement::redirected(lease.id, redirect));
     }
-    // Decided, but not settled.
+    // These URLs are decided, but not settled.
     assert_eq!(decided(&mut *store).len(), 2);
     let before = store.stats();
     let Some(mut store) = stores.reopen(store) else { return };
@@ -123,7 +125,7 @@ pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
     let found = decided(&mut *store);
     assert_eq!(found.iter().map(|one| one.known).collect::<Vec<_>>(), [Known::Failed(Reason::Timeout)]);
     settle(&mut *store, Settlement::failed(found[0].lease.id, Reason::Timeout, 1, None));
-    // Nothing else is left: a URL that did not fail was a page.
+    // Only waiting URLs are left: a URL that did not fail was a page.
     let back = Record { fingerprint: Fingerprint(7), ..record("http://a.test/4") };
     settle(&mut *store, Settlement::redirected(late[1].id, Redirect { sets_cookie: true, ..back.into() }));
     let back = one(&mut *store, "a.test");

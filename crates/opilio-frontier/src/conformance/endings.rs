@@ -16,7 +16,7 @@ use crate::{
     SettledCounts, Settlement,
 };
 
-/// A lease that was not tried leaves no trace, and its host has work again.
+/// Checks that a lease that was not tried leaves no trace, and that its host has due records again.
 pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -38,7 +38,7 @@ pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// A retry is not leased before its time, and then before younger records.
+/// Checks that a retry is not leased before its time, and then before younger records.
 pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -56,7 +56,7 @@ pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     assert_eq!((store.next_due(), store.stats().waiting), (None, 0));
 }
 
-/// A host whose only record is due later is ready at that time and not before.
+/// Checks that a host whose only record is due later is ready at that time and not before.
 pub fn a_retry_wakes_its_host(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -71,7 +71,8 @@ pub fn a_retry_wakes_its_host(stores: &mut dyn Stores) {
     assert_eq!(lease_at(&mut *store, "a.test", 9, due).len(), 1);
 }
 
-/// The target takes its origin's place in the books and is known from then on.
+/// Checks that a redirect's target is known from then on, and that its end counts as the end of the redirected
+/// URL.
 pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/old"]);
@@ -93,7 +94,8 @@ pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     assert!(stats.balances());
 }
 
-/// The URL waits. When its target has ended, it gets a new lease and ends as the target did.
+/// Checks that a URL that is redirected to a known URL waits. When the known URL has ended, the waiting URL
+/// gets a new lease and ends in the same way.
 pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Stores) {
     for (ending, known) in [
         (Ending::Page, Known::Page),
@@ -133,7 +135,7 @@ pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Sto
     }
 }
 
-/// The store also knows the end of a URL that ended before another one led to it.
+/// Checks that a redirect to a URL that has ended already is decided at once.
 pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/page", "http://a.test/gone", "http://a.test/1", "http://a.test/2"]);
@@ -154,7 +156,7 @@ pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn St
     assert_eq!((stats.pages, stats.aliases, stats.failures[&Reason::Http4xx], stats.left), (1, 1, 2, 0));
 }
 
-/// Rings of any length are found, also from a chain that leads into one.
+/// Checks that rings of redirects of any length are found, also from a chain that leads into a ring.
 pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
     for length in [2, 3, 12, 40] {
         let mut store = stores.open();
@@ -162,7 +164,7 @@ pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
         let urls: Vec<_> = (0..=length).map(url).collect();
         admit(&mut *store, &urls.iter().map(|url| &**url).collect::<Vec<_>>());
         let leases = lease(&mut *store, "a.test", 99);
-        // Back to 1, so that 0 leads into it.
+        // The last URL leads back to 1, so that 0 leads into the ring.
         for (n, lease) in leases.iter().enumerate() {
             let next = if n == length { 1 } else { n + 1 };
             settle(&mut *store, Settlement::redirected(lease.id, record(&url(next))));
@@ -177,7 +179,7 @@ pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
     }
 }
 
-/// A cookie on the way of another chain lets a chain request its origin again.
+/// Checks that a cookie that was set by a redirect of another chain lets a chain request its origin again.
 pub fn a_cookie_on_the_way_lets_a_chain_ask_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);
@@ -203,7 +205,8 @@ pub fn a_cookie_on_the_way_lets_a_chain_ask_again(stores: &mut dyn Stores) {
     assert_eq!(known, [("http://a.test/2".into(), Known::Wall), ("http://a.test/3".into(), Known::Page)]);
 }
 
-/// More URLs wait than one call checks, and the URL that they wait for leads on to another one.
+/// Checks the case that more URLs wait than one call examines, and that the URL for which they wait is
+/// redirected to another.
 pub fn many_wait_for_one_url(stores: &mut dyn Stores) {
     const MANY: usize = 2_500;
     let mut store = stores.open();
@@ -232,7 +235,7 @@ pub fn many_wait_for_one_url(stores: &mut dyn Stores) {
     assert!(store.stats().balances());
 }
 
-/// The answer with the redirect stated a wait.
+/// Checks that a redirect's target is due later if the answer with the redirect stated a wait.
 pub fn a_redirects_target_may_be_due_later(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -248,7 +251,8 @@ pub fn a_redirects_target_may_be_due_later(stores: &mut dyn Stores) {
     assert_eq!((paths(&then), then[0].record.kind), (vec!["2"], RecordKind::Continuation));
 }
 
-/// A redirect fails as its target did. When failures are tried again, it is requested itself.
+/// Checks that a redirected URL fails as its target did. When failures are tried again, the redirected URL
+/// itself is requested.
 pub fn a_failed_target_takes_what_led_there_along_until_it_is_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -268,8 +272,8 @@ pub fn a_failed_target_takes_what_led_there_along_until_it_is_due_again(stores: 
     assert_eq!(store.stats().out, 2);
 }
 
-/// A filtered target was not fetched, so that the content of the origin is not known yet. The count of filtered
-/// URLs stays.
+/// Checks that a redirect to a filtered URL is followed: the target was not fetched, so the content of the
+/// origin is not known yet. The count of filtered URLs stays.
 pub fn a_redirect_to_a_filtered_url_is_followed(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.admit(vec![filtered("http://a.test/deep", Filtered::MaxDepth)]).unwrap();
@@ -284,7 +288,8 @@ pub fn a_redirect_to_a_filtered_url_is_followed(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["deep"]);
 }
 
-/// Another spelling of the same URL has the same fingerprint, but it was not fetched.
+/// Checks that a redirect to another spelling of the same URL is followed: it has the same fingerprint, but it
+/// was not fetched.
 pub fn a_redirect_to_itself_is_followed(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/?b=1&a=2"]);
@@ -298,7 +303,7 @@ pub fn a_redirect_to_itself_is_followed(stores: &mut dyn Stores) {
     assert_eq!(store.stats().left, 0);
 }
 
-/// The first goes on as the target, and the second waits for the target.
+/// Checks two redirects to one target in one batch: the first queues the target, and the second waits for it.
 pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -314,7 +319,7 @@ pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     assert_eq!(known, [("http://a.test/2".into(), Known::Failed(Reason::Http5xx))]);
 }
 
-/// A late or repeated report does no harm.
+/// Checks that a late or repeated settlement changes nothing.
 pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -335,7 +340,8 @@ pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
     assert_eq!(new.new, 1, "a stale redirect admits nothing");
 }
 
-/// Failures are listed under the origin's URL where one is given, in portions.
+/// Checks that failures are listed in the order in which they ended, in portions. A failure has the URL of the
+/// origin where one is given.
 pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -374,7 +380,8 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     assert_eq!(store.stats().failures[&Reason::Timeout], 2);
 }
 
-/// The URL leaves the queue for good, unless it is discovered in scope again. The books still count it.
+/// Checks that an admitted URL that is filtered leaves the queue for good, unless it is discovered in scope
+/// again. The counters still include it.
 pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -402,14 +409,15 @@ pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Store
     assert!(store.stats().balances());
 }
 
-/// URLs that wait for a filtered one fail as out of scope, and so do URLs that wait for these.
+/// Checks that URLs that wait for a filtered URL fail as out of scope, and so do the URLs that wait for these.
 pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let url = |path: &str| format!("http://a.test/{path}");
     admit(&mut *store, &["1", "2", "3", "4", "5"].map(url).each_ref().map(|url| &**url));
     let leases = lease(&mut *store, "a.test", 9);
     let to = |lease: &opilio_core::Lease, path: &str| Settlement::redirected(lease.id, record(&url(path)));
-    // 1 leads to 2, which is queued; 3 to one that is not, and 4 to the same; 5 to 1.
+    // URL 1 leads to 2, which is queued. URLs 3 and 4 lead to the same URL, which is not queued. URL 5 leads to
+    // 1.
     let led =
         vec![to(&leases[0], "2"), to(&leases[2], "target"), to(&leases[3], "target"), to(&leases[4], "1")];
     store.settle(led, &[], NOW).unwrap();
@@ -429,7 +437,7 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     let stats = store.stats();
     assert!(stats.balances() && stats.left == 0 && stats.waiting == 0 && stats.out == 0, "{stats:?}");
     assert_eq!((stats.filtered[&Filtered::ScopePattern], stats.filtered[&Filtered::MaxDepth]), (2, 1));
-    // They are admitted again when they are discovered in scope.
+    // The filtered URLs are admitted again when they are discovered in scope.
     admit(&mut *store, &[&url("1"), &url("2"), &url("6")]);
     let again = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&again), ["1", "2", "6"]);
@@ -439,8 +447,8 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     assert_eq!(decided(&mut *store)[0].known, Known::Page);
 }
 
-/// A URL that waited for a known one has the same endings as one that is requested. As a page it counts towards
-/// its host's caps, can become due again, and decides the URLs that wait for it.
+/// Checks that a URL that waited for a known URL has the same endings as a URL that is requested. As a page it
+/// counts towards its host's caps, can become due again, and decides the URLs that wait for it.
 pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
     let caps = Caps::every_host(HostCaps { pages: Some(2), ..HostCaps::default() });
     let mut store = stores.open_with(MemoryOptions { caps, history: true, ..MemoryOptions::default() });
@@ -454,7 +462,7 @@ pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
     let mut found = decided(&mut *store);
     assert!(found.iter().all(|one| one.known == Known::Page) && found.len() == 2, "{found:?}");
     found.sort_by(|a, b| a.lease.record.url.cmp(&b.lease.record.url));
-    // No request was made, so there is nothing to try again: the URL goes on waiting.
+    // No request was made, so nothing can be tried again: the URL goes on waiting.
     let [origin, behind] = &found[..] else { panic!("{found:?}") };
     settle(&mut *store, Settlement::retry(behind.lease.id, NOW + Duration::from_secs(9), Attempts::of(1)));
     assert_eq!((store.stats().retries, store.next_due()), (0, None));

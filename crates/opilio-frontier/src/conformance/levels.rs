@@ -19,7 +19,8 @@ fn at(depth: u16, url: &str) -> Admission {
     Admission::Queue(Record { depth, ..record(url) })
 }
 
-/// The next level is leased when no record of the one before is out, however those ended.
+/// Checks that records of the next depth are leased when no record of the depth before is leased, however those
+/// ended.
 pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(1, "http://a.test/3"), at(0, "http://a.test/1"), at(0, "http://a.test/2")]).unwrap();
@@ -30,7 +31,7 @@ pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     assert_eq!(store.next_due(), None, "only its own leases are waited for");
     settle(&mut *store, Settlement::page(leases[0].id));
     assert!(ready(&mut *store).is_empty() && lease(&mut *store, "a.test", 9).is_empty());
-    // A page of the same level linked to it: it goes first.
+    // A page of the same level links to this URL, which is leased first.
     store.admit(vec![at(0, "http://a.test/0")]).unwrap();
     assert_eq!(ready(&mut *store), [host("a.test")]);
     let late = one(&mut *store, "a.test");
@@ -49,7 +50,7 @@ pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// A record that is due later delays no level. When it is due, it goes first.
+/// Checks that a record that is due later delays no level. When it is due, it is leased first.
 pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2"), at(1, "http://b.test/3")]).unwrap();
@@ -65,7 +66,7 @@ pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     assert!(lease_at(&mut *store, "b.test", 1, due).is_empty());
 }
 
-/// A level waits for lower levels of other hosts, but not for ever.
+/// Checks that a level waits for lower levels of other hosts, but not for ever.
 pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://c.test/3")]).unwrap();
@@ -81,7 +82,7 @@ pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ["b.test", "c.test"].map(host).into());
     let third = lease_at(&mut *store, "c.test", 9, NOW + PATIENCE);
     assert_eq!(paths(&third), ["3"]);
-    // The next level waits for a time of its own.
+    // The next level again waits for `PATIENCE`.
     store.settle(vec![Settlement::page(third[0].id)], &[], NOW + PATIENCE).unwrap();
     assert!(lease_at(&mut *store, "c.test", 9, NOW + PATIENCE).is_empty());
     assert_eq!(store.next_due(), Some(NOW + PATIENCE * 2));
@@ -93,7 +94,7 @@ pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     assert_eq!((paths(&lease(&mut *store, "c.test", 9)), store.next_due()), (vec!["4"], None));
 }
 
-/// A record with a high priority goes first, whatever its depth.
+/// Checks that a record with a high priority is leased first, whatever its depth.
 pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
     let mut store = level(stores);
     let urgent = Record { depth: 5, priority: Priority(1), ..record("http://a.test/urgent") };
@@ -107,7 +108,8 @@ pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
     assert!(lease(&mut *store, "a.test", 9).is_empty());
 }
 
-/// A queued record that is met again by a shorter way has the depth of that way, whatever its place.
+/// Checks that a queued record that is discovered again at a smaller depth is leased with that depth. Its place
+/// in the queue stays.
 pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store
@@ -134,8 +136,8 @@ pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 0);
 }
 
-/// A URL that was redirected to a known one needs no request. No level waits for it, neither before it is decided
-/// nor while it is out.
+/// Checks that no level waits for a URL that was redirected to a known URL, because it needs no request:
+/// neither before it is decided nor while it is leased.
 pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store
@@ -162,7 +164,7 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert_eq!((out.len(), store.stats().out), (1, 1));
     let last = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&last), ["4"]);
-    // It may be requested again, at its own depth: levels wait for that.
+    // The URL may be requested again, at its own depth: levels wait for that request.
     let again = Record { depth: 0, ..record("http://a.test/again") };
     settle(&mut *store, Settlement::redirected(out[0].lease.id, again));
     store.admit(vec![at(1, "http://b.test/5")]).unwrap();
@@ -175,7 +177,8 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 1);
 }
 
-/// The target of a redirect belongs to the level of its origin, on any host: the next level waits for it.
+/// Checks that the target of a redirect belongs to the level of its origin, on any host: the next level waits
+/// for it.
 pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
     for target in ["http://a.test/t", "http://b.test/t", "http://c.test/t"] {
         let mut store = level(stores);
@@ -200,7 +203,7 @@ pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
     }
 }
 
-/// Without the option, and in other orders, no record waits for a level.
+/// Checks that no record waits for a level without the option, or in an order other than breadth-first.
 pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     for (order, levels) in [(Order::BreadthFirst, false), (Order::DepthFirst, true), (Order::BestFirst, true)]
     {
@@ -213,7 +216,7 @@ pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     }
 }
 
-/// After a kill, the store knows how many URLs of each level are left.
+/// Checks that after a kill the store knows how many URLs of each level are left.
 pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://a.test/3")]).unwrap();
@@ -228,8 +231,8 @@ pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// Whenever URLs are admitted, returned, redirected, filtered, retried and settled: a host never leases a record
-/// while a record of a lesser depth is out, and every record is leased in the end.
+/// Checks two rules over random calls (admit, return, redirect, filter, retry, settle): a host never leases a
+/// record while a record of a smaller depth is leased, and every record is leased in the end.
 pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
     'seeds: for seed in 0..stores.histories().min(24) {
         let mut random = u64::from(seed) * 2 + 1;
@@ -283,7 +286,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 let ending = match below(8) {
                     0 => Settlement::give_back(id),
                     2 => Settlement::filtered(id, crate::Filtered::ScopePattern),
-                    // By no shorter way, and mostly to a known URL.
+                    // The way is not shorter, and the target is mostly a known URL.
                     3 => {
                         let url = match below(4) {
                             0 => format!("http://h{}.test/of-{step}", below(3)),

@@ -7,7 +7,7 @@ use opilio_core::{Priority, Score};
 use super::{NOW, Record, Stores, admit, host, lease, paths, ready, record, settle};
 use crate::{Admission, MemoryOptions, Order, Settlement, Want};
 
-/// High priority first, then low depth, then the oldest.
+/// Checks that records are leased by priority (high first), then depth (low first), then age (old first).
 pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let of = |path: &str, priority, depth| {
@@ -23,7 +23,8 @@ pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
     assert_eq!(paths(&order), ["1", "2", "3", "4", "5", "6", "7", "8"]);
 }
 
-/// The links of a page go before its siblings, in the page's order. Priority goes before depth.
+/// Checks that depth-first leases the links of a page before its siblings, in the page's order. Priority goes
+/// before depth.
 pub fn depth_first_takes_the_deepest(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions { order: Order::DepthFirst, ..MemoryOptions::default() });
     let of = |path: &str, priority, depth| {
@@ -38,7 +39,8 @@ pub fn depth_first_takes_the_deepest(stores: &mut dyn Stores) {
     assert_eq!(leases.iter().map(|lease| lease.record.depth).collect::<Vec<_>>(), [0, 3, 3, 2, 2, 1, 1]);
 }
 
-/// The score replaces the depth. Among equal scores the older record goes first. Depths are kept.
+/// Checks that best-first leases by score instead of depth. Among equal scores the older record goes first.
+/// Records keep their depths.
 pub fn best_first_takes_the_highest_score(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions { order: Order::BestFirst, ..MemoryOptions::default() });
     let of = |path: &str, score, depth| {
@@ -53,7 +55,7 @@ pub fn best_first_takes_the_highest_score(stores: &mut dyn Stores) {
     assert_eq!(leases[1].record.score, Score::of(0.5));
 }
 
-/// A record has one lease at a time, and each lease has a new number.
+/// Checks that a record has one lease at a time, and that each lease has a new number.
 pub fn a_lease_is_out_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -71,7 +73,7 @@ pub fn a_lease_is_out_once(stores: &mut dyn Stores) {
     assert!(store.permit(&host("a.test")).is_valid(NOW));
 }
 
-/// One call serves several hosts, each with no more leases than wanted. Unknown hosts get none.
+/// Checks that one call leases records of several hosts, of each no more than wanted. Unknown hosts get none.
 pub fn wants_are_served_in_order(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
@@ -85,7 +87,7 @@ pub fn wants_are_served_in_order(stores: &mut dyn Stores) {
     assert_eq!(paths(&out), ["2", "1", "3", "4"], "leases are appended");
 }
 
-/// The caller has a host from when the store returns it until a lease comes back short.
+/// Checks that the store returns a host once, and again only after a lease came back short.
 pub fn a_host_is_told_once_until_a_lease_comes_back_short(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -102,7 +104,7 @@ pub fn a_host_is_told_once_until_a_lease_comes_back_short(stores: &mut dyn Store
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// The host that waited longest comes first.
+/// Checks that the host that has waited longest comes first.
 pub fn hosts_take_turns(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1", "http://c.test/1", "http://a.test/2"]);
@@ -115,7 +117,8 @@ pub fn hosts_take_turns(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), ["c.test", "a.test"].map(host));
 }
 
-/// A caller may lease the work of a host before the store returns the host.
+/// Checks that a caller may lease the records of a host before the store returns the host, which is then not
+/// returned.
 pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
@@ -125,7 +128,7 @@ pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// No host is lost when the caller asks for fewer hosts than are ready.
+/// Checks that no host is lost when the caller asks for fewer hosts than are ready.
 pub fn hosts_are_told_in_portions(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1", "http://c.test/1"]);
