@@ -1,4 +1,5 @@
-//! The cost of the memory store: time per URL admitted, known, leased and settled, and bytes per URL.
+//! Measures the cost of the store in memory: time per URL admitted, known, leased and settled, and bytes per
+//! URL.
 //!
 //! `cargo run --release -p opilio-frontier --example cost -- [URLS] [HOSTS]`
 //!
@@ -66,7 +67,8 @@ fn admit(store: &mut MemoryFrontier, hosts: &[Host], pages: usize) -> Result<Dur
     Ok(spent)
 }
 
-/// Leases 16 URLs a host in turn and settles them as pages.
+/// Leases 16 URLs of each host in turn and settles them as pages. Returns the time of the leases and that of
+/// the settles.
 fn drain(store: &mut MemoryFrontier) -> Result<(Duration, Duration), Box<dyn Error>> {
     let (mut lease, mut settle) = (Duration::ZERO, Duration::ZERO);
     let mut hosts = store.hosts_ready(Timestamp::EPOCH, usize::MAX)?;
@@ -92,13 +94,13 @@ fn drain(store: &mut MemoryFrontier) -> Result<(Duration, Duration), Box<dyn Err
 }
 
 fn record(hosts: &[Host], page: usize, link: usize) -> Record {
-    // Four links of five stay on the page's host, the others are spread over all.
+    // Four links of five stay on the page's host. The other links are spread over all hosts.
     let n = page * LINKS_PER_PAGE + link;
     let host =
         if link.is_multiple_of(5) { n.wrapping_mul(2_654_435_761) % hosts.len() } else { page % hosts.len() };
     let host = &hosts[host];
     let url = format!("http://{host}/products/category-{:04}/item-{n:010}/overview", page % 10_000);
-    // Distributed like a hash. The cost of the real hash is the caller's.
+    // The value is distributed like a hash. The cost of the real hash is not the store's.
     let high = (n as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let low = high.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     Record {
@@ -111,7 +113,7 @@ fn host(n: usize) -> Result<Host, Box<dyn Error>> {
     Ok(Host::of(&Url::parse(&format!("http://www.shop-{n:06}.example/"))?)?)
 }
 
-/// The resident memory of the process. 0 where the system has no `/proc`.
+/// Returns the resident memory of the process in bytes, or 0 where the system has no `/proc`.
 fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096

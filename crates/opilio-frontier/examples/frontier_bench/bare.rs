@@ -1,5 +1,6 @@
-//! The bare loop: the least code over the store's database for the same batches. It has a key for each
-//! fingerprint and chunks of URLs, but no order among hosts, no retries, no books and no leases that come back.
+//! The bare loop: the least code over the store's database that handles the same batches. It has a key for each
+//! fingerprint and chunks of URLs, but no order among hosts, no retries, no counters and no leases that come
+//! back.
 //!
 //! Its batches are those of the store, with as many URLs for each host and commit. So it also has to write which
 //! URLs of a chunk are settled while others are not: a kill would bring them back otherwise. It keeps the position
@@ -30,7 +31,7 @@ struct Bare {
     queue: Keyspace,
 }
 
-/// Runs the loop over the web's batches.
+/// Runs the bare loop over the batches of the synthetic web.
 pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let db = Database::builder(dir)
         .cache_size(CACHE_BYTES)
@@ -77,11 +78,11 @@ pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
 /// The position in a host's URLs.
 struct Left {
     host: u32,
-    /// The age of the first chunk that is left.
+    /// The age of the first chunk that still has URLs.
     age: u64,
     /// The number of leased URLs of that chunk.
     leased: u8,
-    /// Whether no URL is left.
+    /// Whether no URL of the host is left.
     is_through: bool,
 }
 

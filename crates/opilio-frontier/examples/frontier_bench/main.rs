@@ -1,4 +1,4 @@
-//! The cost of the stores at scale, compared with a bare loop over the database of the disk store.
+//! Measures the cost of the stores at scale, compared with a bare loop over the database of the disk store.
 //!
 //! `cargo xtask frontier-bench [--urls N] [--hosts N]`, 10,000,000 and 100,000 by default.
 //!
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use web::{BATCH, Web};
 
-/// The number of URLs that a host gets at once, as the engine's scheduler asks for them.
+/// The number of URLs that one lease of a host takes, as in the engine's scheduler.
 const LEASED: usize = 16;
 /// The number of hosts whose URLs one commit settles, as in the engine's scheduler.
 const HOSTS_A_COMMIT: usize = 16;
@@ -123,7 +123,7 @@ fn run(urls: usize, hosts: usize) -> Result<()> {
 
 type StoreFigures = BTreeMap<String, f64>;
 
-/// The goals at full scale.
+/// The figures that are compared with the goals when the benchmark runs at full scale.
 #[derive(Default)]
 struct Goals(Vec<(String, f64, f64)>);
 

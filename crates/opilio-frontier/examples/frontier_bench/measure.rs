@@ -1,4 +1,4 @@
-//! The cost of an operation, as the system measures it.
+//! Measures the cost of an operation, with the counters of the operating system.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Meter {
         Self { start: cpu(), aside: Duration::ZERO }
     }
 
-    /// Runs work that does not count.
+    /// Runs work whose CPU time is not counted.
     pub(crate) fn aside<T>(&mut self, make: impl FnOnce() -> T) -> T {
         let start = own_cpu();
         let made = make();
@@ -43,13 +43,13 @@ fn settle_down() {
     }
 }
 
-/// CPU time of this process.
+/// Returns the CPU time of this process.
 #[cfg(unix)]
 pub(crate) fn cpu() -> Duration {
     clock(rustix::time::ClockId::ProcessCPUTime)
 }
 
-/// CPU time of this thread.
+/// Returns the CPU time of this thread.
 #[cfg(unix)]
 fn own_cpu() -> Duration {
     clock(rustix::time::ClockId::ThreadCPUTime)
@@ -70,14 +70,14 @@ fn own_cpu() -> Duration {
     Duration::ZERO
 }
 
-/// A line of this process's status, in KiB.
+/// Returns a value of this process's status, in KiB.
 pub(crate) fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// The space of the files of a directory, as the system allocated it.
+/// Returns the space in bytes that the files of a directory take, as the system allocated it.
 pub(crate) fn files(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir)? {

@@ -1,4 +1,4 @@
-//! The workloads of the stores, each for a process of its own.
+//! The workloads for the stores. Each runs in a process of its own.
 
 use std::path::Path;
 use std::time::Instant;
@@ -64,7 +64,7 @@ pub(crate) fn cold(web: &Web, batches: usize, dir: &Path) -> Result<()> {
 pub(crate) fn lease(dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::open(dir, DiskOptions::default(), whose())?;
     let left = store.stats().left;
-    // The work that opening caused does not count towards the leases.
+    // Waits for the background work that opening caused, so that it does not count towards the leases.
     Meter::start().stop();
     drain(&mut store)?;
     say("leased", left as f64);
@@ -75,7 +75,7 @@ pub(crate) fn lease(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The same with the memory store.
+/// Measures the same workload with the store in memory.
 pub(crate) fn memory(web: &Web, batches: usize) -> Result<()> {
     let mut store = MemoryFrontier::new();
     let before = status("VmRSS:");
@@ -85,7 +85,7 @@ pub(crate) fn memory(web: &Web, batches: usize) -> Result<()> {
     drain(&mut store)
 }
 
-/// The memory of an idle host, with caches too small to matter.
+/// Measures the memory of an idle host, with caches too small to matter.
 pub(crate) fn idle(web: &Web, dir: &Path) -> Result<()> {
     let small = DiskOptions {
         cache_bytes: 1 << 20,

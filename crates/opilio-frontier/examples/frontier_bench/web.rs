@@ -6,10 +6,10 @@ use url::Url;
 use crate::Result;
 
 pub(crate) const LINKS_PER_PAGE: usize = 50;
-/// A busy crawl admits the links of some pages at once.
+/// The number of pages whose links are admitted in one batch, as in a busy crawl.
 pub(crate) const PAGES_PER_BATCH: usize = 20;
 pub(crate) const BATCH: usize = LINKS_PER_PAGE * PAGES_PER_BATCH;
-/// Links that all pages of a host have: its navigation.
+/// The number of links that all pages of a host have in common: its navigation.
 const EVERYWHERE: usize = LINKS_PER_PAGE / 2;
 
 pub(crate) struct Web {
@@ -21,25 +21,25 @@ impl Web {
         Ok(Self { hosts: (0..hosts).map(host).collect::<Result<_>>()? })
     }
 
-    /// The nth batch of links, each of which no earlier batch has.
+    /// Returns the nth batch of links. No earlier batch has any of these links.
     pub(crate) fn batch(&self, batch: usize) -> impl Iterator<Item = Record> {
         self.numbered(batch).map(|(_, record)| record)
     }
 
-    /// A URL of its own for a host.
+    /// Returns a URL for a host that no other URL equals.
     pub(crate) fn seed(&self, host: usize) -> Record {
         let url = format!("http://{}/", self.hosts[host]);
         record(url, self.hosts[host].clone())
     }
 
-    /// The nth batch of links, with the numbers of their hosts.
+    /// Returns the nth batch of links, with the numbers of their hosts.
     pub(crate) fn numbered(&self, batch: usize) -> impl Iterator<Item = (u32, Record)> {
         let pages = batch * PAGES_PER_BATCH..(batch + 1) * PAGES_PER_BATCH;
         pages.flat_map(move |page| (0..LINKS_PER_PAGE).map(move |link| self.record(page, link)))
     }
 
-    /// The nth batch of links after so many batches were admitted: all of them are known. Half of a page's links
-    /// are the same for each page of its host, and the others are any known links.
+    /// Returns the nth batch of known links, after `batches` batches were admitted. Half of a page's links are
+    /// the same for each page of its host, and the others are any known links.
     pub(crate) fn known(&self, batch: usize, batches: usize) -> impl Iterator<Item = (u32, Record)> {
         let pages = batches * PAGES_PER_BATCH;
         (batch * PAGES_PER_BATCH..(batch + 1) * PAGES_PER_BATCH).flat_map(move |page| {
@@ -51,7 +51,8 @@ impl Web {
         })
     }
 
-    /// Four links of five stay on the page's host, the others are spread over all.
+    /// Returns a link of a page, with the number of its host. Four links of five stay on the page's host. The
+    /// other links are spread over all hosts.
     fn record(&self, page: usize, link: usize) -> (u32, Record) {
         let n = page * LINKS_PER_PAGE + link;
         let scattered = n.wrapping_mul(2_654_435_761) % self.hosts.len();

@@ -1,4 +1,4 @@
-//! The guarantees of this store beyond the rules of every store: after a crash, after a power cut, with damaged
+//! Tests of the guarantees that only the store on disk gives: after a crash, after a power cut, with damaged
 //! files, and for other spiders.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -26,8 +26,8 @@ mod kill;
 mod opening;
 mod stalled;
 
-/// Stores in directories. A kill is a copy of the files while the store is open, so that it does not have the
-/// effects of the store's `drop`.
+/// The stores in directories that the conformance suite tests. A kill is simulated by a copy of the files while
+/// the store is open, so that the store's `drop` has no effect on the copy.
 struct OnDisk {
     dir: TempDir,
     n: usize,
@@ -73,7 +73,7 @@ mod conformance {
 
     crate::conformance_tests!(OnDisk::new(1 << 20));
 
-    /// No record that was read ahead stays in memory, so that every path drops records and reads them again.
+    /// Sets the memory for records read ahead so small that every record is dropped and read again.
     #[test]
     fn agrees_with_the_model_when_nothing_is_kept() {
         crate::conformance::model::agrees_with_the_model(&mut OnDisk::new(0));
@@ -105,9 +105,9 @@ fn create(dir: &Path) -> DiskFrontier {
     DiskFrontier::create(dir, small(), whose()).unwrap()
 }
 
-/// Copies a directory as it is at one moment, and journals without the zeros at their end.
+/// Copies a directory as it is at one moment. Journals are copied without the zeros at their end.
 fn copy(from: &Path, to: &Path) {
-    // Threads of an open store may write and remove sorted files meanwhile.
+    // Threads of an open store may write and remove sorted files during the copy.
     loop {
         let before = names(from).unwrap_or_default();
         match try_copy(from, to) {
@@ -136,7 +136,7 @@ fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// All files and directories below a directory.
+/// Returns all files and directories below a directory.
 fn names(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(dir)? {
@@ -176,7 +176,7 @@ fn drain(store: &mut DiskFrontier) -> Vec<String> {
     }
 }
 
-/// The current journal.
+/// Returns the path of the current journal.
 fn journal(dir: &Path) -> PathBuf {
     let files = fs::read_dir(dir.join("frontier")).unwrap().map(|entry| entry.unwrap().path());
     let mut journals: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "jnl")).collect();
@@ -184,7 +184,7 @@ fn journal(dir: &Path) -> PathBuf {
     journals.pop().unwrap()
 }
 
-/// A copy of a directory with a changed journal.
+/// Returns a copy of a directory with a changed journal.
 fn with_journal(dir: &Path, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
     let copied = tempfile::tempdir().unwrap();
     fs::remove_dir(copied.path()).unwrap();
@@ -215,7 +215,7 @@ fn what_a_slow_crawl_keeps_in_memory_is_written_in_time() {
     assert!(queue > 0 && seen > 0, "{queue}, {seen}");
 }
 
-/// Bytes that this thread has read, from files or the cache of the system.
+/// Returns the bytes that this thread has read, from files or the cache of the system.
 #[cfg(target_os = "linux")]
 fn read_bytes() -> u64 {
     let text = fs::read_to_string("/proc/thread-self/io").unwrap();
@@ -223,8 +223,9 @@ fn read_bytes() -> u64 {
     line.unwrap().trim().parse().unwrap()
 }
 
-/// The filter of a large file has megabytes. The parts of the cache were too small for it, so that each look-up
-/// read all of it, and a crawl of some millions of URLs nearly stopped on a machine with many cores.
+/// Checks that a look-up does not read a whole filter, which in a large file has megabytes. The parts of the
+/// cache were once too small for a whole filter, so that each look-up read all of it, and a crawl of some
+/// millions of URLs nearly stopped on a machine with many cores.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_look_up_reads_little_however_large_the_files_are() {
@@ -235,7 +236,7 @@ fn a_look_up_reads_little_however_large_the_files_are() {
     for first in (0..KNOWN).step_by(1_000) {
         store.admit(batch(first..first + 1_000)).unwrap();
     }
-    // After this, most of them are merged into one file.
+    // When this loop ends, most files are merged into one.
     while store.disk.stored.seen.l0_table_count() >= 4 {
         std::thread::yield_now();
     }
@@ -246,7 +247,8 @@ fn a_look_up_reads_little_however_large_the_files_are() {
     assert!(read < 16 << 10, "{read} bytes a look-up");
 }
 
-/// The navigation of a page has the same links out of scope again and again.
+/// Checks that links out of scope, which the navigation repeats on each page of a site, are not looked up on
+/// disk each time.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_filtered_link_that_was_met_lately_is_not_looked_up_on_disk() {
@@ -352,7 +354,7 @@ fn flipped_bits_in_a_table_are_an_error_and_no_panic() {
                     Err(FrontierError::Damaged { .. }) => damaged += 1,
                     Err(other) => panic!("{other:?}"),
                 }
-                // The next try starts without the note of this one.
+                // The next attempt starts without the note of this one.
                 let _ = fs::remove_file(dir.path().join("damaged"));
             }
             fs::write(&table, whole).unwrap();
@@ -377,7 +379,7 @@ fn chunks_larger_than_one_batch_come_out_in_order_across_kills() {
         for (lease, expected) in leases.iter().zip(&records[at..]) {
             assert_eq!(lease.record, *expected);
         }
-        // Some are settled in another order, and the rest is due again after the kill.
+        // Some records are settled in another order, and the rest is due again after the kill.
         leases.truncate(if at % 2 == 0 { 37 } else { 13 });
         leases.reverse();
         at += leases.len();

@@ -1,4 +1,4 @@
-//! Cut and changed files: the store has everything that was acknowledged, or returns a clear error.
+//! Tests with cut and changed files: the store has everything that was acknowledged, or returns a clear error.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -19,7 +19,7 @@ struct Said {
     left: BTreeSet<String>,
 }
 
-/// Fills a store until its tables, versions and journals all hold data, and syncs it.
+/// Fills a store until its sorted files, its lists of them and its journals all hold data, and syncs the store.
 fn filled(dir: &Path) -> Said {
     let mut store = create(dir);
     for round in 0..3 {
@@ -48,7 +48,7 @@ fn filled(dir: &Path) -> Said {
     store.checkpoint().unwrap();
     let stats = at_rest(&store);
     drop(store);
-    // From a copy, because reading the remaining URLs settles them.
+    // A copy is read, because reading the remaining URLs settles them.
     let copied = tempfile::tempdir().unwrap();
     let whole = copied.path().join("whole");
     copy(dir, &whole);
@@ -94,7 +94,7 @@ fn all_files(dir: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// How often each file is damaged in each way. The variable raises the number.
+/// Returns how often each file is damaged in each way. The variable raises the number.
 fn tries() -> usize {
     std::env::var("OPILIO_DAMAGE_TRIES").map_or(3, |tries| tries.parse().unwrap())
 }
@@ -158,17 +158,17 @@ fn whatever_is_damaged_is_an_error_or_does_no_harm() {
     assert!(errors > harmless, "{errors} errors, {harmless} without harm");
 }
 
-/// The books without the count of leases.
+/// Returns the counters without the count of leases, which a kill sets to 0.
 fn at_rest(store: &DiskFrontier) -> FrontierStats {
     FrontierStats { out: 0, ..store.stats() }
 }
 
-/// After a power cut, the end of the journal is missing or was never written.
+/// Checks the state after a power cut: the end of the journal is missing or was never written.
 #[test]
 fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     let parent = tempfile::tempdir().unwrap();
     let whole = parent.path().join("whole");
-    // Each call is one commit: no sorted files between.
+    // With this size no sorted file is written in between, so that each call is one commit.
     let options = DiskOptions { gather_bytes: 1 << 20, ..small() };
     let mut store = DiskFrontier::create(&whole, options, whose()).unwrap();
     let at_journal = || filled_bytes(&journal(&whole)).unwrap() as usize;
@@ -217,8 +217,8 @@ fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     }
 }
 
-/// A sorted file of fingerprints is not part of the journal. It must not be ahead of the queue in the journal: a
-/// URL would be known and never fetched.
+/// Checks that a sorted file of fingerprints, which is not part of the journal, is never ahead of the queue in
+/// the journal: otherwise a URL would be known and never fetched.
 #[test]
 fn no_sorted_file_knows_what_a_power_cut_took_from_the_queue() {
     let parent = tempfile::tempdir().unwrap();

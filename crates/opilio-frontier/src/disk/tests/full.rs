@@ -1,4 +1,5 @@
-//! A full disk: the crawl stops with an error that says so, and can go on when there is space.
+//! Tests with a full disk: the crawl stops with an error that names the cause, and can go on when there is
+//! space.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
@@ -18,7 +19,7 @@ use crate::{Admission, Frontier, FrontierError};
 const DIR: &str = "OPILIO_TEST_FULL_DIR";
 const PER_BATCH: usize = 40;
 
-/// Records that compression does not make smaller.
+/// Returns records that compression does not make smaller.
 fn large(paths: Range<usize>) -> Vec<Admission> {
     let mut random = fastrand::Rng::with_seed(paths.start as u64);
     let large = |path| {
@@ -28,14 +29,15 @@ fn large(paths: Range<usize>) -> Vec<Admission> {
     paths.map(large).collect()
 }
 
-/// Run on a small file system by [`a_full_disk_is_said_and_the_crawl_goes_on_later`].
+/// Fills the disk and goes on when there is space. Run on a small file system by
+/// [`a_full_disk_is_said_and_the_crawl_goes_on_later`].
 #[test]
 #[ignore = "runs on a file system of its own, by another test"]
 fn victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let (ballast, state) = (Path::new(&dir).join("ballast"), Path::new(&dir).join("state"));
-    // As much as the store can use. When the ballast is removed, the store has space to write its tables anew
-    // before it deletes the journals.
+    // The ballast takes as much space as the store can use. When it is removed, the store has space to write
+    // its tables anew before it deletes the journals.
     fs::write(&ballast, vec![1; 24 << 20]).unwrap();
     let mut store = DiskFrontier::create(&state, small(), whose()).unwrap();
     let mut admitted = 0;
@@ -60,7 +62,8 @@ fn victim() {
     assert_eq!(drain(&mut store).len() as u64, stats.left);
 }
 
-/// Run on a small file system by [`a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first`].
+/// Fills the disk so that a thread of the database fails first. Run on a small file system by
+/// [`a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first`].
 #[test]
 #[ignore = "runs on a file system of its own, by another test"]
 fn victim_of_a_sync() {
@@ -92,7 +95,8 @@ fn a_full_disk_is_said_and_the_crawl_goes_on_later() {
     run_on_a_small_disk("disk::tests::full::victim");
 }
 
-/// The database only says that an earlier write failed. A sync returned that as the error, without the reason.
+/// Checks that the error of a sync names the full disk. The database only reports that an earlier write failed,
+/// and a sync once returned that report without the reason.
 #[test]
 fn a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first() {
     run_on_a_small_disk("disk::tests::full::victim_of_a_sync");

@@ -1,4 +1,4 @@
-//! A real process that is killed: the store has everything that the process reported.
+//! Tests with a real process that is killed: the store has everything that the process reported.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -40,12 +40,12 @@ fn victim() {
         say("admitted", next);
         next += 1;
         hosts.extend(store.hosts_ready(Timestamp::EPOCH, 9).unwrap());
-        // As a scheduler does: a host is leased from until a lease comes back short.
+        // The process leases as a scheduler does: records of a host until a lease comes back short.
         hosts.retain(|host| {
             let mut leases = Vec::new();
             let want = crate::Want { host: host.clone(), n: 10 };
             store.lease(&[want], Timestamp::EPOCH, &mut leases).unwrap();
-            // One lease of each host and turn stays out until the kill.
+            // One lease of each host and turn is left unsettled until the kill.
             let ends = leases.iter().skip(1).map(|lease| Settlement::page(lease.id)).collect();
             store.settle(ends, &[], Timestamp::EPOCH).unwrap();
             for lease in leases.iter().skip(1) {
@@ -87,10 +87,10 @@ struct Said {
     settled: BTreeSet<usize>,
 }
 
-/// When the victim's time begins.
+/// When the time begins after which the process is killed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// At its start, so that it may not have opened the store when it is killed.
+    /// At the start of the process, so that it may not have opened the store when it is killed.
     Start,
     FirstAnswer,
 }

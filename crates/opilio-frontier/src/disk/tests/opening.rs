@@ -1,4 +1,4 @@
-//! When a directory opens, when it does not, and what a cut or changed journal leaves.
+//! Tests of opening: when a directory opens, when it does not, and what a cut or changed journal leaves.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -51,7 +51,7 @@ fn a_directory_of_another_format_is_refused() {
 fn a_directory_is_given_back_though_a_copy_of_its_lock_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let store = create(dir.path());
-    // A process that another thread is about to start has such a copy.
+    // A child process that another thread is starting has such a copy of the open file.
     let copy = store.disk._lock.0.try_clone().unwrap();
     drop(store);
     open(dir.path()).unwrap();

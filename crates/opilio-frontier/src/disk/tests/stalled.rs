@@ -1,4 +1,4 @@
-//! A database without threads: commits fail, and the store keeps its earlier state.
+//! Tests with a database without threads: commits fail, and the store keeps its earlier state.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -29,7 +29,7 @@ fn threads_that_do_nothing_are_an_error_and_no_hang() {
     assert_eq!(drain(&mut store).len(), 30);
 }
 
-/// For both kinds of leases and for every ending.
+/// Checks this for both kinds of leases and for every ending.
 #[test]
 fn leases_are_out_after_all_when_their_commit_fails() {
     let dir = tempfile::tempdir().unwrap();
