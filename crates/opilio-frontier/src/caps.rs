@@ -94,7 +94,7 @@ impl HostCaps {
         match self.pages {
             None => Room::Open(u64::MAX),
             Some(max) if spent.pages >= max => Room::Closed(Filtered::HostPages),
-            // Each lease that is out may become a page.
+            // Each lease that is not settled yet may become a page.
             Some(max) => Room::Open((max - spent.pages).saturating_sub(out)),
         }
     }

@@ -5,12 +5,12 @@
 //! the lease from those that are out, ends its URL, and then checks whether records of the next level may be
 //! leased now, and whether the caps of the host allow more leases.
 //!
-//! | ending | counted as | known of the URL from then on | its record |
+//! | ending | what the counters record | what the store knows of the URL afterwards | what happens to its record |
 //! | --- | --- | --- | --- |
 //! | page | a page; one less is left | it ended as a page; its bytes count towards its host's caps | leaves, and is kept for a refresh where there is a history |
-//! | alias | an alias; one less is left | it ended as a page, unless it led on to one | leaves |
+//! | alias | an alias; one less is left | it ended as a page, or was redirected to one | leaves |
 //! | failed | a failure of its reason; one less is left | it failed, and why | leaves, and is kept for another try |
-//! | redirected | a redirect | it led on to its target | leaves; the target's record is queued instead, at once or when it is due |
+//! | redirected | a redirect | it was redirected to its target | leaves; the target's record is queued instead, at once or when it is due |
 //! | redirected to a known URL | nothing: it is still left | the same | leaves, and [waits](crate::Frontier::decided) until the known URL has ended |
 //! | retry | a retry; it is still left | nothing | leaves, and is due later, at its old age |
 //! | return | nothing: it is still left | nothing | is back in its old place |

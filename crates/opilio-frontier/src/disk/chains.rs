@@ -88,7 +88,7 @@ impl Chains {
         }
     }
 
-    /// Removes a lease from those that are out.
+    /// Removes a lease from those that are not settled, and returns it.
     pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<Waited> {
         let waited = self.out.remove(&lease)?;
         self.keys_out.remove(&waited.key);

@@ -43,7 +43,7 @@ impl WriteTimes {
 pub(super) const COMMITS_PER_LOOK: u64 = 64;
 
 impl DiskFrontier {
-    /// Returns an error when the store must not be used any more.
+    /// Returns an error when an earlier call or a sync failed, so that the store must not be used any more.
     pub(super) fn usable(&self) -> Result<(), FrontierError> {
         if self.broken || self.disk.synced.has_failed() {
             return Err(FrontierError::Stopped { store: self.disk.place.0.clone() });
@@ -51,7 +51,8 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Checks the same before a call. If a sync in the background failed, the first call returns the reason.
+    /// Returns an error before a call when the store must not be used. If a sync in the background failed, the
+    /// first call returns the reason.
     fn ready(&mut self) -> Result<(), FrontierError> {
         if let Some(error) = self.disk.synced.take_failure().filter(|_| !self.broken) {
             self.broken = true;

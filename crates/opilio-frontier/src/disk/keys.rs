@@ -12,7 +12,7 @@
 //!        2 · fingerprint:16 · age:u64                       a redirected URL that waits for another one
 //! misc   c                                                  the format, the spider, the order
 //!        m·number:u64                                       a sheet: fingerprints of one commit
-//!        b                                                  the books, rewritten with every commit
+//!        b                                                  the counters, rewritten with every commit
 //!        n·name                                             a host's number
 //!        i·host:u32                                         a host's name
 //!        h·host:u32                                         a host's memo

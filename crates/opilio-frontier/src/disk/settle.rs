@@ -27,7 +27,7 @@ pub(super) struct Settlements<'a> {
     commit: OwnedWriteBatch,
     /// The targets of redirects that are to be queued, each with the number of its host.
     fresh: Vec<(HostId, Record)>,
-    /// The settled leases, which are out again if the commit fails.
+    /// The leases that this batch settles. They are unsettled again if the commit fails.
     over: &'a mut Vec<(LeaseId, TakenOut)>,
 }
 

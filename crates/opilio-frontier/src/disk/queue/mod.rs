@@ -273,7 +273,7 @@ impl Queue {
         !self.open.contains_key(&key)
     }
 
-    /// Removes a lease from those that are out.
+    /// Removes a lease from those that are not settled, and returns it.
     pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<QueuedLease> {
         self.out.remove(&lease)
     }
@@ -291,7 +291,7 @@ impl Queue {
         pack::fingerprint(&mut Reader(packed), host, &mut self.buffer)
     }
 
-    /// Puts a lease back among those that are out, after its commit failed.
+    /// Adds a lease again to those that are not settled, after the commit that would have settled it failed.
     pub(super) fn put_out(&mut self, lease: LeaseId, out: QueuedLease) {
         self.out.insert(lease, out);
     }

@@ -172,7 +172,7 @@ fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     let options = DiskOptions { gather_bytes: 1 << 20, ..small() };
     let mut store = DiskFrontier::create(&whole, options, whose()).unwrap();
     let at_journal = || filled_bytes(&journal(&whole)).unwrap() as usize;
-    // The length of the journal and the books, after each commit.
+    // The length of the journal and the counters, after each commit.
     let mut commits = vec![(at_journal(), at_rest(&store))];
     let mut synced = 0;
     for n in 0..16_usize {

@@ -29,7 +29,8 @@ fn threads_that_do_nothing_are_an_error_and_no_hang() {
     assert_eq!(drain(&mut store).len(), 30);
 }
 
-/// Checks this for both kinds of leases and for every ending.
+/// Checks, for both kinds of leases and every ending, that leases are still unsettled when the commit that
+/// would settle them fails.
 #[test]
 fn leases_are_out_after_all_when_their_commit_fails() {
     let dir = tempfile::tempdir().unwrap();
