@@ -40,9 +40,9 @@ use crate::stats::{Failure, FrontierStats};
 /// redirect becomes known but is not counted: its end counts as the end of the redirected URL, which was
 /// counted.
 ///
-/// The books count URLs, not fetches, and each URL counts in exactly one of these numbers. So a page or a
-/// failure that is due again counts as *left* until it ends again. A URL that is admitted and later ended by
-/// the [caps](crate::caps) of its host moves from admitted to filtered.
+/// The books count URLs, not fetches: each URL counts in exactly one of filtered, pages, aliases, failures and
+/// left. So a page or a failure that is due again counts as *left* until it ends again. A URL that is admitted
+/// and later ended by the [caps](crate::caps) of its host moves from admitted to filtered.
 pub trait Frontier: Send {
     /// Admits discovered URLs. A URL that the store knows already is not admitted again, so repeating a batch
     /// is safe.

@@ -7,9 +7,8 @@
 //! ```
 //! The text is the part of the URL after `scheme://host`, or the whole URL when it has another form (with user
 //! info, for example). The fingerprint is that of the canonical URL. It is left out when the URL is canonical,
-//! as nearly all are:
-//! this saves 16 bytes, which no compression could make smaller. A loose record is stored alone, outside a
-//! chunk.
+//! as nearly all are: this saves 16 bytes, which no compression could make smaller. A loose record is stored
+//! alone, outside a chunk.
 
 use bytes::Bytes;
 use opilio_core::{Attempts, Fingerprint, Host, Priority, Record, RecordKind, Scheme};
