@@ -106,7 +106,7 @@ pub fn canonicalize(url: &Url) -> String {
     out
 }
 
-/// Hands out the canonical form piece by piece, so that a fingerprint allocates nothing in the common case
+/// Passes the canonical form to `out` piece by piece, so that a fingerprint allocates nothing in the common case
 /// (no query, nothing percent-encoded).
 fn feed(url: &Url, out: &mut dyn FnMut(&str)) {
     out(url.scheme());
@@ -122,7 +122,7 @@ fn feed(url: &Url, out: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Leaves out a query without parameters.
+/// Passes the query to `out` in canonical form, or nothing if the query has no parameters.
 fn feed_query(query: &str, out: &mut dyn FnMut(&str)) {
     if query.bytes().all(|byte| byte == b'&') {
         return;

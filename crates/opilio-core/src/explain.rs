@@ -1,7 +1,7 @@
-//! Explains the decision about one attempt to people: the output of `opilio explain`.
+//! Explains to people what Opilio decides about one attempt: the output of `opilio explain`.
 //!
-//! It calls the same functions as the fetcher and the gate, but without history: the attempt is the first of
-//! its host, and no other URL has failed.
+//! The functions here call the same code as the fetcher and the gate, but assume no history: the attempt is the
+//! first one at its host, and no other URL has failed.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Question<'a> {
     pub outcome: Outcome,
     /// The answer's headers; empty without an answer.
     pub headers: &'a HeaderMap,
-    /// 1-based try of the URL.
+    /// The number of the attempt at the URL, from 1 on.
     pub attempt: u16,
     /// The request's method.
     pub method: &'a Method,
@@ -36,9 +36,9 @@ pub struct Explanation {
     pub verdict: Decision,
     /// `ok` or `redirected` for an accepted answer, else the stable word for the failure.
     pub reason: &'static str,
-    /// From now to the URL's next attempt, the host's hold included; null without a retry.
+    /// The milliseconds from now to the URL's next attempt, the host's hold included; null without a retry.
     pub retry_after_ms: Option<u64>,
-    /// How long the host is held, at most its longest hold; 0 without a hold.
+    /// For how many milliseconds the host is held, at most its longest hold; 0 without a hold.
     pub pause_host_ms: u64,
     /// Whether the host is parked for the rest of the run, since the stated wait exceeds its longest hold.
     pub parks: bool,
@@ -58,7 +58,7 @@ pub enum Decision {
     Ignore,
 }
 
-/// The outcome of an answer with this status and these headers.
+/// Returns the outcome of an answer with this status and these headers.
 ///
 /// A redirect counts as usable if it has a `Location`: without the URL of the request there is nothing to
 /// resolve it against.
@@ -74,7 +74,7 @@ pub fn outcome_of_status(status: u16, headers: &HeaderMap) -> Outcome {
     }
 }
 
-/// The same under policies that name statuses as refusals or as worth a retry.
+/// Returns the outcome of such an answer under policies that name statuses as refusals or as worth a retry.
 #[must_use]
 pub fn outcome_by_policy(
     status: u16,
@@ -126,7 +126,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
         retries: None,
         failed_before: false,
     };
-    // With 1.0 jitter gives its longest wait, so equal questions get equal answers.
+    // The random number 1.0 gives the longest wait, so equal questions get equal answers.
     let proposal = retry.propose(&request, question.outcome, hints, 1.0);
     let hold = hold(question.outcome, hints, host);
     let pause = hold.min(host.hold_max());
@@ -147,7 +147,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
     }
 }
 
-/// How long the host would be held without a longest hold; zero if it stays open.
+/// Returns how long the host would be held if holds had no limit; zero if the host stays open.
 fn hold(outcome: Outcome, hints: Hints, host: &HostPolicy) -> Duration {
     let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
     let blame = outcome.blame();
@@ -171,7 +171,7 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The host's first strike: its hold is `backoff.min` at most, see the gate's `unstated_wait`.
+/// The number of earlier strikes of the host: none, so its hold is at most `backoff.min` (see `unstated_wait`).
 const FIRST_STRIKE: u32 = 0;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Fuzz entries, one per parser: any bytes in, a panic if a promise is broken. The property tests call the
-//! same functions.
+//! The functions that the fuzzer calls, one per parser. Each takes any bytes and panics if the parser breaks a
+//! promise. The property tests call the same functions.
 
 use std::time::Duration;
 

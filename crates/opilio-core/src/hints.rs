@@ -43,7 +43,7 @@ impl Hints {
     }
 }
 
-/// The fields of interest, found in one pass.
+/// The header fields that may hold a hint, found in one pass.
 #[derive(Default)]
 struct RawHints<'a> {
     date: Option<&'a HeaderValue>,
@@ -53,7 +53,7 @@ struct RawHints<'a> {
     policy: Option<&'a HeaderValue>,
 }
 
-/// Limit, remaining and reset in three fields of one prefix.
+/// The header fields for limit, remaining and reset whose names have one prefix.
 #[derive(Default, Clone, Copy)]
 struct Family<'a> {
     limit: Option<&'a HeaderValue>,
@@ -147,7 +147,7 @@ struct Announced {
     window: Option<Duration>,
 }
 
-/// The quota, unless its numbers contradict each other.
+/// Checks an announced quota; `None` if its numbers contradict each other.
 fn sensible(said: Announced) -> Option<Quota> {
     let remaining = count(said.remaining);
     // A window without a reset ends within its own length at the latest.
@@ -160,7 +160,7 @@ fn sensible(said: Announced) -> Option<Quota> {
     (!contradicts).then_some(Quota { limit: said.limit, remaining, reset, window: said.window })
 }
 
-/// Of two quotas the one that allows fewer requests per time; of two spent ones the later.
+/// Returns the quota that allows fewer requests per time; if both are spent, the one that is reset later.
 fn tighter(a: Quota, b: Quota) -> Quota {
     let pace = |quota: &Quota| f64::from(quota.remaining) / quota.reset.as_secs_f64().max(1e-3);
     match pace(&a).total_cmp(&pace(&b)) {
@@ -222,7 +222,7 @@ fn dictionary_quota(dictionary: &Dictionary, now_ms: i64, policies: &[Policy]) -
     sensible(Announced { limit, remaining: number("remaining")?, reset, window: window_of(policies, limit) })
 }
 
-/// The window of the policy with this limit.
+/// Returns the window of the policy with this limit.
 fn window_of(policies: &[Policy], limit: Option<u32>) -> Option<Duration> {
     policies.iter().find(|policy| limit.is_some() && policy.limit == limit)?.window
 }
@@ -273,7 +273,8 @@ fn reset(value: &str, now_ms: i64) -> Option<Duration> {
     }
 }
 
-/// Tells epoch milliseconds, epoch seconds and seconds from now apart by their size.
+/// Reads a reset given as a number: its size tells whether it is epoch milliseconds, epoch seconds or seconds
+/// from now.
 fn number_reset(number: f64, now_ms: i64) -> Option<Duration> {
     if number >= EPOCH_MS_FROM {
         until(number as i64, now_ms)
@@ -347,16 +348,18 @@ fn count(number: f64) -> u32 {
 
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
-/// Smaller numbers are seconds from now: 10⁹ s is 31 years, and as an epoch the year 2001.
+/// From this number on, a reset is an epoch time; a smaller one counts as seconds from now. 10⁹ s from now would
+/// be 31 years, and 10⁹ s after the epoch is the year 2001.
 const EPOCH_SECS_FROM: f64 = 1e9;
-/// Smaller numbers are epoch seconds: 10¹¹ s is the year 5138, 10¹¹ ms the year 1973.
+/// From this number on, an epoch time is in milliseconds; a smaller one is in seconds. 10¹¹ s after the epoch is
+/// the year 5138, 10¹¹ ms the year 1973.
 const EPOCH_MS_FROM: f64 = 1e11;
-/// A quota with a later reset is ignored: a month's quota, spread evenly, would stall a crawl that the server
-/// would let run.
+/// A quota whose reset is later than this is ignored, unless it is spent: a month's quota, spread evenly, would
+/// stall a crawl that the server would let run.
 const RESET_MAX: Duration = Duration::from_secs(25 * 3_600);
-/// A spent quota is believed up to the longest window in use: a month.
+/// A spent quota whose reset is later than this is ignored: a month is the longest window in use.
 const SPENT_RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
-/// Resets and windows are whole seconds, cut off or rounded up.
+/// The rounding error of resets and windows, which servers state in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Limits what a crawl starts by the memory of its process.
+//! Limits how many fetches a crawl starts by the memory that its process uses.
 //!
-//! A crawl cannot refuse single allocations without failing, so it limits what allocates: new starts. The
-//! nearer memory is to the limit, the fewer slots are used. From 92 % on nothing starts until work in flight
-//! has ended. The level tightens at once and opens one step at a time, so that it does not flap.
+//! A crawl cannot refuse single allocations without failing, so it limits the starts of fetches, which allocate.
+//! The nearer memory is to the limit, the fewer slots are used. From 92 % of the limit on, no fetch starts until
+//! work in flight has ended. The level tightens at once, but opens one step at a time, to avoid fast changes.
 //!
-//! Memory may stay high although nothing is under way, because allocators keep freed memory and reuse it
-//! first. Then one start at a time is allowed, up to the limit itself. If memory stays at the limit even so,
-//! the crawl is told to end while it still can.
+//! Memory may stay high although nothing is in flight, because allocators keep freed memory and reuse it first.
+//! Then one start at a time is allowed, up to the limit itself. If memory stays at the limit even so, the crawl
+//! is told to end while it still can.
 //!
 //! The intake level only ever slows a crawl, so it cannot break politeness.
 
@@ -33,7 +33,7 @@ pub enum IntakeLevel {
 }
 
 impl IntakeLevel {
-    /// How many of `slots` may be used: at least one, except when paused.
+    /// Returns how many of `slots` may be used: at least one, except when paused.
     #[must_use]
     pub const fn of(self, slots: u32) -> u32 {
         match self {
@@ -52,7 +52,7 @@ impl IntakeLevel {
         }
     }
 
-    /// The next more open level.
+    /// Returns the next more open level.
     fn opened(self) -> Self {
         match self {
             Self::Full | Self::Half => Self::Full,
@@ -67,32 +67,32 @@ impl IntakeLevel {
 /// A crawl's use of memory at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Usage {
-    /// Memory of the whole process.
+    /// The bytes of memory that the whole process uses.
     pub memory_bytes: u64,
-    /// Fetches, and pages not settled yet: their end frees memory.
+    /// The number of fetches in flight and of pages not settled yet. Their end frees memory.
     pub under_way: u32,
 }
 
-/// What the crawl should do.
+/// An instruction to the crawl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advice {
-    /// Start no more than this from now on.
+    /// From now on, start only what this level allows.
     Take(IntakeLevel),
-    /// Nothing can free memory any more: end the crawl. Given once; no advice follows.
+    /// End the crawl, since nothing can free memory any more. This is returned once; no advice follows.
     End,
 }
 
-/// The intake of a crawl with a memory limit.
+/// Derives the intake level of a crawl with a memory limit from its use of memory.
 #[derive(Clone, Debug)]
 pub struct Intake {
     limit_bytes: u64,
-    /// Nothing starts from here on. Lies below the limit until pausing has turned out not to help.
+    /// From this many bytes on, nothing starts. It is less than the limit until pausing has turned out not to help.
     pause_bytes: u64,
     level: IntakeLevel,
     seen: Timestamp,
-    /// Since when memory has been well below the current level's range.
+    /// Since when memory has been low enough for a more open level; `None` if it is not.
     calm: Option<Timestamp>,
-    /// Since when nothing starts, nothing is under way, and memory still allows no more.
+    /// Since when nothing starts, nothing is in flight, and memory is still too high; `None` if this does not hold.
     idle: Option<Timestamp>,
     stuck: Option<Timestamp>,
     ended: bool,
@@ -100,10 +100,10 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The least limit: no crawl fits into less.
+    /// The least memory limit in bytes: no crawl works with less.
     pub const LIMIT_BYTES_MIN: u64 = 16 << 20;
 
-    /// An intake that is fully open, for a limit of at least [`LIMIT_BYTES_MIN`](Self::LIMIT_BYTES_MIN).
+    /// Creates a fully open intake. The limit is at least [`LIMIT_BYTES_MIN`](Self::LIMIT_BYTES_MIN).
     #[must_use]
     pub fn new(limit_bytes: u64, now: Timestamp) -> Self {
         let limit_bytes = limit_bytes.max(Self::LIMIT_BYTES_MIN);
@@ -120,25 +120,25 @@ impl Intake {
         }
     }
 
-    /// What may be started now.
+    /// Returns the level that holds now.
     #[must_use]
     pub fn level(&self) -> IntakeLevel {
         self.level
     }
 
-    /// The limit in force.
+    /// Returns the memory limit in bytes that is in force.
     #[must_use]
     pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// For how long the level was below full, up to the last call of `handle`.
+    /// Returns for how long in all the level was below full, up to the last call of `handle`.
     #[must_use]
     pub fn slowed(&self) -> Duration {
         self.slowed
     }
 
-    /// Takes in the current use and returns a change, if any.
+    /// Updates the level by the current use of memory. Returns an advice if something changes.
     ///
     /// Call it several times a second, since memory grows between the calls.
     pub fn handle(&mut self, now: Timestamp, usage: Usage) -> Option<Advice> {
@@ -159,7 +159,7 @@ impl Intake {
         (self.level != before).then_some(Advice::Take(self.level))
     }
 
-    /// The level for this much memory.
+    /// Returns the level for this many bytes in use.
     fn level_at(&self, bytes: u64) -> IntakeLevel {
         let is_from = |part| bytes >= percent(self.limit_bytes, part);
         match bytes {
@@ -172,7 +172,7 @@ impl Intake {
         }
     }
 
-    /// Opens by a level if memory has been low for long enough.
+    /// Opens the intake by one level if memory has been low for long enough.
     fn open_if_calm(&mut self, now: Timestamp, bytes: u64) {
         if self.level_at(bytes.saturating_add(percent(self.limit_bytes, MARGIN_PERCENT))) >= self.level {
             self.calm = None;
@@ -182,8 +182,8 @@ impl Intake {
         }
     }
 
-    /// Whether the crawl is stuck: nothing is under way and memory has no room. With nothing under way and a
-    /// little room it opens by a level instead, since nothing else would ever free memory.
+    /// Returns whether the crawl is stuck: nothing is in flight, and memory stays at the limit. If nothing is in
+    /// flight but memory is a little below the limit, opens by one level instead: no end of work would free memory.
     fn is_stuck(&mut self, now: Timestamp, usage: Usage) -> bool {
         if self.level < IntakeLevel::Paused || usage.under_way > 0 {
             (self.idle, self.stuck) = (None, None);
@@ -208,7 +208,7 @@ impl Intake {
     }
 }
 
-/// Whether a condition that holds now has held for `span`; `since` is when it began.
+/// Returns whether a condition that holds now has held for `span`; `since` keeps when it began to hold.
 fn has_lasted(since: &mut Option<Timestamp>, now: Timestamp, span: Duration) -> bool {
     now.since(*since.get_or_insert(now)) >= span
 }
@@ -218,13 +218,14 @@ fn percent(limit_bytes: u64, part: u64) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Nothing starts from this share of the limit on, as long as pausing may help.
+/// From this percentage of the limit on, nothing starts, as long as pausing may free memory.
 const PAUSE_PERCENT: u64 = 92;
-/// Memory has to be this much lower for a level to open than for it to close.
+/// A level opens only when memory is this many percent of the limit below the point at which it would close.
 const MARGIN_PERCENT: u64 = 5;
-/// For this long, before a level opens.
+/// How long memory has to be that low before a level opens.
 const CALM: Duration = Duration::from_secs(1);
-/// How long memory may stay high with nothing under way: freed memory may come back late.
+/// How long memory may stay high with nothing in flight before the crawl counts as stuck: an allocator may
+/// release freed memory late.
 const STUCK: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

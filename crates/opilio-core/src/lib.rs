@@ -1,4 +1,4 @@
-//! The nouns and rules of Opilio.
+//! The data types and the rules of Opilio.
 //!
 //! Everything here is pure: no clock, no runtime, no socket, no randomness of its own. Time comes in as a
 //! [`Timestamp`] and chance as a seed. So each rule can be property-tested, and a million hosts can be
@@ -48,6 +48,6 @@ pub use tracking::strip_tracking;
 pub use validators::Validators;
 pub use verdict::{Hints, Proposal, Quota, Verdict};
 
-/// What requests say that they are sent by, unless told otherwise.
+/// The default `User-Agent` of requests.
 pub const USER_AGENT: &str =
     concat!("Opilio/", env!("CARGO_PKG_VERSION"), " (+https://github.com/opilio/opilio)");

@@ -71,7 +71,7 @@ impl<T> IndexMut<Scheme> for PerScheme<T> {
     }
 }
 
-/// A text that may be a URL, for people: without the user info, if it has any. It need not parse.
+/// Returns a text that may be a URL without its user info, to be shown to people. The text need not parse.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
@@ -96,7 +96,7 @@ pub enum NameError {
     /// The scheme is neither http nor https.
     #[error("scheme {0:?} is neither http nor https")]
     Scheme(String),
-    /// It begins with a name and a port: what stands before the colon is no scheme.
+    /// The URL begins with a name and a port: the text before the colon is not a scheme.
     #[error("the URL has no scheme: write http:// or https:// in front")]
     NoScheme,
     /// The URL has no host.
@@ -200,7 +200,7 @@ impl Group {
         &self.0
     }
 
-    /// The shard of this group, out of `shards`. It depends on the name alone, so it never changes.
+    /// Returns the shard of this group, out of `shards`. It depends on the name and on `shards` alone.
     ///
     /// # Panics
     /// Never; zero shards count as one.
@@ -232,7 +232,7 @@ impl Origin {
     }
 }
 
-/// Whether this follows a name and a colon as a port would.
+/// Returns whether the text after a name and a colon begins with a port.
 fn begins_with_port(text: &str) -> bool {
     text.split('/').next().is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok())
 }

@@ -1,4 +1,4 @@
-//! What a user permits per host, and how waits grow: plain values without state.
+//! The politeness settings of a host, and how waits grow: plain values without state.
 
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ impl HostPolicy {
         Self::default()
     }
 
-    /// At most this many starts per period. robots.txt, the server's announcements and learnt limits may
-    /// lower it, never raise it.
+    /// Sets the most starts per period. robots.txt, the server's announcements and learnt limits may lower this rate,
+    /// but never raise it.
     #[must_use]
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
@@ -75,28 +75,29 @@ impl HostPolicy {
         self
     }
 
-    /// At most this many requests in flight at once; 0 counts as 1.
+    /// Sets the most requests that are in flight at once; 0 counts as 1.
     #[must_use]
     pub fn in_flight(mut self, max: u32) -> Self {
         self.in_flight_max = max.max(1);
         self
     }
 
-    /// Whether refusals lower the rate (on by default). Holds are kept either way.
+    /// Sets whether refusals lower the rate (on by default). Holds are kept in both cases.
     #[must_use]
     pub fn adapt(mut self, adapt: bool) -> Self {
         self.adapt = adapt;
         self
     }
 
-    /// A stated wait beyond this parks the host for the rest of the run (1 h by default).
+    /// Sets the longest hold (1 h by default). A longer wait that the server states parks the host for the rest of
+    /// the run.
     #[must_use]
     pub fn max_hold(mut self, max: Duration) -> Self {
         self.max_hold = max;
         self
     }
 
-    /// The longest `Crawl-delay` of robots.txt that is obeyed (60 s by default). Some sites ask for hours,
+    /// Sets the longest `Crawl-delay` of robots.txt that is obeyed (60 s by default). Some sites ask for hours,
     /// which would keep a crawl from ever ending. `Crawl-delay` is custom, not part of RFC 9309.
     #[must_use]
     pub fn max_crawl_delay(mut self, max: Duration) -> Self {
@@ -104,30 +105,30 @@ impl HostPolicy {
         self
     }
 
-    /// This many refusals or unreachable outcomes in a row park the host (12 by default).
+    /// Sets how many refusals or unreachable outcomes in a row park the host (12 by default).
     #[must_use]
     pub fn max_strikes(mut self, max: u32) -> Self {
         self.max_strikes = max.max(1);
         self
     }
 
-    /// The same for a host that has not answered once in this run (4 by default), so that an unknown name or
-    /// a closed port does not delay the end of a crawl.
+    /// Sets how many refusals or unreachable outcomes in a row park a host that has not answered once in this run
+    /// (4 by default). It is low so that an unknown name or a closed port does not delay the end of a crawl.
     #[must_use]
     pub fn max_strikes_unanswered(mut self, max: u32) -> Self {
         self.max_strikes_unanswered = max.max(1);
         self
     }
 
-    /// How waits grow where the server states none.
+    /// Sets how waits grow if the server states none.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Answers with these statuses count as refusals, as 429 and 503 always do: the host is held, and the URL
-    /// is tried again. For sites that say "slow down" by a 403 or a 999.
+    /// Sets further statuses that count as refusals, as 429 and 503 always do: the host is held, and the URL is tried
+    /// again. This is for sites that say "slow down" by a 403 or a 999.
     ///
     /// ```
     /// # mod opilio { pub use opilio_core as core; }
@@ -142,7 +143,7 @@ impl HostPolicy {
         self
     }
 
-    /// How long a host without work stays in memory before it is passivated (2 s by default).
+    /// Sets how long a host without work stays in memory before it is passivated (2 s by default).
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;

@@ -1,4 +1,4 @@
-//! A proxy: what one is. Whose turn it is among several, the transport decides.
+//! The URL of a proxy. If there are several proxies, the transport decides which of them carries a request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl std::str::FromStr for Proxy {
             && url.fragment().is_none();
         match url.scheme() {
             "http" | "https" if usable => {}
-            // The proxy resolves the names either way: no address of ours would mean anything there.
+            // With both schemes the proxy resolves host names: an address that we resolved may not be valid there.
             "socks5" | "socks5h" if usable => url.set_scheme("socks5h").map_err(|()| BadProxy(()))?,
             _ => return Err(BadProxy(())),
         }

@@ -11,7 +11,7 @@ use crate::outcome::Reason;
 use crate::time::Timestamp;
 use crate::validators::Validators;
 
-/// How urgent a URL is among the URLs of its host: higher goes first, 0 is the default.
+/// The priority of a URL among the URLs of its host: higher goes first, 0 is the default.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Priority(pub i8);
 
@@ -81,9 +81,9 @@ pub struct Record {
     pub scheme: Scheme,
     /// Links from a seed: 0 for a seed; a redirect's target has the depth of its origin.
     pub depth: u16,
-    /// Order among the records of its host.
+    /// The priority among the records of its host.
     pub priority: Priority,
-    /// Order among records of equal host and priority, in a crawl ordered by score.
+    /// The score; it orders records of equal host and priority in a crawl ordered by score.
     pub score: Score,
     /// Requests that were made for this URL so far.
     pub attempts: Attempts,
@@ -176,17 +176,17 @@ pub enum RecordKind {
 pub struct LeaseId(pub u64);
 
 impl LeaseId {
-    /// The lease of an errand: a fetch of robots.txt on behalf of *another* host, whose robots.txt redirects
-    /// to this one. It spends this host's budget and keeps its holds as any lease does, but this host's
-    /// robots.txt does not apply to it. It comes from no store, so no store is told of its end; stores number
-    /// from below.
+    /// Returns the number of an errand's lease. An errand is a fetch of robots.txt on behalf of *another* host, whose
+    /// robots.txt redirects to this host. The errand spends this host's budget and keeps its holds as any lease does,
+    /// but this host's robots.txt does not apply to the errand. The lease comes from no store, so no store is told of
+    /// its end. Stores hand out lower numbers.
     #[must_use]
     pub fn errand(n: u64) -> Self {
         Self(ERRANDS | n)
     }
 
-    /// The lease of a witness: a request that a host makes only to learn whose fault failures were. The shell
-    /// treats it as an errand that no other host waits for.
+    /// Returns the number of a witness's lease. A witness is a request that a host makes only to learn whose fault
+    /// failures were. The engine treats a witness as an errand that no other host waits for.
     #[must_use]
     pub fn witness(n: u32) -> Self {
         Self(ERRANDS | WITNESSES | u64::from(n))
@@ -205,9 +205,9 @@ impl LeaseId {
     }
 }
 
-/// The upper half of all numbers; no store counts that far.
+/// The first number for errands: the upper half of all numbers. No store hands out that many leases.
 const ERRANDS: u64 = 1 << 63;
-/// The upper half of the errands; no shard counts that far.
+/// The bit that marks the number of a witness, in addition to `ERRANDS`. No shard has that many errands.
 const WITNESSES: u64 = 1 << 62;
 
 impl fmt::Debug for LeaseId {

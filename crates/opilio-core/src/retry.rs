@@ -1,8 +1,8 @@
-//! Makes a verdict of an outcome: whether a URL is tried again, and when at the earliest.
+//! Turns the outcome of an attempt into a verdict: whether the URL is tried again, and when at the earliest.
 //!
-//! A pure function of (policy, request, outcome, hints, random number). Its result is a *proposal*: the host
-//! knows its other URLs. If the host itself is at fault, it may turn a `GiveUp` into a `Retry`, or retry
-//! later, unless the proposal says that the request is not repeatable.
+//! The verdict is a pure function of policy, request, outcome, hints and a random number. It is only a *proposal*,
+//! because the actor of the host also knows how other URLs of the host ended. If the host itself was at fault, the
+//! actor may turn a `GiveUp` into a `Retry`, or retry later, unless the request is not repeatable.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::verdict::{Hints, Proposal, Verdict};
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
-    /// Has no wait of its own.
+    /// The rule for classes without a rule of their own. Its `wait` is `None`.
     rule: Rule,
     wait: Wait,
     overrides: Vec<(OutcomeClass, Rule)>,
@@ -48,7 +48,7 @@ pub struct RetryPolicy {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum OutcomeClass {
-    /// Exactly this status; takes precedence over the broader classes.
+    /// Exactly this status. A rule for this class takes precedence over one for the broader classes.
     Status(u16),
     /// 429, 503, and statuses that count as refusals.
     Refused,
@@ -69,7 +69,7 @@ pub enum OutcomeClass {
 pub struct Rule {
     retries: u16,
     total_max: Option<Duration>,
-    /// `None` is the policy's wait.
+    /// The wait before each retry; `None` means the policy's wait.
     wait: Option<Wait>,
 }
 
@@ -78,25 +78,26 @@ pub struct Rule {
 pub enum Wait {
     /// Between zero and `min · 2^(attempt − 1)`, at most `max`: full jitter.
     Exponential(Backoff),
-    /// Always the same.
+    /// The same wait before each retry.
     Fixed(Duration),
-    /// By the number of the attempt that failed, from 1 on.
+    /// A function from the number of the failed attempt (from 1 on) to the wait.
     Custom(Arc<dyn Fn(u16) -> Duration + Send + Sync>),
 }
 
 /// The facts about a request that the decision needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestFacts {
-    /// Sending it twice does no harm: its method is idempotent (RFC 9110 §9.2.2) or the request says so.
+    /// Whether it does no harm to send the request twice: its method is idempotent (RFC 9110 §9.2.2), or the user
+    /// said so.
     pub repeatable: bool,
-    /// 1-based try of this URL.
+    /// The number of this attempt at the URL, from 1 on.
     pub attempt: u16,
     /// Time since the first attempt began.
     pub elapsed: Duration,
     /// Replaces the policy's number of retries, for the classes that are retried at all.
     pub retries: Option<u16>,
-    /// It failed before, or a dead connection was replaced for it. Then another dead connection is no
-    /// accident of age.
+    /// Whether the request failed before, or was sent again since its kept-alive connection turned out dead. If a
+    /// connection turns out dead once more, this counts as a failure: it was hardly just idle for too long.
     pub failed_before: bool,
 }
 
@@ -112,30 +113,30 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One attempt only, unless its failure was the host's fault.
+    /// A policy without retries: one attempt, unless its failure was the host's fault.
     #[must_use]
     pub fn none() -> Self {
         Self::default().retries(0)
     }
 
-    /// This many retries after the first attempt.
+    /// Sets the number of retries after the first attempt.
     #[must_use]
     pub fn retries(mut self, retries: u16) -> Self {
         self.rule.retries = retries;
         self
     }
 
-    /// No attempt begins later than this after the first one, within one stay of the URL at its host.
+    /// Sets the longest time from the start of the first attempt to the start of the last.
     ///
-    /// A wait of more than a minute is spent in the store, and a crawl that stops returns its URLs there. The
-    /// attempts count on after that, but the time counts anew.
+    /// The time counts anew when the URL was returned to the store: for a wait of more than a minute, or because the
+    /// crawl stopped. The number of attempts does not.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.rule.total_max = Some(total);
         self
     }
 
-    /// Waits like this between attempts.
+    /// Sets the wait between attempts.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = wait;
@@ -177,7 +178,7 @@ impl RetryPolicy {
             Course::Redirect => Verdict::Redirect,
             Course::End(reason) => Verdict::GiveUp(reason),
             Course::Again(reason) if !repeatable => Verdict::GiveUp(reason),
-            // Uses no attempt and blames no one; only the budget spaces it.
+            // Such a retry does not count as an attempt, and needs no wait but that of the host's budget.
             Course::Again(_) => Verdict::Retry { after: Duration::ZERO },
             Course::ByRule { reason, .. } if !repeatable => Verdict::GiveUp(reason),
             Course::ByRule { class, reason } => self.by_rule(request, outcome, class, reason, hints, random),
@@ -187,7 +188,7 @@ impl RetryPolicy {
 
     fn course(&self, outcome: Outcome) -> Course {
         match outcome {
-            // A status that is a refusal by itself stays one.
+            // A 429 or 503 is a refusal, even if the user named it.
             Outcome::Answered(status) | Outcome::Redirected(status)
                 if self.named.contains(status) && outcome.blame() != Blame::Refusal =>
             {
@@ -209,7 +210,7 @@ impl RetryPolicy {
         let own = self.rule_for(outcome, class);
         match (class, own) {
             (OutcomeClass::Rejected, None) => Verdict::GiveUp(reason),
-            // The refusal states its own wait, so no backoff comes on top.
+            // The refusal states a wait, so no backoff is added.
             (OutcomeClass::Refused, None) if hints.retry_after.is_some() => {
                 self.rule.decide(&Wait::fixed(Duration::ZERO), request, reason, hints, random)
             }
@@ -228,36 +229,36 @@ impl RetryPolicy {
 }
 
 impl Rule {
-    /// Gives up at the first failure.
+    /// A rule without retries: the first failure is final.
     #[must_use]
     pub fn never() -> Self {
         Self::retries(0)
     }
 
-    /// This many retries, with the policy's wait and no bound on the total time.
+    /// A rule with this many retries, the policy's wait, and no bound on the total time.
     #[must_use]
     pub fn retries(retries: u16) -> Self {
         Self { retries, total_max: None, wait: None }
     }
 
-    /// No attempt begins later than this after the first one, within one stay of the URL at its host.
+    /// Sets the longest time from the start of the first attempt to the start of the last.
     ///
-    /// A wait of more than a minute is spent in the store, and a crawl that stops returns its URLs there. The
-    /// attempts count on after that, but the time counts anew.
+    /// The time counts anew when the URL was returned to the store: for a wait of more than a minute, or because the
+    /// crawl stopped. The number of attempts does not.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.total_max = Some(total);
         self
     }
 
-    /// Waits like this between attempts instead of the policy's wait.
+    /// Sets the wait between attempts; it replaces the policy's wait.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = Some(wait);
         self
     }
 
-    /// Decides; `wait` is the policy's wait.
+    /// Decides between a retry and the end of the URL; `wait` is the policy's wait.
     fn decide(
         &self,
         wait: &Wait,
@@ -280,13 +281,13 @@ impl Rule {
 }
 
 impl Wait {
-    /// Full jitter between zero and a ceiling that doubles from `min` up to `max`.
+    /// A random wait (full jitter) between zero and a ceiling, which doubles with each attempt from `min` to `max`.
     #[must_use]
     pub fn exponential(min: Duration, max: Duration) -> Self {
         Self::Exponential(Backoff { min, max })
     }
 
-    /// Always the same.
+    /// The same wait before each retry.
     #[must_use]
     pub fn fixed(wait: Duration) -> Self {
         Self::Fixed(wait)
@@ -301,7 +302,7 @@ impl Wait {
     fn before_retry(&self, attempt: u16, random: f64) -> Duration {
         match self {
             Self::Exponential(backoff) => {
-                // At most the ceiling, so the product cannot overflow.
+                // The factor is at most 1, so the product cannot overflow.
                 backoff.ceiling(u32::from(attempt.saturating_sub(1))).mul_f64(random.clamp(0.0, 1.0))
             }
             Self::Fixed(wait) => *wait,
@@ -320,13 +321,13 @@ impl fmt::Debug for Wait {
     }
 }
 
-/// The first distinction, before any policy.
+/// What an outcome means before any retry policy is applied.
 enum Course {
     Done,
     Redirect,
     /// A retry cannot change this outcome.
     End(Reason),
-    /// Repeated at once and free of charge, if the request is repeatable.
+    /// Sent again without a wait and without counting as an attempt, if the request is repeatable.
     Again(Reason),
     ByRule {
         class: OutcomeClass,
@@ -387,12 +388,12 @@ impl Course {
     }
 }
 
-/// Whether the server cannot have acted on the request, so that even a POST may be sent again.
+/// Returns whether the server cannot have acted on the request, so that even a POST may be sent again.
 ///
 /// 408 and 425 say that the request was not processed (RFC 9110 §15.5.9, RFC 8470 §5.2). 429 says that it was
-/// refused (RFC 6585 §4), and so does a status that the user declared a refusal. A 503 says so only with a
-/// `Retry-After`; a bare one may come from a gateway that lost its backend half-way. A stale connection may
-/// have broken after the request was read (RFC 9112 §9.3.1).
+/// refused (RFC 6585 §4), and so does any status other than a 5xx that the user declared a refusal. A 503, or a 5xx
+/// that the user declared a refusal, says so only with a `Retry-After`: without it, a gateway may have lost its
+/// backend half-way. A stale connection may have broken after the request was read (RFC 9112 §9.3.1).
 fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     match outcome {
         Outcome::Answered(408 | 425 | 429) => true,
@@ -415,7 +416,7 @@ fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     }
 }
 
-/// A URL waits at most this long for a stated time. The host's hold has a limit of its own.
+/// The longest wait of a URL for a time that the server stated. The hold of the whole host has its own limit.
 const STATED_MAX: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Session ids in URLs: ids that a server writes into every link for a visitor without cookies.
 //!
-//! Such a page links to itself under a new id each time, so a crawl that takes the id for a part of the name
-//! never ends. The patterns are those of Heritrix and the Wayback Machine, and some of common shop software.
+//! Each fetch of such a page gives links with a new id, so a crawl that takes the id for a part of the URL never
+//! ends. The patterns are those of Heritrix and the Wayback Machine, and some of common shop software.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -176,7 +176,7 @@ fn find_ignoring_case(text: &str, lower: &str) -> Option<usize> {
     windows.into_iter().position(|window| window.eq_ignore_ascii_case(lower.as_bytes()))
 }
 
-/// Names that mean a session, if the value looks like an id.
+/// Names of parameters that hold a session id, if the value looks like an id.
 const LONG: [&str; 6] = ["oscsid", "zenid", "xtcsid", "sessionid", "session_id", "sessid"];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The crawl's clock as a value. Nothing in this crate reads a clock; the caller passes the time in.
+//! Timestamps of the crawl's clock. Nothing in this crate reads a clock; the caller passes the time as an argument.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};

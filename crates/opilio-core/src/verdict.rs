@@ -1,10 +1,10 @@
-//! Verdicts, hints and proposals: the words in which fetcher and host decide about an outcome.
+//! Verdicts, hints and proposals: the types by which a fetcher and the actor of a host decide about an outcome.
 
 use std::time::Duration;
 
 use crate::outcome::Reason;
 
-/// What to do about an outcome. The fetcher proposes it, the host decides.
+/// What to do after an outcome. The fetcher proposes a verdict, and the actor of the host decides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// The answer is a page.
@@ -13,7 +13,7 @@ pub enum Verdict {
     Redirect,
     /// Try again, not before this much time has passed. Whether the host is held is decided apart.
     Retry {
-        /// Counts from the report.
+        /// The wait, counted from the report of the outcome.
         after: Duration,
     },
     /// No attempt is due any more.

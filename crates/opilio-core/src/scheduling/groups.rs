@@ -1,7 +1,7 @@
-//! One budget for all hosts of a group, asked where a slot is granted.
+//! One budget of starts for all hosts of a group. A start is paid from it when a slot is granted.
 //!
-//! Hosts of one registrable domain are often one server. A common rate keeps them from being asked at the sum of
-//! their rates. All hosts of a group belong to one shard, so the shard's pool of fetchers can keep this budget.
+//! Hosts of one registrable domain are often one server. A common rate prevents that this server gets requests at
+//! the sum of the hosts' rates. All hosts of a group belong to one shard, so the shard can keep this budget.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::name::Group;
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
-/// The budgets of the groups of one shard. Without a rate they afford every start.
+/// The budgets of the groups of one shard. Without a rate every start is allowed.
 #[derive(Debug, Default)]
 pub struct GroupBudgets {
     spacing: Option<Spacing>,
     spent: BTreeMap<Group, Budget>,
-    /// Groups at which budgets that have recovered are dropped.
+    /// With this many groups, the budgets that are full again are dropped.
     prune_at: usize,
 }
 
 impl GroupBudgets {
-    /// The same rate for each group; `None` for no common budget.
+    /// Creates budgets with the same rate for each group; `None` allows every start.
     #[must_use]
     pub fn new(rate: Option<Rate>) -> Self {
         Self { spacing: rate.map(Spacing::of_rate), spent: BTreeMap::new(), prune_at: PRUNE_AT_MIN }
     }
 
-    /// Spends one start of a group.
+    /// Spends one start from the budget of a group.
     ///
     /// # Errors
     /// The time from which on the budget affords the next start. Nothing is spent then.
@@ -41,7 +41,7 @@ impl GroupBudgets {
         budget.spend(now, spacing);
         self.spent.insert(group.clone(), budget);
         if self.spent.len() >= self.prune_at {
-            // A budget that affords a start now says the same as one that was never spent, slack aside.
+            // A budget that allows a start now is equivalent to a new one, slack aside, and can be dropped.
             self.spent.retain(|_, budget| budget.due(spacing, spacing.duration()) > now);
             self.prune_at = (self.spent.len() * 2).max(PRUNE_AT_MIN);
         }
@@ -49,7 +49,7 @@ impl GroupBudgets {
     }
 }
 
-/// The least number of groups at which budgets are pruned.
+/// With fewer groups than this, no budget is dropped.
 const PRUNE_AT_MIN: usize = 1_024;
 
 #[cfg(test)]

@@ -7,15 +7,15 @@ use std::fmt;
 pub enum SchedulingInvariant {
     /// A lease is settled after its rows are safe.
     S1,
-    /// No more pages are out than the limit of the crawl leaves.
+    /// No more leases are open than the page limit of the crawl still allows.
     S2,
-    /// A host is ready, or being started, or live: in one of these places, once.
+    /// A host that dispatch knows is in exactly one state: ready, being started, or live.
     S3,
-    /// A memo is kept before its host is told.
+    /// The store has kept a host's memo before the host is told so.
     S4,
     /// Wants are served in turn: none is passed over for a later one.
     S5,
-    /// Batches settle as a prefix of their sequence, each once.
+    /// Batches are settled in the order of their numbers, without gaps, each once.
     S6,
     /// No slot is made or lost: the slots of all shards and those in transit add up to the in-flight limit.
     S7,
@@ -40,7 +40,7 @@ impl fmt::Display for SchedulingViolation {
 
 impl std::error::Error for SchedulingViolation {}
 
-/// A violation, unless the condition holds.
+/// Returns a violation of the invariant, unless the condition holds.
 pub(super) fn ensure(
     holds: bool,
     invariant: SchedulingInvariant,

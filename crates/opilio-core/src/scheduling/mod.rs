@@ -1,12 +1,13 @@
 //! The scheduler's rules: who gets leases next, which pages may be settled, who is granted a slot.
 //!
-//! Each is a state machine of its own, as the gate of a host is: facts go in, decisions come out, and
-//! time is an argument. A shell with a store, channels and a clock does what they say.
+//! Each of these rules is a state machine without I/O, as the gate of a host is: it gets inputs and returns
+//! decisions, and the time is an argument. The engine, which has a store, channels and a clock, carries the
+//! decisions out.
 //!
 //! | machine | decides | keeps |
 //! | --- | --- | --- |
 //! | [`Dispatch`] | which hosts come alive, which wants are served, and how much each host gets | S2, S3, S5 |
-//! | [`Ledger`] | which prefix of pages may be settled, and which passive hosts may be told | S1, S4, S6 |
+//! | [`Ledger`] | which pages may be settled, and which passive hosts are told that their memo is kept | S1, S4, S6 |
 //! | [`Slots`] | who is granted a slot, in a shard and between shards | S7, S8 |
 //! | [`GroupBudgets`] | whether the common budget of a group affords a start | the budget of G1, for a group |
 

@@ -1,11 +1,11 @@
-//! Seeded bugs, one for each invariant: they prove that the tests find bugs.
+//! Bugs that tests plant on purpose, one for each invariant, to prove that the witnesses find them.
 //!
 //! They exist only with the feature `sabotage`, which only tests enable.
 
 #[cfg(feature = "sabotage")]
 use super::invariants::SchedulingInvariant;
 
-/// A bug that can be planted where the scheduler decides.
+/// A bug that can be planted in one of the scheduler's state machines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(not(feature = "sabotage"), allow(unreachable_pub, reason = "exported with the feature only"))]
 pub enum SchedulingBug {
@@ -17,17 +17,17 @@ pub enum SchedulingBug {
     LatestFirst,
     /// A batch is settled before the sinks have written it.
     SettleUnwritten,
-    /// A passive host is told before its memo is kept.
+    /// A passive host is told that its memo is kept before the store has kept it.
     ConfirmUnkept,
     /// The latest written batch is settled first.
     SettleLatestFirst,
     /// One of the slots given to another shard is kept, too.
     KeepGivenSlot,
-    /// Doubtful hosts use the slots reserved for others.
+    /// Doubtful hosts use the slots that are reserved for proven hosts.
     DoubtfulTakeAll,
 }
 
-/// The bug planted in a machine; never any without the feature.
+/// The bug planted in a state machine; always none without the feature `sabotage`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Planted(#[cfg(feature = "sabotage")] pub(super) Option<SchedulingBug>);
 
@@ -84,7 +84,7 @@ impl SchedulingBug {
     }
 }
 
-/// Shared by the machines' tests.
+/// Shared by the tests of all the state machines.
 #[cfg(all(test, feature = "sabotage"))]
 #[allow(clippy::unwrap_used, reason = "tests")]
 pub(super) mod tests {
@@ -97,7 +97,7 @@ pub(super) mod tests {
     use super::SchedulingBug;
     use crate::scheduling::SchedulingViolation;
 
-    /// Runs schedules with each bug; one of them must show it as a violation of its invariant.
+    /// Runs random schedules with each bug. At least one schedule must end with a violation of the bug's invariant.
     pub(in crate::scheduling) fn finds<S: Strategy>(
         bugs: &[SchedulingBug],
         schedules: S,

@@ -1,21 +1,21 @@
-//! The line of hosts that wait for a slot.
+//! The queue of hosts that wait for a slot.
 //!
-//! Hosts that answer and hosts that may not answer wait in one line, first come, first served. Doubtful hosts
-//! (never heard, or closed after refusals and failures) never hold all slots: a few are reserved for hosts
-//! that answer. So however many servers stall, the others go on.
+//! Proven hosts (they answer) and doubtful hosts (they never answered, or are closed after refusals and failures)
+//! wait in one queue, first come, first served. Doubtful hosts never hold all slots: a few are reserved for proven
+//! hosts. So fetches from proven hosts go on, however many other servers stall.
 
 use std::collections::VecDeque;
 
 /// The standing of a host that asks for a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It answered, and nothing was wrong since.
+    /// The host answered, and nothing was wrong since.
     Proven,
-    /// It never answered, or did not do well lately: a fetch may last until its deadline.
+    /// The host never answered, or refused or failed lately: a fetch may last until its deadline.
     Doubtful,
 }
 
-/// The waiting hosts, in two lines with common numbers.
+/// The waiting hosts, in one list for each standing. The numbers in both lists give the common order.
 #[derive(Debug)]
 pub(super) struct SlotQueue<T> {
     proven: VecDeque<(u64, T)>,
@@ -36,7 +36,8 @@ impl<T> SlotQueue<T> {
         self.line(standing).push_back((number, host));
     }
 
-    /// Takes the next host to serve; doubtful hosts hold `doubtful_out` slots of `doubtful_max` allowed ones.
+    /// Removes and returns the next host to serve. Doubtful hosts hold `doubtful_out` slots now, and may hold
+    /// `doubtful_max`.
     pub(super) fn pop(&mut self, doubtful_max: u32, doubtful_out: u32) -> Option<(Standing, T)> {
         let doubtful_first = match (self.proven.front(), self.doubtful.front()) {
             (None, None) => return None,
@@ -62,14 +63,14 @@ impl<T> SlotQueue<T> {
     }
 }
 
-/// How many of `slots` doubtful hosts may hold: all but an eighth, and at least one.
+/// Returns how many of `slots` doubtful hosts may hold: all but an eighth, and at least one.
 pub(super) fn doubtful_max(slots: u32) -> u32 {
     if slots < FEW { slots } else { slots - slots.div_ceil(KEPT_PART) }
 }
 
-/// The share of the slots reserved for proven hosts. A crawl that only ever meets new hosts leaves it unused.
+/// One slot in this many is reserved for proven hosts. A crawl that meets only new hosts leaves these unused.
 const KEPT_PART: u32 = 8;
-/// With this few slots none is reserved.
+/// With fewer slots than this, none is reserved.
 const FEW: u32 = 4;
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use super::*;
 
 type Host = u32;
 
-/// One shard, and the slots granted in it.
+/// One shard's slots with their witness, and the slots granted to hosts of the shard.
 struct Shard {
     slots: Slots<Host>,
     witness: SlotsWitness<Host>,
     granted: Vec<Standing>,
 }
 
-/// Shards, with the slots and requests on their way between them.
+/// Several shards, and the messages with slots or requests for slots that are in transit between them.
 struct Rig {
     shards: Vec<Shard>,
     travelling: Vec<(usize, u32)>,
@@ -124,7 +124,7 @@ impl Rig {
         ensure(sum == self.all, S7, || format!("{sum} slots where {} were", self.all))
     }
 
-    /// From here on nothing goes wrong: every waiting host is served.
+    /// Ends the schedule without further faults: every waiting host must be served.
     fn finish(&mut self) -> Result<(), SchedulingViolation> {
         self.make(&Move::Clogged(false))?;
         for at in 0..SHARDS {

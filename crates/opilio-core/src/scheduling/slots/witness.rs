@@ -6,7 +6,7 @@ use crate::intake::IntakeLevel;
 use crate::scheduling::invariants::SchedulingInvariant::{S7, S8};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Checks who is granted a slot. `T` identifies hosts.
+/// Checks which hosts are granted slots (S7, S8). `T` identifies hosts.
 ///
 /// [`hear`](Self::hear) before each `handle`, [`see`](Self::see) for each output, [`rest`](Self::rest) when
 /// `poll` gave `None`.
@@ -15,14 +15,14 @@ pub struct SlotsWitness<T> {
     owned: u32,
     out: u32,
     level: IntakeLevel,
-    /// In order of arrival.
+    /// The hosts that wait for a slot, in order of arrival.
     waiting: Vec<(Standing, T)>,
-    /// A host could not accept its slot, so nothing is granted until the next input.
+    /// Whether a host could not accept its slot, so that no slot is granted until the next input.
     refused: bool,
 }
 
 impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
-    /// A witness of a shard with this share.
+    /// Creates a witness for a shard with this share of the slots.
     #[must_use]
     pub fn new(share: u32) -> Self {
         Self { owned: share, out: 0, level: IntakeLevel::Full, waiting: Vec::new(), refused: false }
@@ -77,7 +77,7 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         slots.check()
     }
 
-    /// The next to be served: the first of those that may hold another slot.
+    /// Returns the index in `waiting` of the next host to serve: the first one that may get a slot.
     fn next(&self, around: Surroundings) -> Option<usize> {
         let usable = self.level.of(self.owned);
         if around.is_clogged || self.out >= usable || self.out >= self.owned {
