@@ -1,4 +1,5 @@
-//! The goals of fair blame, by the server's log: what a broken page, chance or a closed host may cost.
+//! The goals of fair blame: how much a broken page, a random refusal or a closed host may cost the crawl. All are
+//! measured in the server's log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use opilio_sandbox::{Arrival, Log};
 use super::goals::{Goal, Measured, RunEvidence};
 use super::scenario::path;
 
-/// The pages of a host that never become one, by their places in the list.
+/// The broken URLs of a host: those that never arrive as a page. Each is given by its index in the scenario's
+/// list of URLs.
 pub(super) type Broken = Arc<BTreeSet<usize>>;
 
-/// All but a number of the `pages` pages that are not broken arrive.
+/// Goal: of the `pages` URLs, all that are not broken arrive as pages, except for at most `missing_max`.
 pub(super) fn others_arrive(pages: usize, broken: &Broken, missing_max: u64) -> Goal {
     let broken = Arc::clone(broken);
     Goal::at_most("healthy pages missing", missing_max, move |evidence| {
@@ -23,14 +25,14 @@ pub(super) fn others_arrive(pages: usize, broken: &Broken, missing_max: u64) -> 
     })
 }
 
-/// The most requests for one page before its first answer.
+/// Goal: no page is requested more than `bound` times up to its first 2xx answer.
 pub(super) fn asked(bound: u64) -> Goal {
     Goal::at_most("requests for one page", bound, |evidence| {
         evidence.logs.iter().flat_map(|log| tries(log).into_values()).max().unwrap_or(0)
     })
 }
 
-/// A page is requested a second time within this time after the first.
+/// Goal: the page at this index is requested a second time, and at most `within` after the first request.
 pub(super) fn asked_again(place: usize, within: Duration) -> Goal {
     Goal::within(format!("{} asked again", path(place)), within, move |evidence| {
         let path = path(place);
@@ -40,7 +42,7 @@ pub(super) fn asked_again(place: usize, within: Duration) -> Goal {
     })
 }
 
-/// Each broken page is requested exactly this often.
+/// Goal: each broken page is requested exactly this many times.
 pub(super) fn asked_each(broken: &Broken, times: u64) -> Goal {
     let broken = Arc::clone(broken);
     let what = format!("broken pages not asked {times} times");
@@ -51,7 +53,7 @@ pub(super) fn asked_each(broken: &Broken, times: u64) -> Goal {
     })
 }
 
-/// The report's attempts are the requests that the server saw, for each page.
+/// Goal: for each page, the number of attempts in the report is the number of requests that the server saw.
 pub(super) fn attempts_are_requests() -> Goal {
     Goal::new("attempts ≠ requests = 0", |evidence| {
         let Some(log) = evidence.logs.first() else {
@@ -75,7 +77,7 @@ pub(super) fn attempts_are_requests() -> Goal {
     })
 }
 
-/// Each broken page ends for this reason.
+/// Goal: each broken page is reported as failed for this reason.
 pub(super) fn broken_end_as(broken: &Broken, reason: Reason) -> Goal {
     let broken = Arc::clone(broken);
     let what = format!("broken pages not {}", reason.as_str());
@@ -87,13 +89,14 @@ pub(super) fn broken_end_as(broken: &Broken, reason: Reason) -> Goal {
     })
 }
 
-/// The crawl ends so long after its ideal at the latest.
+/// Goal: the crawl takes at most `bound` longer than `ideal`.
 pub(super) fn over(ideal: Duration, bound: Duration) -> Goal {
     let what = format!("beyond its ideal of {:.1} s", ideal.as_secs_f64());
     Goal::within(what, bound, move |evidence| Some(evidence.took.saturating_sub(ideal)))
 }
 
-/// Requests while a host is closed for `lasts`, counted from the first request that finds it closed.
+/// Goal: at most `bound` requests arrive while the host is closed. It is closed for `lasts`, counted from the
+/// first request that finds it closed.
 pub(super) fn knocks_at_the_door(bound: u64, lasts: Duration) -> Goal {
     Goal::at_most("knocks while closed", bound, move |evidence| {
         let spans = closed(evidence, lasts);
@@ -101,7 +104,7 @@ pub(super) fn knocks_at_the_door(bound: u64, lasts: Duration) -> Goal {
     })
 }
 
-/// How long after its opening the first page was served.
+/// Goal: the first page is served at most `within` after the host is open again.
 pub(super) fn back_through_the_door(within: Duration, lasts: Duration) -> Goal {
     Goal::within("back after the opening".into(), within, move |evidence| {
         let (log, _, to) = closed(evidence, lasts)?;
@@ -111,14 +114,16 @@ pub(super) fn back_through_the_door(within: Duration, lasts: Duration) -> Goal {
     })
 }
 
-/// The span in which the host was closed; earlier faults do not belong to it.
+/// Returns the log of the host, and the begin and end of the time in which the host was closed. Earlier faults do
+/// not belong to this time.
 fn closed(evidence: &RunEvidence, lasts: Duration) -> Option<(&Log, Duration, Duration)> {
     let log = evidence.logs.first()?;
     let from = log.entries().iter().find(|arrival| arrival.fault.is_some())?.at;
     Some((log, from, from + lasts))
 }
 
-/// Requests for each page up to its first 2xx answer; later ones only learn how the host is.
+/// Counts the requests for each page up to its first 2xx answer. Later requests are witnesses: they only show
+/// whether the host works.
 fn tries(log: &Log) -> BTreeMap<&str, u64> {
     let (mut tries, mut answered) = (BTreeMap::new(), BTreeSet::new());
     for arrival in log.entries().iter().filter(|arrival| &*arrival.path != "/robots.txt") {

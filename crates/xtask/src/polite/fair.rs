@@ -1,4 +1,5 @@
-//! The scenarios of fair blame: a broken page, chance, or a host closed for a while, with all else healthy.
+//! The scenarios of fair blame: some pages are broken, some requests are refused at random, or the host is closed
+//! for a while. Everything else works.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::blame::*;
 use super::goals::{none_while_closed, refused, used};
 use super::scenario::{ExpectedEnds, Scenario, Server, path, told};
 
-/// All of them.
+/// Adds all scenarios of fair blame.
 pub(super) fn scenarios(all: &mut Vec<Scenario>) {
     for robots in [false, true] {
         let mut some = Vec::new();
@@ -27,12 +28,13 @@ pub(super) fn scenarios(all: &mut Vec<Scenario>) {
     }
 }
 
-/// The same with robots.txt, which every host serves.
+/// Returns the scenario with robots.txt: every host serves it, and the crawler respects it.
 fn with_robots(scenario: Scenario) -> Scenario {
     Scenario { name: format!("{}/robots", scenario.name), robots: true, ..scenario }
 }
 
-/// `urls` pages at `rate` a second, 4 in flight; those that `broken` selects always fail.
+/// Returns a scenario with `urls` pages, crawled at `rate` starts a second and 4 in flight. The pages in `broken`
+/// always fail.
 fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> Scenario {
     let server = Server::open().with(|mut host| {
         for place in broken.iter() {
@@ -48,12 +50,12 @@ fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> S
     scenario.goals([others_arrive(urls, broken, 0), attempts_are_requests()])
 }
 
-/// The time that the told rate needs to fetch each page once.
+/// Returns the time that a crawl at this rate needs to fetch each page once.
 fn ideal(rate: u32, urls: usize) -> Duration {
     SECOND * (urls as u32 - 1) / rate
 }
 
-/// One page always refuses.
+/// Adds scenarios in which every request for one page is refused.
 fn one(all: &mut Vec<Scenario>) {
     for (status, reason) in [(503, Reason::Http5xx), (429, Reason::Http4xx)] {
         let stated = Fault::Refusal { status, wait_seconds: 2 };
@@ -76,7 +78,8 @@ fn one(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Chance refuses a listing once; the pages found on it must not wait for all others.
+/// Adds a scenario in which a listing is refused once, at random. The pages found on it must not wait until all
+/// other pages are fetched.
 fn listing(all: &mut Vec<Scenario>) {
     const LISTING: usize = 3;
     let once = Trigger::PathTimes(path(LISTING), 1);
@@ -90,7 +93,7 @@ fn listing(all: &mut Vec<Scenario>) {
     all.push(scenario);
 }
 
-/// Several pages always fail.
+/// Adds scenarios in which several pages always fail.
 fn several(all: &mut Vec<Scenario>) {
     let spread = |count: usize| -> Broken { Arc::new((0..count).map(|n| n * URLS / count + 7).collect()) };
     let ten = spread(10);
@@ -106,7 +109,7 @@ fn several(all: &mut Vec<Scenario>) {
         broken_end_as(&fifteen, Reason::Http4xx),
         none_while_closed(),
     ]);
-    // Each round of broken pages that is left at the end may have its witness.
+    // At the end only broken pages are left: each round of attempts at them may have one witness request.
     stating.witnesses = 24;
     all.push(stating);
     let sixty: [(&str, Broken); 2] = [
@@ -118,7 +121,7 @@ fn several(all: &mut Vec<Scenario>) {
         let mut dead = world(&name, 20, URLS, &broken, Fault::Silence)
             .goals([asked(4), broken_end_as(&broken, Reason::Timeout)]);
         dead.limits = Limits { timeout: seconds(2), ..Limits::default() };
-        // Each run of dead pages may have its witness.
+        // Each series of pages that time out in a row may have one witness request.
         dead.witnesses = 30;
         all.push(dead);
         let name = format!("members-only/{form}");
@@ -130,7 +133,7 @@ fn several(all: &mut Vec<Scenario>) {
     }
 }
 
-/// The last pages are broken permanently, or the host goes down when five are left.
+/// Adds scenarios in which the last pages are broken permanently, or the host goes down when five pages are left.
 fn tails(robots: bool, all: &mut Vec<Scenario>) {
     const FEW: usize = 20;
     for (what, fault, reason) in [
@@ -141,7 +144,8 @@ fn tails(robots: bool, all: &mut Vec<Scenario>) {
         let broken: Broken = Arc::new((FEW - 3..FEW).collect());
         for (word, retries) in [("", 3), ("/retries-0", 0)] {
             let name = format!("broken-tail/{what}{word}");
-            // A kept connection that dies may have died of its age, and is replaced once (RFC 9110 §9.2.2).
+            // A kept-alive connection that breaks may just have been idle for too long, so the request is sent
+            // once more (RFC 9110 §9.2.2).
             let replaced = u64::from(fault == Fault::Reset && retries == 0);
             let mut scenario = world(&name, 20, FEW, &broken, fault).goals([
                 asked(u64::from(retries) + 1 + replaced),
@@ -155,13 +159,13 @@ fn tails(robots: bool, all: &mut Vec<Scenario>) {
     }
     for (what, fault) in [("503", Fault::Status(503)), ("reset", Fault::Reset)] {
         let name = format!("outage-tail/{what}");
-        // A robots.txt that was served is no page.
+        // The log also has the robots.txt, which is not a page.
         let served = URLS - 5 + usize::from(robots);
         all.push(closing(&name, 20, served, seconds(20), fault, 0, 15));
     }
 }
 
-/// 403 to everything for a while.
+/// Adds scenarios in which the host answers every request with 403 for a while.
 fn walls(robots: bool, all: &mut Vec<Scenario>) {
     for lasts in [120, 30] {
         let served = 60 + usize::from(robots);
@@ -169,7 +173,7 @@ fn walls(robots: bool, all: &mut Vec<Scenario>) {
     }
 }
 
-/// After `served` pages everything fails for a while.
+/// Returns a scenario in which, after `served` pages, every request fails for a while.
 fn closing(
     name: &str,
     rate: u32,
@@ -193,7 +197,7 @@ fn closing(
     scenario
 }
 
-/// Refusals that come at any pace, from several seeds.
+/// Adds scenarios in which requests are refused at random whatever the crawl's rate, with several seeds.
 fn chance(all: &mut Vec<Scenario>) {
     let stated = Fault::Refusal { status: 429, wait_seconds: 1 };
     for seed in [1, 2, 3] {
@@ -218,7 +222,8 @@ fn chance(all: &mut Vec<Scenario>) {
     }
 }
 
-/// The limiter of nginx (`rate=20r/s burst=5 nodelay`: one, and five more at once), crawled at a higher rate.
+/// Adds a scenario with the limiter of nginx, crawled at a higher rate than it allows. Its setting is
+/// `rate=20r/s burst=5 nodelay`: one request, and five more at once.
 fn limiter(all: &mut Vec<Scenario>) {
     let server =
         Server::limited(Limit::bucket(20, SECOND, 6)).with(|host| host.refusal(503, RefusalForm::Bare));
@@ -233,7 +238,8 @@ fn limiter(all: &mut Vec<Scenario>) {
 }
 
 const URLS: usize = 200;
-/// A gate that asks how a host is may ask for a page again.
+/// How many pages may be served twice: a witness may request a page again that has already arrived, to learn
+/// whether the host works.
 const WITNESSES: u64 = 8;
 const SECOND: Duration = Duration::from_secs(1);
 

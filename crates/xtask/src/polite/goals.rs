@@ -1,4 +1,4 @@
-//! The goals: a measurement from the server's log, and its bound.
+//! The goals of scenarios. A goal is a measurement from the servers' logs or the crawl's report, with its bound.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use opilio_sandbox::{Fault, Log};
 use super::scenario::ExpectedEnds;
 use super::spider::FetchedPage;
 
-/// The results of a scenario.
+/// What a run of a scenario gave; goals are measured in it.
 pub(super) struct RunEvidence {
     /// The log of each host.
     pub(super) logs: Vec<Log>,
@@ -18,23 +18,23 @@ pub(super) struct RunEvidence {
     pub(super) bases: Vec<String>,
     /// How often each order was carried out, over all hosts.
     pub(super) orders: Vec<u32>,
-    /// URLs of the list.
+    /// The number of URLs in the scenario's list.
     pub(super) asked: usize,
-    /// Places in the list that ended as a page, as they were written.
+    /// The URLs that ended as a page, in the order in which their rows were written.
     pub(super) pages: Vec<FetchedPage>,
-    /// The crawler's own books.
+    /// The report of the crawler.
     pub(super) report: CrawlReport,
-    /// From start to end of the crawl.
+    /// The time from the start to the end of the crawl.
     pub(super) took: Duration,
 }
 
-/// A claim about the evidence.
+/// A requirement for a run, and how to measure it.
 pub(super) struct Goal {
     pub(super) says: String,
     check: Box<dyn Fn(&RunEvidence) -> Measured>,
 }
 
-/// A measurement, and whether it is good enough.
+/// A measured value, and whether it meets the requirement.
 pub(super) struct Measured {
     pub(super) value: String,
     pub(super) holds: bool,
@@ -45,7 +45,7 @@ impl Goal {
         Self { says: says.into(), check: Box::new(check) }
     }
 
-    /// A count that must not exceed a bound.
+    /// Creates a goal: a count that must not exceed a bound.
     pub(super) fn at_most(what: &str, bound: u64, count: impl Fn(&RunEvidence) -> u64 + 'static) -> Self {
         let relation = if bound == 0 { "=" } else { "≤" };
         Self::new(format!("{what} {relation} {bound}"), move |evidence| {
@@ -54,12 +54,12 @@ impl Goal {
         })
     }
 
-    /// A count that must be zero.
+    /// Creates a goal: a count that must be zero.
     fn none(what: &str, count: impl Fn(&RunEvidence) -> u64 + 'static) -> Self {
         Self::at_most(what, 0, count)
     }
 
-    /// A time that must not exceed a bound.
+    /// Creates a goal: a time that must not exceed a bound.
     pub(super) fn within(
         what: String,
         bound: Duration,
@@ -85,12 +85,12 @@ impl RunEvidence {
         self.logs.iter().map(of).max().unwrap_or(0)
     }
 
-    /// The first arrival at any host, since the sandbox's start.
+    /// Returns when the first request arrived at any host, counted from the sandbox's start.
     fn began(&self) -> Option<Duration> {
         self.logs.iter().filter_map(|log| log.entries().first()).map(|arrival| arrival.at).min()
     }
 
-    /// From the first arrival anywhere to the last one at this host.
+    /// Returns the time from the first request at any host to the last request at this host.
     fn done_after(&self, host: usize) -> Option<Duration> {
         let last = self.logs.get(host)?.entries().last()?.at;
         Some(last.saturating_sub(self.began()?))
@@ -99,24 +99,24 @@ impl RunEvidence {
 
 // Goals of single scenarios.
 
-/// Requests that were refused, over all hosts.
+/// Goal: at most `bound` requests are refused, over all hosts.
 pub(super) fn refused(bound: u64) -> Goal {
     Goal::at_most("refused", bound, |evidence| evidence.sum(Log::refused))
 }
 
-/// Requests that came between a refusal with a stated wait and the end of that wait.
+/// Goal: no request arrives between a refusal with a stated wait and the end of that wait.
 pub(super) fn none_while_closed() -> Goal {
     Goal::none("arrivals while closed", |evidence| {
         evidence.sum(|log| log.arrivals_while_closed_grace(UNDER_WAY) as u64)
     })
 }
 
-/// Requests that came when an announced quota was used up.
+/// Goal: no request arrives when the quota that the host announced is used up.
 pub(super) fn none_on_spent_quota() -> Goal {
     Goal::none("arrivals on a spent quota", |evidence| evidence.sum(Log::arrivals_on_spent_quota))
 }
 
-/// The share of a host's rate that was used.
+/// Goal: the crawl uses at least this share (0 to 1) of the host's rate.
 pub(super) fn used(host: usize, at_least: f64, per_minute: u32) -> Goal {
     let says = format!("used of {per_minute}/min ≥ {:.0} %", at_least * 100.0);
     Goal::new(says, move |evidence| {
@@ -126,7 +126,7 @@ pub(super) fn used(host: usize, at_least: f64, per_minute: u32) -> Goal {
     })
 }
 
-/// Arrivals of a host in any window.
+/// Goal: at most `n` requests arrive at a host in any time span of the length `per`.
 pub(super) fn window(host: usize, n: u32, per: Duration) -> Goal {
     let what = format!("arrivals in any {} s", per.as_secs_f64());
     Goal::at_most(&what, u64::from(n), move |evidence| {
@@ -134,18 +134,18 @@ pub(super) fn window(host: usize, n: u32, per: Duration) -> Goal {
     })
 }
 
-/// Arrivals at the same instant, or nearly so.
+/// Goal: at most `n` requests arrive at any one host within `within`, that is, nearly at once.
 pub(super) fn no_herd(n: u64, within: Duration) -> Goal {
     let what = format!("arrivals in any {} ms", within.as_millis());
     Goal::at_most(&what, n, move |evidence| evidence.most(|log| log.max_in_window(within) as u64))
 }
 
-/// Each failure is worth one more request at the most.
+/// Goal: each failed request is followed by at most one more request for its URL.
 pub(super) fn one_retry_a_failure() -> Goal {
     Goal::none("retries without a failure", |evidence| evidence.sum(needless_retries))
 }
 
-/// Arrivals of a URL beyond the first one and one for each of its failures.
+/// Counts the requests for URLs beyond the first request and one more for each failed request of the same URL.
 fn needless_retries(log: &Log) -> u64 {
     let mut owed: BTreeMap<&str, i64> = BTreeMap::new();
     for arrival in log.entries() {
@@ -155,12 +155,13 @@ fn needless_retries(log: &Log) -> u64 {
     owed.values().map(|excess| excess.max(&0).unsigned_abs()).sum()
 }
 
-/// The host never bans the crawler.
+/// Goal: no host ever bans the crawler.
 pub(super) fn no_ban() -> Goal {
     Goal::none("answers of a ban", |evidence| evidence.sum(|log| log.counts().banned))
 }
 
-/// Requests during an outage. Requests that found no listener are known only to the crawler.
+/// Goal: at most `bound` requests are made during an outage. Requests that could not connect are missing in the
+/// servers' logs, and are counted from the crawler's report.
 pub(super) fn knocks(bound: u64, from: Duration, to: Duration) -> Goal {
     Goal::at_most("knocks during the outage", bound, move |evidence| {
         let unheard = evidence.report.requests.saturating_sub(evidence.sum(Log::arrivals));
@@ -168,7 +169,7 @@ pub(super) fn knocks(bound: u64, from: Duration, to: Duration) -> Goal {
     })
 }
 
-/// How long after the end of an outage the first page was served.
+/// Goal: the first page is served at most `within` after the end of an outage.
 pub(super) fn back(within: Duration, outage_end: Duration) -> Goal {
     Goal::within("back after the outage".into(), within, move |evidence| {
         let later = |log: &Log| {
@@ -181,8 +182,8 @@ pub(super) fn back(within: Duration, outage_end: Duration) -> Goal {
     })
 }
 
-/// Hosts that are done later than `factor` × their own ideal after the first arrival of all.
-/// An ideal is (URLs − 1) × spacing.
+/// Goal: each host gets its last request at most `factor` × its own ideal after the first request at any host.
+/// The ideal of a host is (URLs − 1) × spacing.
 pub(super) fn each_in_time(factor: f64, ideals: Vec<(usize, Duration)>) -> Goal {
     Goal::new(format!("each host ≤ {factor} × its ideal"), move |evidence| {
         let ratio = |(host, ideal): &(usize, Duration)| {
@@ -195,7 +196,7 @@ pub(super) fn each_in_time(factor: f64, ideals: Vec<(usize, Duration)>) -> Goal 
     })
 }
 
-/// The time from the first arrival anywhere to the last one.
+/// Goal: the time from the first to the last request of the whole crawl is at most `factor` × `ideal`.
 pub(super) fn whole_in_time(factor: f64, ideal: Duration) -> Goal {
     let what = format!("the whole ({factor} × its ideal)");
     Goal::within(what, ideal.mul_f64(factor), |evidence| {
@@ -203,14 +204,14 @@ pub(super) fn whole_in_time(factor: f64, ideal: Duration) -> Goal {
     })
 }
 
-/// The crawl ends by itself, soon after its last request.
+/// Goal: the crawl ends by itself, at most `bound` after its last request.
 pub(super) fn ends_by_itself(bound: Duration) -> Goal {
     Goal::within("ends by itself".into(), bound, |evidence| {
         (evidence.report.stopped == Stopped::Finished).then_some(evidence.took)
     })
 }
 
-/// Requests to a host after its first refusal.
+/// Goal: no request is sent to a host after its first refusal.
 pub(super) fn silent_after_refusal(host: usize) -> Goal {
     Goal::none("knocks after the refusal", move |evidence| {
         let entries = evidence.logs.get(host).map_or(&[][..], Log::entries);
@@ -221,7 +222,7 @@ pub(super) fn silent_after_refusal(host: usize) -> Goal {
     })
 }
 
-/// The report names the URLs that were left, and why: as many as the host never served.
+/// Goal: the report names `count` failed URLs of a host, all for this reason, and no failed URL of another host.
 pub(super) fn left_are_named(host: usize, reason: Reason, count: usize) -> Goal {
     let says = format!("{count} URLs left as {}", reason.as_str());
     Goal::new(says, move |evidence| {
@@ -234,7 +235,7 @@ pub(super) fn left_are_named(host: usize, reason: Reason, count: usize) -> Goal 
     })
 }
 
-/// Every order was carried out, including those that were refused at first.
+/// Goal: all `count` orders were carried out, including those that were refused at first.
 pub(super) fn carried_out(count: usize) -> Goal {
     Goal::new(format!("orders carried out = {count}"), move |evidence| {
         let value = evidence.orders.len();
@@ -244,8 +245,8 @@ pub(super) fn carried_out(count: usize) -> Goal {
 
 // Goals of every scenario.
 
-/// Goals that hold for any server. `slow` are the hosts that allow 60 a minute or less. Up to `witnesses` pages
-/// may be served twice.
+/// Returns the goals of every scenario. `slow` are the hosts that allow 60 requests a minute or less. Up to
+/// `witnesses` pages may be served twice.
 pub(super) fn everywhere(ends: ExpectedEnds, slow: Vec<usize>, witnesses: u64) -> Vec<Goal> {
     vec![
         lost(ends),
@@ -260,15 +261,15 @@ pub(super) fn everywhere(ends: ExpectedEnds, slow: Vec<usize>, witnesses: u64) -
     ]
 }
 
-/// Answers of pages that had been answered already; robots.txt is none.
+/// Counts how often a page was served again that had been served already. A robots.txt does not count.
 fn served_again(log: &Log) -> u64 {
     let twice = log.served_twice();
     let pages = twice.iter().filter(|(path, _)| path != "/robots.txt");
     pages.map(|(_, times)| *times as u64 - 1).sum()
 }
 
-/// URLs that did not end as they have to. A page that was written twice is as bad, and so are books
-/// that do not balance.
+/// Goal: no URL is lost, which means that each ends as `ends` says. Also, no page is written twice, and the
+/// numbers in the report add up.
 fn lost(ends: ExpectedEnds) -> Goal {
     Goal::new("URLs lost = 0", move |evidence| {
         let report = &evidence.report;
@@ -302,7 +303,7 @@ mod tests {
 
     use super::*;
 
-    /// What a host sees of requests at these seconds.
+    /// Returns the log of a host that gets these requests, each at its second.
     fn log(config: HostConfig, asks: &[(u64, &str)]) -> Log {
         let mut host = Host::new(config);
         for (second, path) in asks {

@@ -23,11 +23,11 @@ use tokio::task::LocalSet;
 use run::ScenarioVerdict;
 use scenario::Scenario;
 
-/// Scenarios at once. Each has some threads of its own, which sleep.
+/// The most scenarios that run at once. Each has some threads of its own, which mostly sleep.
 const AT_ONCE: usize = 80;
 /// The most concurrent scenarios with 10 requests a second or more.
 const FAST_AT_ONCE: usize = 20;
-/// Between the starts of two scenarios, so that their beats do not fall together.
+/// The time between the starts of two scenarios, so that they do not send their requests at the same instants.
 const STAGGER: Duration = Duration::from_millis(170);
 
 #[derive(Default)]
@@ -86,7 +86,7 @@ async fn side_by_side(scenarios: Vec<Scenario>) -> Vec<ScenarioVerdict> {
         let places = Arc::clone(if scenario.is_fast() { &fast } else { &slow });
         tasks.spawn_local(async move {
             tokio::time::sleep(STAGGER * turn).await;
-            // Nobody closes the semaphores.
+            // The semaphores are never closed, so this cannot fail.
             let _place = places.acquire().await;
             run::run(scenario).await
         });

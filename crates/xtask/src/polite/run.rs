@@ -13,7 +13,7 @@ use super::goals::{Goal, RunEvidence, everywhere};
 use super::scenario::Scenario;
 use super::spider::UrlList;
 
-/// How a scenario went.
+/// The result of a scenario.
 pub(super) struct ScenarioVerdict {
     pub(super) name: String,
     pub(super) took: Duration,
@@ -33,7 +33,7 @@ impl ScenarioVerdict {
         self.lines.iter().all(|line| line.holds)
     }
 
-    /// Everything, for a file. The arrivals are there when a goal was missed.
+    /// Returns the whole result as JSON. The arrivals of requests are included if a goal was missed.
     pub(super) fn to_json(&self) -> Value {
         let goals = self
             .lines
@@ -53,7 +53,7 @@ impl ScenarioVerdict {
     }
 }
 
-/// Runs a scenario. A crawl that fails, or does not end, is a missed goal and no error.
+/// Runs a scenario. A crawl that fails or does not end counts as a missed goal, not as an error.
 pub(super) async fn run(scenario: Scenario) -> ScenarioVerdict {
     let began = Instant::now();
     let slow = slow_hosts(&scenario);
@@ -78,7 +78,7 @@ pub(super) async fn run(scenario: Scenario) -> ScenarioVerdict {
     }
 }
 
-/// The hosts that allow 60 a minute or less; they refuse bursts.
+/// Returns the hosts that allow 60 requests a minute or less. Such hosts refuse bursts.
 fn slow_hosts(scenario: &Scenario) -> Vec<usize> {
     let allows_little = |limit: opilio_sandbox::Limit| {
         let (n, per) = limit.rate();

@@ -6,24 +6,25 @@ use opilio_sandbox::{HostConfig, Limit, Sandbox, Site};
 
 use super::goals::Goal;
 
-/// Of the default policy.
+/// The retries of one URL in the default retry policy.
 pub(super) const RETRIES: u16 = 3;
 
-/// One row of the table.
+/// One scenario of the table in `table`.
 pub(super) struct Scenario {
     pub(super) name: String,
     pub(super) hosts: Vec<Server>,
     pub(super) asks: Vec<CrawlAsk>,
-    /// The crawler's policy for hosts without one of their own.
+    /// The crawler's politeness settings for hosts without settings of their own (`Server::told`).
     pub(super) policy: HostPolicy,
     pub(super) limits: Limits,
-    /// Whether robots.txt is respected, and served by every host.
+    /// Whether every host serves a robots.txt and the crawler respects it.
     pub(super) robots: bool,
-    /// The first URLs are listings, on which the others are found in equal parts. With 0 all URLs are seeds.
+    /// How many of the first URLs are listings: pages that link to the other URLs, in equal parts. With 0 all URLs
+    /// are seeds.
     pub(super) listings: usize,
-    /// Retries of one URL.
+    /// The most retries of one URL.
     pub(super) retries: u16,
-    /// So many pages may be served again, since they are good witnesses of a host's health.
+    /// The most pages that may be served twice: a witness request for such a page shows whether the host works.
     pub(super) witnesses: u64,
     pub(super) ends: ExpectedEnds,
     pub(super) goals: Vec<Goal>,
@@ -32,36 +33,37 @@ pub(super) struct Scenario {
 /// How the URLs of a scenario have to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExpectedEnds {
-    /// All of them as pages.
+    /// All URLs end as pages.
     AsPages,
-    /// As a page, or as a failure that is named: where the server leaves no choice.
+    /// Each URL ends as a page or as a failure in the report, since the server does not serve all of them.
     Accounted,
 }
 
-/// One host.
+/// One host: a server of the sandbox, and the crawler's settings for it.
 pub(super) struct Server {
     pub(super) config: HostConfig,
-    /// The host's limit, as in `config`.
+    /// The rate limit of the host, as in `config`.
     pub(super) limit: Option<Limit>,
-    /// The crawler's policy for this host.
+    /// The crawler's politeness settings for this host; `None` for those of the scenario.
     pub(super) told: Option<HostPolicy>,
 }
 
-/// One URL of the list.
+/// One request of the scenario's list.
 #[derive(Clone)]
 pub(super) enum CrawlAsk {
     /// A small page of a host.
     Get { host: usize, path: String },
-    /// An order, which must not be carried out twice.
+    /// An order by POST, which must not be carried out twice.
     Order { host: usize, body: String },
-    /// A page of a host that answers with a redirect to a page of another.
+    /// A page of the host `by`, which redirects to a page of the host `to`.
     Redirected { by: usize, to: usize, path: String },
-    /// A page of the first host, whose authority is spelt in another way; `{port}` is its port.
+    /// A page of the first host, with the URL's authority spelt in another way; `{port}` stands for the host's port.
     Spelt { authority: &'static str, path: String },
 }
 
 impl CrawlAsk {
-    /// The request, once it is known where the hosts are. Its step is its place in the list.
+    /// Makes the request; the hosts' addresses come from the running sandbox. The request's step is its index in the
+    /// list.
     pub(super) fn request(&self, sandbox: &Sandbox, place: u32) -> Request<u32> {
         match self {
             Self::Get { host, path } => Request::get(sandbox.url(*host, path), place),
@@ -81,24 +83,24 @@ impl CrawlAsk {
 }
 
 impl Server {
-    /// A host of small pages with a limit.
+    /// Creates a host of small pages with a rate limit.
     pub(super) fn limited(limit: Limit) -> Self {
         let config = HostConfig::new().site(Site::Blank).limit(limit);
         Self { config, limit: Some(limit), told: None }
     }
 
-    /// A host of small pages without any.
+    /// Creates a host of small pages without a rate limit.
     pub(super) fn open() -> Self {
         Self { config: HostConfig::new().site(Site::Blank), limit: None, told: None }
     }
 
-    /// Changes how it behaves, but for the limit.
+    /// Changes the behaviour of the host, except for its rate limit.
     pub(super) fn with(mut self, change: impl FnOnce(HostConfig) -> HostConfig) -> Self {
         self.config = change(self.config);
         self
     }
 
-    /// Tells the crawler about it.
+    /// Gives the crawler these settings for the host.
     pub(super) fn told(mut self, policy: HostPolicy) -> Self {
         self.told = Some(policy);
         self
@@ -106,7 +108,7 @@ impl Server {
 }
 
 impl Scenario {
-    /// `urls` small pages of one host.
+    /// Creates a scenario with `urls` small pages of one host.
     pub(super) fn one_host(name: impl Into<String>, server: Server, urls: usize, policy: HostPolicy) -> Self {
         Self {
             name: name.into(),
@@ -123,7 +125,7 @@ impl Scenario {
         }
     }
 
-    /// Whether its request rate is so high that few such scenarios may run at once.
+    /// Returns whether the scenario's request rate is so high that only few such scenarios may run at once.
     pub(super) fn is_fast(&self) -> bool {
         self.name.starts_with("fair/")
     }
@@ -134,17 +136,17 @@ impl Scenario {
     }
 }
 
-/// `urls` different pages of a host.
+/// Returns `urls` different pages of a host.
 pub(super) fn pages(host: usize, urls: usize) -> Vec<CrawlAsk> {
     (0..urls).map(|n| CrawlAsk::Get { host, path: path(n) }).collect()
 }
 
-/// The path of a page.
+/// Returns the path of the page with this index.
 pub(super) fn path(n: usize) -> String {
     format!("/page/{n}")
 }
 
-/// The crawler's settings: starts a minute, and the number in flight.
+/// Returns politeness settings: the starts a minute, and the requests in flight.
 pub(super) fn told(rate_per_minute: u32, in_flight: u32) -> HostPolicy {
     HostPolicy::new().rate(per_minute(rate_per_minute)).in_flight(in_flight)
 }

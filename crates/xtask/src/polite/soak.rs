@@ -1,4 +1,4 @@
-//! The soak: 3,600 URLs on eight hosts, two thirds of them with a fault, of every kind together.
+//! The scenario `soak`: 3,600 URLs on eight hosts. Two thirds of the URLs have a fault; all kinds of faults occur.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,15 +19,15 @@ enum SoakKind {
     Times(Fault, u32),
     /// This fault permanently, and how the URL ends.
     Always(Fault, Reason),
-    /// A megabyte and more in few bytes.
+    /// A compressed body of few bytes that is more than a megabyte when decompressed.
     Bomb,
-    /// Leads to itself.
+    /// A page that redirects to itself.
     Loop,
     Gone,
 }
 
 impl SoakKind {
-    /// How it has to end: `None` for a page.
+    /// Returns the reason for which the URL has to fail; `None` if it has to end as a page.
     fn ends(self) -> Option<Reason> {
         match self {
             Self::Healthy | Self::Times(..) => None,
@@ -50,7 +50,7 @@ impl SoakKind {
     }
 }
 
-/// How many of each kind a host has, in sum [`EACH`]. Of some 620 requests in all, 28 % fail.
+/// Returns the kinds of the URLs of one host, [`EACH`] in sum. Of some 620 requests in all, 28 % fail.
 fn kinds() -> Vec<SoakKind> {
     let drip = Fault::Drip { chunk: 16, every: Duration::from_millis(20) };
     let parts = [
@@ -70,7 +70,7 @@ fn kinds() -> Vec<SoakKind> {
     parts.into_iter().flat_map(|(count, kind)| std::iter::repeat_n(kind, count)).collect()
 }
 
-/// The scenario.
+/// Returns the scenario.
 pub(super) fn scenario() -> Scenario {
     let bomb = bomb();
     let mut random = fastrand::Rng::with_seed(108);
@@ -131,12 +131,12 @@ fn end_for_their_reason(ends: Expected) -> Goal {
     })
 }
 
-/// The URL at a place of the list, which takes the hosts in turn.
+/// Returns the host and the page of the URL at this index of the list. The list takes the hosts in turn.
 fn place_of(place: usize) -> (usize, usize) {
     (place % HOSTS, place / HOSTS)
 }
 
-/// Ten MiB of nothing in ten KiB. Writing to memory does not fail.
+/// Returns ten MiB of zeros, compressed to ten KiB. Writing to memory does not fail.
 fn bomb() -> bytes::Bytes {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     let _ = gzip.write_all(&vec![0; 10 << 20]);

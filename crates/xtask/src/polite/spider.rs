@@ -1,4 +1,4 @@
-//! The spider of the benchmark: fetches a list, and writes which places of it ended as a page.
+//! The spider of the benchmark: fetches the URLs of a scenario, and writes a row for each that ended as a page.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 pub(super) struct UrlList {
     pub(super) seeds: Vec<Request<u32>>,
-    /// What is found on a page, by its place in the list.
+    /// The links of each listing: the requests to make when the page with this index in the list has arrived.
     pub(super) found: BTreeMap<u32, Vec<Request<u32>>>,
 }
 
-/// A place in the list that ended as a page.
+/// The row of a URL that ended as a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct FetchedPage {
     pub(super) place: u32,
@@ -19,7 +19,8 @@ pub(super) struct FetchedPage {
 }
 
 impl UrlList {
-    /// The first `listings` requests lead to the others, in equal parts; with 0 all are seeds.
+    /// Creates the spider. The first `listings` requests are pages that link to the other requests, in equal parts;
+    /// with 0 all requests are seeds.
     pub(super) fn new(mut requests: Vec<Request<u32>>, listings: usize) -> Self {
         if listings == 0 {
             return Self { seeds: requests, found: BTreeMap::new() };

@@ -28,7 +28,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// The crawler knows the limit: it never meets it, and leaves nothing of it unused.
+/// Adds scenarios in which the crawler is told the host's limit. The crawler must never exceed the limit, and
+/// leave almost nothing of it unused.
 fn limit_told(rate: u32, all: &mut Vec<Scenario>) {
     let limits = [("sliding", Limit::per_minute(rate)), ("bucket", Limit::bucket(rate, MINUTE, 10))];
     for (kind, limit) in limits {
@@ -51,7 +52,7 @@ fn limit_told(rate: u32, all: &mut Vec<Scenario>) {
     }
 }
 
-/// The crawler asks for more than there is, and every refusal states its wait.
+/// Adds scenarios in which the crawler is told a higher rate than the limit, and every refusal states a wait.
 fn limit_not_told(rate: u32, all: &mut Vec<Scenario>) {
     for status in [429, 503] {
         for (form, skew_seconds, what) in [
@@ -72,7 +73,8 @@ fn limit_not_told(rate: u32, all: &mut Vec<Scenario>) {
     }
 }
 
-/// The crawler asks for more than the limit, and the server states little or is strict.
+/// Adds scenarios in which the crawler is told a higher rate than the limit, and the server states little or is
+/// strict.
 fn limit_hard_to_read(rate: u32, all: &mut Vec<Scenario>) {
     let sliding = || Server::limited(Limit::per_minute(rate));
     let bucket = Server::limited(Limit::bucket(rate, MINUTE, 10));
@@ -91,7 +93,7 @@ fn limit_hard_to_read(rate: u32, all: &mut Vec<Scenario>) {
     add("ban-at-10-bare", bare().with(|host| host.ban_at(10)), vec![no_ban()]);
 }
 
-/// Every answer announces the quota: it is never overdrawn.
+/// Adds scenarios in which every answer announces the quota. The crawler must never exceed it.
 fn announced(all: &mut Vec<Scenario>) {
     for dialect in Dialect::EIGHT {
         let server = Server::limited(Limit::fixed(40, MINUTE)).with(|host| host.announce(dialect));
@@ -104,11 +106,12 @@ fn announced(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Twenty hosts from 20 to 600 a minute, 50 URLs each, in three orders of the list.
+/// Adds scenarios with twenty hosts that allow 20 to 600 requests a minute, 50 URLs each, in three orders of the
+/// list.
 fn twenty_hosts(all: &mut Vec<Scenario>) {
     const HOSTS: usize = 20;
     const EACH: usize = 50;
-    // Evenly spread on a scale of ratios, the slowest first.
+    // Each rate is the same multiple of the one before; the slowest comes first.
     let rates: Vec<u32> = (0..HOSTS).map(|n| (20.0 * 30_f64.powf(n as f64 / 19.0)).round() as u32).collect();
     let ideals: Vec<Duration> = rates.iter().map(|rate| spacing(*rate) * (EACH as u32 - 1)).collect();
     let one_by_one: Vec<CrawlAsk> = (0..HOSTS).flat_map(|host| pages(host, EACH)).collect();
@@ -149,7 +152,7 @@ fn twenty_hosts(all: &mut Vec<Scenario>) {
     }
 }
 
-/// A host is down for 20 s in the middle of a fast crawl.
+/// Adds scenarios in which a host is down for 20 s in the middle of a fast crawl.
 fn outages(all: &mut Vec<Scenario>) {
     let (from, to) = (seconds(20), seconds(40));
     for (what, fault) in [
@@ -167,7 +170,7 @@ fn outages(all: &mut Vec<Scenario>) {
     }
 }
 
-/// One of five hosts states that it is closed until tomorrow.
+/// Returns a scenario in which one of five hosts states a wait until tomorrow.
 fn a_day() -> Scenario {
     const EACH: usize = 60;
     const CLOSED: usize = 2;
@@ -197,7 +200,8 @@ fn a_day() -> Scenario {
     }
 }
 
-/// An open host redirects to a limited one: the targets are the limited host's requests.
+/// Returns a scenario in which a host without a limit redirects to a limited host. The requests for the targets
+/// must be paid from the limited host's budget.
 fn redirects() -> Scenario {
     let (open, limited) = (0, 1);
     let mut asks = pages(limited, 30);
@@ -221,7 +225,7 @@ fn redirects() -> Scenario {
     }
 }
 
-/// One host, written in several ways, has one budget.
+/// Returns a scenario in which the URLs spell one host in several ways. All spellings must share one budget.
 fn spelling() -> Scenario {
     const SPELLINGS: [&str; 5] = [
         "localhost:{port}",
@@ -238,7 +242,8 @@ fn spelling() -> Scenario {
     scenario
 }
 
-/// Orders by POST, at a host that refuses, fails after the deed and answers too late.
+/// Returns a scenario with orders by POST. The host refuses some of them, fails after it carried out others, and
+/// answers some too late.
 fn orders() -> Scenario {
     const ORDERS: usize = 80;
     let server = Server::limited(Limit::per_minute(60))
