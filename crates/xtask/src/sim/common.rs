@@ -1,11 +1,11 @@
-//! What the lives of all hosts share.
+//! The parameters that the simulations of all hosts share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::{Backoff, Host, HostPolicy, RetryPolicy, per_minute, per_second};
 
-/// The parameters that all lives share.
+/// The parameters that the simulations of all hosts share.
 pub(super) struct Common {
     pub(super) policies: Vec<Arc<HostPolicy>>,
     pub(super) retry: RetryPolicy,

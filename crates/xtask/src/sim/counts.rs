@@ -1,4 +1,4 @@
-//! What happened in the lives of hosts, counted.
+//! Counts of what happened in the simulation of hosts.
 
 /// Counts of events, added up over hosts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct LifeCounts {
     pub(super) parks: u64,
     pub(super) crashes: u64,
     pub(super) lost: u64,
-    /// Healthy URLs that chance or a limiter refused as often as they may be tried.
+    /// Healthy URLs that were refused, at random or by a limiter, in every attempt.
     pub(super) unlucky: u64,
     pub(super) steps: u64,
 }

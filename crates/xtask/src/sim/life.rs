@@ -1,7 +1,7 @@
-//! The life of one host, from its first URL to its last, on a time line of its own.
+//! Simulates one host from its first URL to its last, with a virtual clock of its own.
 //!
-//! Hosts share nothing, so that a million of them need no common clock: each is simulated to its end
-//! by whichever thread is free, from its own seed.
+//! Hosts share no state, so a million hosts need no common clock. Each host is simulated to its end from its own
+//! seed, by any thread that is free.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    /// A host with `queue` URLs.
+    /// Creates a host with `queue` URLs.
     pub(super) fn new(common: &'a Common, queue: u32, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let policy = Arc::clone(&common.policies[random.usize(..common.policies.len())]);
@@ -65,7 +65,7 @@ impl<'a> Life<'a> {
         life
     }
 
-    /// Lives to the end: every URL ended and the host passivated.
+    /// Simulates the host until every URL has ended and the host is passivated.
     pub(super) fn live(mut self) -> Result<LifeCounts, Violation> {
         self.hear(Input::Tick)?;
         let steps_max = 2_000 + u64::from(self.urls.count()) * 400;
@@ -113,13 +113,13 @@ impl<'a> Life<'a> {
         let fate = self.temper.answer(self.time.now, lease, &mut self.random);
         let back = self.time.now + fate.latency;
         match self.random.u16(..) {
-            // A fetcher dies without a report.
+            // The fetcher stops without a report.
             0..64 => self.counts.lost += 1,
-            // A fetcher stalls: the report comes long after the deadline.
+            // The fetcher stalls: the report comes long after the deadline.
             64..96 => self.time.send(back + Duration::from_secs(50), Letter::Report { lease, attempt, fate }),
-            // The fetch is not handed to a fetcher.
+            // The request cannot be passed to a fetcher.
             96..128 => return self.hear(Input::Undelivered(LeaseId(lease))),
-            // The host's shell dies and comes back.
+            // The host's actor stops and is started again.
             128..192 => {
                 self.counts.crashes += 1;
                 self.time.drop_grants();
@@ -151,7 +151,7 @@ impl<'a> Life<'a> {
     }
 
     fn propose(&mut self, attempt: u16, fate: &Reaction) -> opilio_core::Proposal {
-        // At a server whose healthy pages must all arrive, each request may be repeated.
+        // If all healthy pages of the server must arrive, every request has to be repeatable.
         let repeatable = self.random.u8(..) > 10 || self.temper.is_healthy(0).is_some();
         let facts = RequestFacts {
             repeatable,
@@ -187,7 +187,7 @@ impl<'a> Life<'a> {
         self.hear(Input::Assign(leases))
     }
 
-    /// One input and all that follows from it at this instant.
+    /// Passes one input to the host, and carries out all outputs that follow at this instant.
     fn hear(&mut self, input: Input) -> Result<(), Violation> {
         self.inbox.push_back(input);
         while let Some(input) = self.inbox.pop_front() {
@@ -221,7 +221,7 @@ impl<'a> Life<'a> {
         self.passivated = false;
     }
 
-    /// Timers are late by a little, now and then early or for nothing.
+    /// Sets the host's timer: mostly a little late, sometimes too early or without need.
     fn set_timer(&mut self) {
         let Some((at, _)) = self.host.wake_at().filter(|_| !self.passivated) else { return };
         let at = match self.random.u8(..) {
@@ -254,7 +254,7 @@ impl<'a> Life<'a> {
                 let settled = self.time.now + Duration::from_micros(self.random.u64(..400_000));
                 self.time.plan(settled, Event::Settle { url: lease.id.0 as u32 });
             }
-            // The host knows the witness's result already.
+            // The end of a witness request is not a URL's end, and the host knows it already.
             Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending: Ending::Retry { due, attempts } } => {
                 self.time.plan(due, Event::Assign { url: lease.id.0 as u32, attempts });
@@ -266,7 +266,7 @@ impl<'a> Life<'a> {
             Output::Passivate => {
                 self.passivated = true;
                 self.counts.passivations += 1;
-                // A parked host asks for no leases. The scheduler brings the rest, so that their URLs end.
+                // A parked host asks for no leases. The scheduler assigns the other URLs to it, so that they end.
                 self.feed_later();
             }
             Output::ReturnSlot => {}
@@ -274,7 +274,7 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    /// The scheduler brings more leases at once, or after a time in which the host may be passivated.
+    /// Lets the scheduler assign more leases: at once, or after a time in which the host may be passivated.
     fn feed_later(&mut self) {
         if self.urls.begin_feeding() {
             let pause = if self.random.u8(..) < 230 { 0 } else { self.random.u64(..10_000_000) };
@@ -286,8 +286,8 @@ impl<'a> Life<'a> {
         self.counts.starts += 1;
         self.counts.probes += u64::from(start.probe);
         self.counts.retries += u64::from(start.attempt > 1);
-        // The report of an expired lease may be taken for the next start's; its proposal was made for the
-        // attempt before.
+        // The report of an expired lease may be taken for the report of the next start. Its proposal was made
+        // for the attempt before.
         if start.attempt > ATTEMPTS_MAX + u16::from(start.resent) {
             let text = format!("{:?} is at attempt {}", start.lease.id, start.attempt);
             return Err(Violation { invariant: Invariant::G7, text });
@@ -310,8 +310,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// G11 as a user sees it: a page that its server would serve arrives, whatever other pages do. Chance and
-    /// limits may refuse it as often as it may be tried.
+    /// Checks G11 by its effect: a page that the server would serve arrives, however other pages fail. Exempt are
+    /// pages that were refused at random, or by a limit, in every attempt.
     fn expect_page(&mut self, url: u64, delivery: Delivery, attempts: u16) -> Result<(), Violation> {
         let Delivery::Failure(reason) = delivery else { return Ok(()) };
         if self.temper.is_healthy(url) != Some(true) || attempts >= ATTEMPTS_MAX {
@@ -352,5 +352,5 @@ fn stuck(text: &str) -> Violation {
     Violation { invariant: Invariant::G5, text: text.to_owned() }
 }
 
-/// The attempts of the default retry policy.
+/// The most attempts at a URL in the default retry policy.
 const ATTEMPTS_MAX: u16 = 4;

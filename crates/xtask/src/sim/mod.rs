@@ -1,7 +1,7 @@
-//! `cargo xtask sim`: a million hosts in virtual time, with the witness at every step.
+//! `cargo xtask sim`: simulates a million hosts in virtual time; a witness checks the invariants at every step.
 //!
-//! Queue lengths are Zipf-distributed, servers behave differently, reports get lost, shells crash, timers are
-//! late. The same seed reproduces each finding.
+//! The numbers of URLs per host are Zipf-distributed, servers behave differently, reports get lost, host actors
+//! crash, and timers are late. The same seed reproduces each finding.
 
 mod common;
 mod counts;
@@ -60,15 +60,15 @@ impl SimPlan {
 
     /// URLs of the host at this rank, from 1 on: Zipf-distributed, so that the sum is the requested number.
     fn queue(&self, rank: u64, harmonic: f64) -> u32 {
-        // A parked host's URLs end without a start.
+        // The factor 1.2 makes up for the URLs of parked hosts, which end without a start.
         let share = self.starts as f64 * 1.2 / harmonic / rank as f64;
-        // Rounded at random by the rank, so that the many small ones do not all lose their fraction.
+        // Rounded up or down at random by the rank, so that not all of the many small numbers are rounded down.
         let dither = (rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1_u64 << 24) as f64;
         (share + dither).max(1.0) as u32
     }
 }
 
-/// The findings of the threads.
+/// The common results of all threads.
 struct SimFindings {
     counts: LifeCounts,
     violation: Option<(u64, Violation)>,
@@ -106,7 +106,7 @@ fn run_mutants(plan: &SimPlan) -> Result<()> {
     mutants::run(plan)
 }
 
-/// Only the mutation control compiles the bugs in, in a build of its own.
+/// Runs the mutation control in a separate build, since only that build contains the bugs.
 #[cfg(not(feature = "mutants"))]
 fn run_mutants(plan: &SimPlan) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -123,7 +123,7 @@ fn run_mutants(plan: &SimPlan) -> Result<()> {
     Ok(())
 }
 
-/// `sim --tune [[--only] NAME [SEEDS]]`: how well the gate learns, by scenario.
+/// Runs `sim --tune [[--only] NAME [SEEDS]]`: shows for each scenario how well the gate learns limits.
 fn tune(args: &[String]) -> Result<()> {
     let args = if args.first().is_some_and(|first| first == "--only") { &args[1..] } else { args };
     let (filter, seeds) = match args {
@@ -214,7 +214,7 @@ fn check_size(plan: &SimPlan, counts: &LifeCounts) -> Result<()> {
     Ok(())
 }
 
-/// splitmix64: neighbours get seeds that have nothing in common.
+/// Mixes the bits of a number (splitmix64), so that consecutive numbers give unrelated seeds.
 fn mix(x: u64) -> u64 {
     let mut x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

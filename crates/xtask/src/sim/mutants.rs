@@ -1,4 +1,4 @@
-//! Mutation control: with each seeded bug in the gate, the witness must say which invariant broke.
+//! Mutation control: for each bug that is planted in the gate, the witness must report the invariant that breaks.
 
 use anyhow::{Result, bail};
 use opilio_core::host::Bug;
@@ -6,10 +6,10 @@ use opilio_core::host::Bug;
 use super::common::Common;
 use super::{SimPlan, simulate};
 
-/// Plants each bug in turn and prints the witness's finding.
+/// Plants each bug in turn and prints what the witness reports.
 ///
 /// # Errors
-/// When a bug is not found, or every run takes it for the violation of another invariant.
+/// When a bug is not found, or every run reports the violation of another invariant.
 pub(super) fn run(plan: &SimPlan) -> Result<()> {
     println!("{:<24} {:<8} caught as", "bug", "breaks");
     let mut survivors = Vec::new();
@@ -34,5 +34,5 @@ pub(super) fn run(plan: &SimPlan) -> Result<()> {
     Ok(())
 }
 
-/// The first violation of a run may be a mere consequence of the bug, so several runs are tried.
+/// The most runs for one bug. A run ends at the first violation, which may be of another invariant.
 const RUNS: u64 = 12;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use opilio_core::{Fault, Hints, Outcome, Quota, Timestamp};
 
-/// How a server behaves.
+/// The behaviour of a server.
 #[derive(Clone, Debug)]
 pub(super) enum Temper {
-    /// Answers, but for a few failures.
+    /// Answers all requests except for a few.
     Good,
     /// Allows a number of requests in a sliding window, and states the wait or not.
     Limited { count: usize, window: Duration, stated: bool, last: VecDeque<Timestamp> },
@@ -16,9 +16,9 @@ pub(super) enum Temper {
     Announcing { count: u32, window: Duration, used: u32, ends: Timestamp },
     /// Refuses at random: with a wait, without one, or with one that is longer than any hold.
     Moody,
-    /// One in so many pages always fails, each in its own way. The others never fail.
+    /// One in `one_in` pages always fails, each in its own way. The other pages never fail.
     Broken { one_in: u32 },
-    /// A balancer with a bad backend: a share of all answers is a refusal, for any URL.
+    /// A load balancer with a bad backend: `per_mille` of all requests, for any URL, are refused with `status`.
     Flaky { per_mille: u16, status: u16 },
     /// A token bucket that refuses without stating anything.
     Bucket { per_second: f64, burst: f64, status: u16, level: f64, at: Timestamp },
@@ -61,7 +61,7 @@ impl Temper {
         }
     }
 
-    /// Decides about a request that arrives now.
+    /// Returns the reaction to a request that arrives now.
     pub(super) fn answer(&mut self, now: Timestamp, url: u64, random: &mut fastrand::Rng) -> Reaction {
         let latency = match random.u8(..) {
             0..240 => Duration::from_micros(random.u64(500..80_000)),
@@ -72,8 +72,8 @@ impl Temper {
         Reaction { outcome, hints, latency }
     }
 
-    /// Whether the server would answer a request for this URL with a page, but for refusals that come by
-    /// chance or for the pace. `None` for servers that fail in other ways, too.
+    /// Returns whether the server answers requests for this URL with a page, apart from refusals at random or by a
+    /// rate limit. `None` for servers that fail in other ways, too.
     pub(super) fn is_healthy(&self, url: u64) -> Option<bool> {
         match self {
             Self::Broken { one_in } => Some(!is_broken(url, *one_in)),
@@ -143,7 +143,7 @@ impl Temper {
     }
 }
 
-/// The answer of a broken page, always the same.
+/// Returns the answer of a broken page, which is always the same for the page.
 fn broken(url: u64) -> (Outcome, Hints) {
     let none = Hints::default();
     let wait = Hints { retry_after: Some(Duration::from_secs(1 + url % 3)), quota: None };
@@ -159,7 +159,7 @@ fn broken(url: u64) -> (Outcome, Hints) {
 }
 
 fn is_broken(url: u64, one_in: u32) -> bool {
-    // The witness's requests have numbers of their own, far above.
+    // Witness requests have far higher numbers than URLs.
     url < 1 << 32 && (url.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).is_multiple_of(one_in.into())
 }
 

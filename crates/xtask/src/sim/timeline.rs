@@ -1,4 +1,4 @@
-//! What will happen in a life, in order of time.
+//! The events in the simulation of a host that are still to come, in order of time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -19,26 +19,27 @@ pub(super) enum Event {
     Feed,
 }
 
-/// An answer on its way back.
+/// An answer that has not arrived at the crawler yet.
 pub(super) enum Letter {
     Report { lease: u64, attempt: u16, fate: Reaction },
     Rules { scheme: u8, fate: Reaction },
 }
 
-/// What comes next.
+/// The next event or answer.
 pub(super) enum NextHappening {
     Event(Event),
     Letter(Letter),
 }
 
-/// The present, and the events and answers to come.
+/// The current time, and the events and answers to come.
 pub(super) struct Timeline {
     pub(super) now: Timestamp,
     events: BinaryHeap<Reverse<(Timestamp, u32, Event)>>,
     letters: BTreeMap<(Timestamp, u32), Letter>,
-    /// How many were planned so far: what was planned first for an instant happens first.
+    /// How many events and answers were planned so far. Of those for the same instant, the one planned first comes
+    /// first.
     order: u32,
-    /// When the earliest timer in `events` fires.
+    /// When the earliest timer in `events` fires; `None` without a timer.
     wake: Option<Timestamp>,
 }
 
@@ -65,12 +66,12 @@ impl Timeline {
         }
     }
 
-    /// The slots that were asked for are not granted: the shell that asked is gone.
+    /// Removes the answers to requests for slots, since the actor that made these requests has stopped.
     pub(super) fn drop_grants(&mut self) {
         self.events.retain(|Reverse((.., event))| *event != Event::Grant);
     }
 
-    /// Goes to the next instant at which something happens. An answer comes before an event.
+    /// Advances the time to the next event or answer and returns it. At the same instant, an answer comes first.
     pub(super) fn advance(&mut self) -> Option<NextHappening> {
         let event = self.events.peek().map(|Reverse((at, ..))| *at);
         let letter = self.letters.first_key_value().map(|((at, _), _)| *at);

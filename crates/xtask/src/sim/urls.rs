@@ -8,11 +8,11 @@ use opilio_core::host::{Invariant, Violation};
 /// The URLs of one host, numbered from 0 on.
 pub(super) struct Urls {
     count: u32,
-    /// The host was given the URLs before this one.
+    /// The number of the first URL that was not given to the host yet.
     fed: u32,
-    /// The scheduler is about to bring more.
+    /// Whether the scheduler is about to assign more URLs.
     feeding: bool,
-    /// One bit for each URL that has ended.
+    /// One bit for each URL: 1 if it has ended.
     ended: Vec<u64>,
     ends: u32,
 }
@@ -30,14 +30,14 @@ impl Urls {
         self.ends >= self.count
     }
 
-    /// Whether the scheduler has to bring more; it is about to do so afterwards.
+    /// Returns whether the scheduler has to be asked for more URLs, and records that it was asked.
     pub(super) fn begin_feeding(&mut self) -> bool {
         let more = self.fed < self.count && !self.feeding;
         self.feeding |= more;
         more
     }
 
-    /// Takes at most so many URLs that the host was not given.
+    /// Returns at most `most` URLs that were not given to the host yet.
     pub(super) fn feed(&mut self, most: u32) -> Range<u32> {
         let first = self.fed;
         self.fed += most.min(self.count - first);
@@ -45,7 +45,7 @@ impl Urls {
         first..self.fed
     }
 
-    /// G4: a URL ends once.
+    /// Records that a URL ended, and checks G4: a URL ends once.
     pub(super) fn end(&mut self, lease: LeaseId) -> Result<(), Violation> {
         let (word, bit) = (lease.0 as usize / 64, 1 << (lease.0 % 64));
         if self.ended[word] & bit != 0 {

@@ -1,5 +1,5 @@
-//! Scenarios in which single pages are broken, chance refuses, or a host closes for a while: no page may cost
-//! the host its others, and an outage loses nothing.
+//! Scenarios in which single pages are broken, requests are refused at random, or a host closes for a while.
+//! A broken page must not cost the host any other page, and no page may be lost by an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,20 +14,21 @@ use super::world::{Outcomes, path};
 /// The requirements of a fair crawl, in addition to those of every scenario.
 #[derive(Clone, Debug)]
 pub(super) struct Fair {
-    /// URLs that never become pages, and the reason that they end with.
+    /// The numbers of the URLs that never become pages, and the reason for which these have to fail.
     broken: Vec<u64>,
     reason: Option<Reason>,
-    /// Requests for one URL.
+    /// The most requests for one URL up to its first 2xx answer.
     asks_max: usize,
-    /// Requests for pages that had been answered already, over all URLs: they are witnesses.
+    /// The most requests for pages that have already arrived, over all URLs. Such requests are witnesses: they show
+    /// whether the host works.
     again_max: usize,
-    /// Requests for a broken one: neither more nor less.
+    /// The exact number of requests for each broken URL; `None` for any number.
     asks_broken: Option<usize>,
-    /// Healthy pages that may be missing.
+    /// The most healthy pages that may be missing.
     missing_max: usize,
-    /// Longer than all requests take at the told rate.
+    /// By how much the crawl may take longer than fetching each URL once at the told rate.
     over_max: Duration,
-    /// Requests while the host is closed, and the first page after that.
+    /// The most requests while the host is closed, and the longest time from its opening to the first page.
     knocks_max: usize,
     back_max: Duration,
     /// How long the host is closed, from the first request that finds it closed.
@@ -50,7 +51,7 @@ impl Fair {
         }
     }
 
-    /// These URLs always fail.
+    /// Requires that these URLs fail for this reason, since their requests always fail.
     fn broken(broken: impl IntoIterator<Item = u64>, reason: Reason) -> Self {
         Self { broken: broken.into_iter().collect(), reason: Some(reason), ..Self::new() }
     }
@@ -60,25 +61,25 @@ impl Fair {
     }
 }
 
-/// The figures of one run.
+/// The measured values of one run.
 pub(super) struct FairFigures {
     /// Healthy pages that did not arrive.
     pub(super) missing: usize,
     /// The most requests for one URL before its first answer.
     pub(super) asks: usize,
-    /// Requests for pages that had been answered.
+    /// The requests for pages that have already arrived.
     again: usize,
-    /// Beyond the ideal.
+    /// By how much the crawl took longer than fetching each URL once at the told rate.
     pub(super) over: Duration,
-    /// While the host was closed.
+    /// The requests while the host was closed.
     pub(super) knocks: usize,
-    /// From its opening to the first page.
+    /// The time from the host's opening to the first page.
     pub(super) back: Duration,
     /// Other errors.
     pub(super) faults: Vec<String>,
 }
 
-/// Reads a run.
+/// Measures a run.
 pub(super) fn measure(scenario: &WorldScenario, fair: &Fair, run: &Outcomes) -> FairFigures {
     let log = run.server.log();
     let (tries, again) = tries(log);
@@ -117,7 +118,7 @@ pub(super) fn measure(scenario: &WorldScenario, fair: &Fair, run: &Outcomes) -> 
 }
 
 impl FairFigures {
-    /// The goals that were missed.
+    /// Returns a text for each goal that was missed.
     pub(super) fn misses(&self, fair: &Fair) -> Vec<String> {
         let mut misses = self.faults.clone();
         misses.truncate(1);
@@ -137,7 +138,7 @@ impl FairFigures {
     }
 }
 
-/// Requests for each path up to its first 2xx answer, and those after it.
+/// Counts the requests for each path up to its first 2xx answer, and all later requests together.
 fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
     let (mut tries, mut answered, mut again) = (BTreeMap::new(), BTreeSet::new(), 0);
     for arrival in log.entries().iter().filter(|arrival| &*arrival.path != "/robots.txt") {
@@ -153,7 +154,7 @@ fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
     (tries, again)
 }
 
-/// The time of a crawl beyond what the told rate needs to fetch each URL once.
+/// Returns by how much a crawl took longer than fetching each URL once at the told rate.
 fn over(scenario: &WorldScenario, run: &Outcomes) -> Duration {
     let Some(first) = run.server.log().entries().first() else { return Duration::MAX };
     let Some(rate) = scenario.policy.rate_max() else { return Duration::ZERO };
@@ -163,7 +164,7 @@ fn over(scenario: &WorldScenario, run: &Outcomes) -> Duration {
     took.saturating_sub(ideal)
 }
 
-/// The closed span, as the server saw it.
+/// What the server's log tells about the time in which the host was closed.
 struct Closed {
     knocks: usize,
     back: Duration,
@@ -180,7 +181,7 @@ impl Closed {
     }
 }
 
-/// All of them.
+/// Adds all scenarios of fair blame.
 pub(super) fn scenarios(all: &mut Vec<WorldScenario>) {
     for rules in [RulesMode::Off, RulesMode::Fetch] {
         one(all, rules);
@@ -195,7 +196,7 @@ pub(super) fn scenarios(all: &mut Vec<WorldScenario>) {
     (1..=8).for_each(|draw| soak(draw, all));
 }
 
-/// The told rate by default: 20/s, 4 in flight.
+/// Returns the crawler's settings: `rate` starts a second, 4 in flight.
 fn told(rate: u32) -> HostPolicy {
     HostPolicy::new().rate(per_second(rate)).in_flight(4)
 }
@@ -225,7 +226,7 @@ fn always(mut scenario: WorldScenario, fault: Fault) -> WorldScenario {
     scenario
 }
 
-/// One page always refuses.
+/// Adds scenarios in which every request for one page is refused.
 fn one(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for (status, reason) in [(503, Reason::Http5xx), (429, Reason::Http4xx)] {
         let stated = Fault::Refusal { status, wait_seconds: 2 };
@@ -242,7 +243,7 @@ fn one(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     }
 }
 
-/// Chance refuses a listing once.
+/// Adds a scenario in which a listing is refused once, at random.
 fn listing(all: &mut Vec<WorldScenario>) {
     let mut listing = world("listing once", RulesMode::Off, 20, 200, Fair::new().over(seconds(15)));
     listing.listings = 10;
@@ -250,13 +251,13 @@ fn listing(all: &mut Vec<WorldScenario>) {
     all.push(listing);
 }
 
-/// Several pages always fail, among many that do not.
+/// Adds scenarios in which several pages always fail, among many pages that do not.
 fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     let spread = |count: u64| (0..count).map(move |n| n * 200 / count + 7);
     let ten = Fair::broken(spread(10), Reason::Http5xx).over(seconds(40));
     all.push(always(world("ten 503", rules, 20, 200, ten), Fault::Status(503)));
     let fifteen = Fair::broken(spread(13).chain([0, 199]), Reason::Http4xx);
-    // Each round of them that is left at the end may have its witness.
+    // At the end only broken pages are left: each round of attempts at them may have one witness request.
     let fifteen = Fair { again_max: 24, ..fifteen };
     let wait = Fault::Refusal { status: 429, wait_seconds: 1 };
     all.push(always(world("fifteen 429 wait1", rules, 20, 200, fifteen), wait));
@@ -265,7 +266,7 @@ fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
         ("contiguous", (60..120).collect()),
         ("last", (140..200).collect()),
     ] {
-        // Each run of dead pages may have its witness.
+        // Each series of broken pages in a row may have one witness request.
         let fair = Fair { again_max: 30, ..Fair::broken(dead.clone(), Reason::Timeout) };
         let mut half = world(&format!("half dead {word}"), rules, 20, 200, fair);
         half.timeout = seconds(2);
@@ -275,7 +276,7 @@ fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
         members.goal.used_min = 0.95;
         all.push(always(members, Fault::Status(403)));
     }
-    // Three good pages, one that fails permanently, between two that fail once.
+    // Three good pages, then one that fails permanently between two pages that fail once.
     let fair = Fair::broken([4], Reason::Http5xx).over(seconds(30));
     let mut few = always(world("few 500", rules, 20, 6, fair), Fault::Status(500));
     for id in [3, 5] {
@@ -284,7 +285,7 @@ fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     all.push(few);
 }
 
-/// The last pages are broken, or the host goes down before them.
+/// Adds scenarios in which the last pages are broken, or the host goes down before the last pages.
 fn tails(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for (word, fault, reason) in [
         ("500", Fault::Status(500), Reason::Http5xx),
@@ -293,8 +294,8 @@ fn tails(all: &mut Vec<WorldScenario>, rules: RulesMode) {
         ("timeout", Fault::Silence, Reason::Timeout),
     ] {
         for (broken, retries) in [(2, RETRIES), (3, RETRIES), (3, 0)] {
-            // Two that are refused in a row show that it was the host, once; and a kept connection that dies
-            // is replaced once.
+            // One more request: two refusals in a row excuse an attempt once, since the host seems at fault. And
+            // if a kept-alive connection breaks, the request is sent once more.
             let more = usize::from(word == "503" || word == "reset" && retries == 0);
             let asks_max = usize::from(retries) + 1 + more;
             let fair = Fair { asks_max, ..Fair::broken(20 - broken..20, reason).over(seconds(30)) };
@@ -316,7 +317,7 @@ fn tails(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     }
 }
 
-/// A firewall answers 403 to everything for a while.
+/// Adds scenarios in which a firewall answers every request with 403 for a while.
 fn walls(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for lasts in [30, 120] {
         let closed = seconds(lasts);
@@ -336,7 +337,7 @@ fn walls(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     }
 }
 
-/// Pages with every fault together, as one host of the soak has them.
+/// Adds a scenario with all kinds of faults, as one host of the scenario `soak` has them.
 fn soak(draw: u64, all: &mut Vec<WorldScenario>) {
     let parts = [
         (38, Fault::Status(503), 1),
@@ -367,13 +368,13 @@ fn soak(draw: u64, all: &mut Vec<WorldScenario>) {
     all.push(soak);
 }
 
-/// Refusals that come at any pace.
+/// Adds scenarios in which requests are refused at random whatever the crawl's rate.
 fn chance(all: &mut Vec<WorldScenario>) {
     let off = RulesMode::Off;
     let mut add = |name: &str, urls: u64, fault: Fault, share: f64, used_min: f64| {
         let mut flaky = world(&format!("chance {name}"), off, 20, urls, Fair::new());
         flaky.config = flaky.config.fault(Trigger::Share(share), fault);
-        // The worst of many seeds draws twice as many refusals as it should.
+        // With the worst of many seeds, twice as many requests are refused as on average.
         (flaky.goal.used_mostly, flaky.goal.used_min) = (used_min - 0.02, used_min - 0.05);
         all.push(flaky);
     };
@@ -392,19 +393,21 @@ fn chance(all: &mut Vec<WorldScenario>) {
     }
 }
 
-/// `limit_req rate=20r/s burst=5 nodelay`, as nginx has it: one, and five more at once.
+/// Adds scenarios with the limiter of nginx (`limit_req rate=20r/s burst=5 nodelay`): it allows one request, and
+/// five more at once.
 fn limiter(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     let mut nginx = world("nginx", rules, 50, 400, Fair::new());
     nginx.policy = HostPolicy::new().rate(per_second(50)).in_flight(8);
     nginx.config = nginx.config.limit(Limit::bucket(20, SECOND, 6)).refusal(503, RefusalForm::Bare);
     nginx.rate = (20, SECOND);
-    // Three, and one that was in flight when the first was refused.
+    // Three refusals, and one more for a request that was in flight at the first refusal.
     nginx.goal.refused_max = 4;
     nginx.goal.used_min = 0.92;
     all.push(nginx);
 }
 
-/// A limiter that refuses most requests at first: no page is charged for the pace.
+/// Adds scenarios with a limiter that refuses most requests at first. Such refusals must not use up a page's
+/// attempts.
 fn harsh(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for status in [503, 429] {
         let mut harsh =

@@ -1,7 +1,7 @@
-//! Scenarios of politeness in virtual time: the real gate, the real reading of headers and the real
-//! retry decision against the sandbox's rules, over many seeds.
+//! Scenarios of politeness in virtual time, over many seeds. The gate, the reading of headers and the retry
+//! decision are the real ones; the server is simulated by the sandbox's rules.
 //!
-//! Limits that a server does not state have to be learnt. One run does not show how well that works, so the
+//! The crawler has to learn limits that a server does not state. One run does not show how well it learns, so the
 //! goals are asserted for the worst of all seeds.
 
 mod fair;

@@ -1,4 +1,4 @@
-//! The scenarios, and the requirements for each with every seed.
+//! The scenarios in virtual time, and the requirements that each must meet with every seed.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,11 +14,12 @@ use super::world::{Outcomes, WorldPlan, run as run_world};
 #[derive(Clone, Copy)]
 pub(super) struct LearningGoal {
     pub(super) refused_max: u64,
-    /// Of the worst run.
+    /// The least share of the server's rate that the worst run must use.
     pub(super) used_min: f64,
-    /// Of nine runs in ten.
+    /// The least share of the server's rate that nine runs in ten must use.
     pub(super) used_mostly: f64,
-    /// Requests in flight at the closing do not count: a travel time and a margin.
+    /// The most requests that may arrive while the server is closed. Requests that were in flight when it closed do
+    /// not count: those that arrive within a travel time and a margin.
     pub(super) closed_max: usize,
     pub(super) knocks_max: usize,
     pub(super) back_within: Duration,
@@ -37,7 +38,7 @@ pub(super) struct WorldScenario {
     pub(super) name: String,
     pub(super) policy: HostPolicy,
     pub(super) config: HostConfig,
-    /// The server's own rate, or the told one where the server has none.
+    /// The server's own rate, or the crawler's if the server has none.
     pub(super) rate: (u32, Duration),
     pub(super) urls: u64,
     /// See [`WorldPlan::listings`].
@@ -56,7 +57,7 @@ fn asked() -> HostPolicy {
     HostPolicy::new().rate(per_minute(100)).in_flight(50)
 }
 
-/// All of them.
+/// Returns all scenarios.
 fn scenarios() -> Vec<WorldScenario> {
     let mut all = Vec::new();
     for n in [60, 40] {
@@ -91,7 +92,7 @@ fn scenario(name: String, policy: HostPolicy, limit: Limit, goal: LearningGoal) 
 fn told(all: &mut Vec<WorldScenario>, n: u32) {
     let policy = HostPolicy::new().rate(per_minute(n)).in_flight(8);
     for (word, limit) in [("sliding", Limit::per_minute(n)), ("bucket", Limit::bucket(n, MINUTE, 10))] {
-        // A probe that meets a slow page takes 5 s longer; few runs do, and the worst two.
+        // A probe for a slow page takes 5 s longer. Few runs have one such probe; the worst run has two.
         let goal = LearningGoal { used_mostly: 0.99, used_min: 0.95, ..GOAL };
         let mut one = scenario(format!("told {n} {word}"), policy.clone(), limit, goal);
         one.config = one.config.slow(10, Duration::from_secs(5)).errors(500, 0.05);
@@ -190,7 +191,7 @@ fn twenty_hosts(all: &mut Vec<WorldScenario>) {
     }
 }
 
-/// The figures of one scenario over all its seeds: the worst of each.
+/// The measured values of one scenario: the worst of each over all seeds.
 #[derive(Default)]
 struct Worst {
     refused: u64,
@@ -203,7 +204,7 @@ struct Worst {
     burst: usize,
     after_hold: usize,
     end: Duration,
-    /// Of fair blame: healthy pages missing, requests for one URL, time beyond the ideal.
+    /// For scenarios of fair blame: healthy pages missing, requests for one URL, time beyond the ideal.
     missing: usize,
     asks: usize,
     over: Duration,
@@ -245,7 +246,7 @@ impl Worst {
         } else if run.failures > 0 {
             self.faults.push(format!("seed {seed}: {} URLs lost, {} pages", run.failures, run.pages));
         }
-        // A page that was answered is a good witness; `fair` counts such requests itself.
+        // A witness may request a page again that has arrived. `fair` counts such requests by itself.
         let twice = scenario.fair.is_none() && !log.served_twice().is_empty();
         if log.is_banned() || twice {
             self.faults.push(format!("seed {seed}: banned, or served twice"));
@@ -273,7 +274,7 @@ impl Worst {
         misses
     }
 
-    /// The requirement for nine runs in ten.
+    /// Returns the share of the rate that nine runs in ten used at least.
     fn used_tenth(&self) -> f64 {
         let mut all = self.used_all.clone();
         all.sort_by(f64::total_cmp);
@@ -300,7 +301,7 @@ impl Worst {
     }
 }
 
-/// Of the default policy.
+/// The retries of one URL in the default retry policy.
 pub(super) const RETRIES: u16 = 3;
 const GRACE: Duration = Duration::from_millis(40);
 const LIMIT: Duration = Duration::from_secs(3_600);

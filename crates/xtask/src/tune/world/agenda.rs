@@ -1,15 +1,15 @@
-//! What will happen in a run, in order of time.
+//! The events of a run that are still to come, in order of time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use opilio_core::{Attempts, Scheme, Timestamp};
 
-/// Something that happens at a time.
+/// An event of a run.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Happening {
     Wake,
-    /// With the number of the attempt, and whether the URL failed before.
+    /// A request reaches the server. `attempt` is the number of the attempt, and whether the URL failed before.
     Arrive {
         lease: u64,
         path: String,
@@ -34,12 +34,12 @@ pub(super) enum Happening {
     },
 }
 
-/// The present, and what is to come.
+/// The current time, and the events to come.
 pub(super) struct Agenda {
     pub(super) now: Timestamp,
     queue: BinaryHeap<Reverse<(Timestamp, u64, Happening)>>,
     order: u64,
-    /// When the earliest timer in the queue fires.
+    /// When the earliest timer in the queue fires; `None` without a timer.
     wake: Option<Timestamp>,
 }
 
@@ -61,7 +61,7 @@ impl Agenda {
         }
     }
 
-    /// Goes to what comes next, unless that is after the end.
+    /// Advances the time to the next event and returns the event; `None` if the event is after `end`.
     pub(super) fn advance(&mut self, end: Timestamp) -> Option<Happening> {
         let Reverse((at, _, happening)) = self.queue.pop()?;
         if at > end {

@@ -1,4 +1,5 @@
-//! One host and its server as a discrete-event loop: no clock, no socket, a seed.
+//! Simulates one host and its server in a discrete-event loop, without a clock or a socket. A run depends on its
+//! seed alone.
 
 mod agenda;
 mod server;
@@ -23,15 +24,15 @@ use urls::UrlSet;
 
 /// The result of one run.
 pub(super) struct Outcomes {
-    /// The server's side.
+    /// The server, with its log.
     pub(super) server: sandbox::Host,
-    /// URLs that ended as pages.
+    /// How many URLs ended as pages.
     pub(super) pages: usize,
-    /// URLs that ended otherwise, with attempts left.
+    /// How many URLs ended in another way although they had retries left.
     pub(super) failures: usize,
-    /// How each URL ended.
+    /// How each URL ended, by its number; `None` if it did not.
     pub(super) ends: Vec<Option<End>>,
-    /// Bans, invariants and ends that are wrong.
+    /// The errors found: bans, broken invariants, and URLs that ended in a wrong way.
     pub(super) faults: Vec<String>,
     /// When the last URL ended.
     pub(super) end: Timestamp,
@@ -42,12 +43,13 @@ pub(super) struct WorldPlan<'a> {
     pub(super) policy: &'a HostPolicy,
     pub(super) config: sandbox::HostConfig,
     pub(super) urls: u64,
-    /// The first URLs are listings, on which the others are found in equal parts. With 0 all URLs are seeds.
+    /// How many of the first URLs are listings: pages that link to the other URLs, in equal parts. With 0 all URLs
+    /// are seeds.
     pub(super) listings: u64,
     pub(super) rules: RulesMode,
-    /// Retries of one URL.
+    /// The most retries of one URL.
     pub(super) retries: u16,
-    /// The client's patience with one answer.
+    /// How long the crawler waits for one answer.
     pub(super) timeout: Duration,
     pub(super) seed: u64,
     /// The longest time that the run may take.
@@ -64,12 +66,12 @@ struct World {
     limits: HostLimits,
     server: RemoteServer,
     retry: RetryPolicy,
-    /// Retries of one URL.
+    /// The most retries of one URL.
     retries: u16,
     random: fastrand::Rng,
     agenda: Agenda,
     urls: UrlSet,
-    /// Bans, invariants and ends that are wrong.
+    /// The errors found: bans, broken invariants, and URLs that ended in a wrong way.
     faults: Vec<String>,
 }
 
@@ -98,7 +100,7 @@ pub(super) fn run(plan: WorldPlan<'_>) -> Outcomes {
     }
 }
 
-/// The path of a URL.
+/// Returns the path of the URL with this number.
 pub(super) fn path(id: u64) -> String {
     format!("/products/{id}")
 }
@@ -126,7 +128,7 @@ impl World {
         }
     }
 
-    /// One way over the network.
+    /// Returns a random time that a message takes over the network, in one direction.
     fn travel(&mut self) -> Duration {
         travel(&mut self.random)
     }
@@ -151,7 +153,7 @@ impl World {
         }
     }
 
-    /// A request reaches the server: when its answer is back, and the answer's number.
+    /// Lets a request reach the server. Returns when the answer arrives at the crawler, and the answer's number.
     fn arrive(&mut self, path: &str, attempt: (u16, bool), kept_alive: bool) -> (Timestamp, u64) {
         let random = &mut self.random;
         self.server.arrive(self.agenda.now, path, attempt, kept_alive, || travel(random))
@@ -163,7 +165,7 @@ impl World {
         }
     }
 
-    /// The engine's reading of an answer to `/robots.txt`.
+    /// Passes an answer to `/robots.txt` to the host, interpreted as the engine does.
     fn land_rules(&mut self, scheme: Scheme, arrival: u64) {
         let Some((outcome, proposal)) = self.read(arrival) else { return };
         let answer = match outcome {
@@ -175,7 +177,7 @@ impl World {
         self.hear(Input::Rules { scheme, answer, hints: proposal.hints });
     }
 
-    /// The answer, and the fetcher's proposal.
+    /// Returns the outcome of an answer that has arrived, and the fetcher's proposal.
     fn read(&mut self, arrival: u64) -> Option<(Outcome, Proposal)> {
         let (reply, hints) = self.server.land(self.agenda.now, arrival)?;
         let facts = RequestFacts {
@@ -211,7 +213,7 @@ impl World {
         self.set_timer();
     }
 
-    /// Timers are late, seldom much.
+    /// Sets the host's timer, with a random delay that is seldom long.
     fn set_timer(&mut self) {
         let Some((at, _)) = self.host.wake_at().filter(|_| !self.passivated) else { return };
         let late = if self.random.u8(..) < 8 { self.random.u64(..5_000) } else { self.random.u64(..1_500) };
@@ -245,7 +247,7 @@ impl World {
                 inputs.push_back(Input::Settled(vec![lease.id]));
                 self.feed(inputs);
             }
-            // The host knows the witness's result already.
+            // The end of a witness request is not a URL's end, and the host knows it already.
             Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending } => match ending {
                 Ending::Retry { due, attempts } => {
@@ -260,7 +262,7 @@ impl World {
         }
     }
 
-    /// Gives the host the leases that it has asked for.
+    /// Gives the host the leases that it has asked for, as inputs.
     fn feed(&mut self, inputs: &mut VecDeque<Input>) {
         let ids = self.urls.feed();
         if !ids.is_empty() {
@@ -298,7 +300,7 @@ impl World {
     }
 }
 
-/// One way over the network.
+/// Returns a random time that a message takes over the network, in one direction.
 fn travel(random: &mut fastrand::Rng) -> Duration {
     Duration::from_micros(random.u64(500..15_000))
 }

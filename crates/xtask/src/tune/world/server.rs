@@ -1,4 +1,4 @@
-//! The sandbox's server as a client sees it: answers under way, and connections that are kept alive.
+//! The sandbox's server as a client sees it: answers in flight, and connections that are kept alive.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use opilio_core::explain::outcome_of_status;
 use opilio_core::{Fault, Hints, Outcome, Timestamp};
 use opilio_sandbox as sandbox;
 
-/// The server's answer, kept until it arrives.
+/// An answer of the server that has not arrived at the crawler yet.
 pub(super) struct ReplyUnderWay {
     pub(super) outcome: Outcome,
     headers: HeaderMap,
@@ -16,13 +16,13 @@ pub(super) struct ReplyUnderWay {
     pub(super) attempt: (u16, bool),
 }
 
-/// The server, and what lies between it and the crawler.
+/// The server, with the answers and connections between it and the crawler.
 pub(super) struct RemoteServer {
     pub(super) server: sandbox::Host,
     replies: Vec<(u64, ReplyUnderWay)>,
-    /// Connections that are kept alive and have nothing to do.
+    /// The number of idle connections that are kept alive.
     kept_alive: usize,
-    /// The client's patience with one answer.
+    /// How long the crawler waits for one answer.
     timeout: Duration,
 }
 
@@ -31,14 +31,14 @@ impl RemoteServer {
         Self { server, replies: Vec::new(), kept_alive: 0, timeout }
     }
 
-    /// Whether a request goes out on a connection that was kept alive.
+    /// Takes a connection for a request; returns whether it was kept alive.
     pub(super) fn take_connection(&mut self) -> bool {
         let kept_alive = self.kept_alive > 0;
         self.kept_alive -= usize::from(kept_alive);
         kept_alive
     }
 
-    /// A request reaches the server: when its answer is back after `travel`, and the answer's number.
+    /// Lets a request reach the server. Returns when its answer arrives after `travel`, and the answer's number.
     pub(super) fn arrive(
         &mut self,
         now: Timestamp,
@@ -55,13 +55,13 @@ impl RemoteServer {
             }
         }
         let mut back = now + answer.latency + travel();
-        // A client waits no longer than this.
+        // The client waits no longer than this.
         let patience = now + self.timeout;
         let outcome = match answer.fault {
             Some(sandbox::Fault::Silence) => Outcome::Failed(Fault::Timeout),
             _ if back > patience => Outcome::Failed(Fault::Timeout),
             Some(sandbox::Fault::Unreachable) => Outcome::Failed(Fault::Connect),
-            // From a connection that the server may have closed for its age this looks the same.
+            // A client cannot tell this reset from a connection that the server closed since it was idle too long.
             Some(sandbox::Fault::Reset) if kept_alive => Outcome::Failed(Fault::StaleConnection),
             Some(fault) if fault.breaks_answer() => Outcome::Failed(Fault::Reset),
             Some(_) | None => outcome_of_status(answer.status, &headers),
@@ -74,7 +74,7 @@ impl RemoteServer {
         (back, answer.id)
     }
 
-    /// An answer arrives: what it is, and what it says about the host.
+    /// Lets an answer arrive. Returns the answer, and the hints about the host in it.
     pub(super) fn land(&mut self, now: Timestamp, arrival: u64) -> Option<(ReplyUnderWay, Hints)> {
         let place = self.replies.iter().position(|(id, _)| *id == arrival)?;
         let (_, reply) = self.replies.swap_remove(place);

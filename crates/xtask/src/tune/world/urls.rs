@@ -1,4 +1,4 @@
-//! The URLs of a run: which of them the host may have, and how each ended.
+//! The URLs of a run: which of them the host may get next, and how each ended.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,25 +9,26 @@ use opilio_core::host::Delivery;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) delivery: Delivery,
-    /// Attempts, as the report has them.
+    /// The number of attempts that the report gives.
     pub(crate) attempts: u16,
 }
 
 /// The URLs of a run, numbered from 0 on.
 pub(super) struct UrlSet {
-    /// URLs that the scheduler has not assigned yet.
+    /// The URLs that are known but not assigned to the host yet.
     unassigned: VecDeque<u64>,
-    /// Room for leases that the host has requested.
+    /// How many more leases the host has asked for.
     credit: usize,
-    /// The first URLs are listings, on which the others are found in equal parts. With 0 all URLs are seeds.
+    /// How many of the first URLs are listings: pages that link to the other URLs, in equal parts. With 0 all URLs
+    /// are seeds.
     listings: u64,
-    /// How each URL ended.
+    /// How each URL ended, by its number; `None` if it did not.
     pub(super) ends: Vec<Option<End>>,
-    /// URLs that ended as pages.
+    /// How many URLs ended as pages.
     pub(super) pages: usize,
-    /// URLs that ended otherwise, with attempts left.
+    /// How many URLs ended in another way although they had retries left.
     pub(super) failures: usize,
-    /// URLs that failed by themselves as often as they may.
+    /// How many URLs ended in another way after all their retries.
     exhausted: usize,
 }
 
@@ -49,17 +50,17 @@ impl UrlSet {
         self.pages + self.failures + self.exhausted == self.ends.len()
     }
 
-    /// How many have not ended.
+    /// Returns how many URLs have not ended.
     pub(super) fn left(&self) -> usize {
         self.ends.iter().filter(|end| end.is_none()).count()
     }
 
-    /// The host asks for so many.
+    /// Records how many leases the host asks for.
     pub(super) fn ask(&mut self, credit: usize) {
         self.credit = credit;
     }
 
-    /// Takes what the host has room for.
+    /// Removes and returns the URLs to assign to the host now: at most as many as it asked for.
     pub(super) fn feed(&mut self) -> Vec<u64> {
         let count = self.unassigned.len().min(self.credit);
         if count > 0 {
@@ -68,7 +69,7 @@ impl UrlSet {
         self.unassigned.drain(..count).collect()
     }
 
-    /// Records how a URL ended; false if it had ended before.
+    /// Records how a URL ended; returns false if the URL had ended before.
     pub(super) fn end(&mut self, id: u64, end: End, retries: u16) -> bool {
         let first = self.ends[id as usize].replace(end).is_none();
         if end.delivery == Delivery::Page {
@@ -82,12 +83,12 @@ impl UrlSet {
         first
     }
 
-    /// 1 for a URL that is found on a listing.
+    /// Returns the depth of a URL: 1 if it is found on a listing, else 0.
     pub(super) fn depth(&self, id: u64) -> u16 {
         u16::from(self.listings > 0 && id >= self.listings)
     }
 
-    /// The URLs that a listing leads to.
+    /// Returns the numbers of the URLs that a listing links to.
     fn found_on(&self, id: u64) -> Range<u64> {
         if id >= self.listings {
             return 0..0;
