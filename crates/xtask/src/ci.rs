@@ -1,10 +1,10 @@
-//! `cargo xtask ci`: everything that has to pass before a change is merged, in one order.
+//! `cargo xtask ci`: runs, in a fixed order, all checks that must pass before a change is merged.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// One command line of the check, with what it needs in its environment.
+/// One command line to run, with the environment variables that it needs.
 struct CiStep {
     command: &'static str,
     env: Option<(&'static str, &'static str)>,
@@ -14,16 +14,16 @@ const fn step(command: &'static str) -> CiStep {
     CiStep { command, env: None }
 }
 
-/// Everything but the tests.
+/// All checks except for the tests.
 const CHECKS: &[CiStep] = &[
     step("cargo fmt --all --check"),
     step("cargo clippy --all-targets -- -D warnings"),
-    // The facade without its defaults: no embedded store, no program.
+    // The crate `opilio` without its default features: no embedded store, no command line.
     step("cargo clippy --package opilio --no-default-features --lib -- -D warnings"),
-    // And with the program around a spider.
+    // The crate `opilio` with the command line for a spider.
     step("cargo clippy --package opilio --features app --lib -- -D warnings"),
     CiStep { command: "cargo doc --no-deps --quiet", env: Some(("RUSTDOCFLAGS", "-D warnings")) },
-    // What stands behind features: the gate's mutation control, and the embedded store.
+    // Tests that need a feature: the gate's mutation control, and the embedded store.
     step("cargo test --package opilio-core --features sabotage --lib"),
     step("cargo test --package opilio-frontier --features disk --lib"),
 ];

@@ -1,10 +1,10 @@
 //! `cargo xtask flat`: measures the memory of a crawl whose sink is slow.
 //!
-//! The crawl reads a site in memory that is larger than the crawl, and its sink sleeps for every row. Fetched
-//! pages must not run far ahead of written rows. The known URLs grow during the crawl, and so does the data
-//! that the store gathers before it writes. So the same crawl with a fast sink runs first, in its own
-//! process, and the difference is the cost of the sink. For both, the growth in the second half is reported
-//! in bytes per page: it shows what is flat and what is still filling up.
+//! The crawl reads a generated site that has more pages than the crawl fetches, and its sink sleeps for every row.
+//! The number of fetched pages must not exceed that of written rows by much. The memory for known URLs, and for
+//! the data that the store gathers before it writes, grows in any crawl. Therefore the same crawl with a fast sink
+//! runs first, in its own process, and the difference is the cost of the slow sink. For both crawls the growth in
+//! the second half is reported in bytes per page: near zero means that memory stays flat.
 
 use std::fs::File;
 use std::io::Write;
@@ -20,7 +20,7 @@ use opilio::export::{Encoder, Export, ExportError, JsonEncoder, Sink};
 use opilio::fetch::{ScriptedAnswer, ScriptedTransport, TransportRequest};
 use opilio::prelude::*;
 
-/// Every page leads to two others.
+/// A spider for a site on which every page links to two other pages.
 struct Tree;
 
 impl Spider for Tree {
@@ -38,7 +38,7 @@ impl Spider for Tree {
     }
 }
 
-/// A sink that takes its time for every row.
+/// A sink that sleeps for every row.
 struct SlowSink {
     file: File,
     at: u64,
@@ -85,12 +85,12 @@ impl Export<String> for SlowSink {
     }
 }
 
-/// Crawls `--pages N` (10,000) with `--delay TIME-IN-MS` (10) a row; `--state DIR` keeps the crawl there,
-/// `--memory-limit MIB` limits it, so that what has a bound reaches it early.
+/// Crawls `--pages N` (default 10,000) with a delay of `--delay TIME-IN-MS` (default 10) a row. `--state DIR` keeps
+/// the crawl's state there. `--memory-limit MIB` sets the memory limit, so that bounded buffers are full early.
 ///
 /// # Errors
-/// When the slow sink costs memory, or the second half takes far more than the first, or pages are fetched
-/// far ahead of the sink.
+/// When the slow sink costs memory, the second half needs far more memory than the first, or far more pages are
+/// fetched than rows are written.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut pages, mut delay, mut state, mut limit) = (10_000_u64, 10, None, None);
     let mut is_control = false;
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The same crawl with a sink that takes no time, in a process of its own.
+/// Runs the same crawl with a sink that does not sleep, in a separate process. Returns its use of memory.
 fn control(pages: u64, state: Option<&PathBuf>, limit: Option<u64>) -> Result<Halves> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["flat", "--control", "--pages", &pages.to_string()]);
@@ -185,7 +185,7 @@ fn page(path: &str) -> ScriptedAnswer {
     ))
 }
 
-/// Runs it and looks at the memory as the rows come.
+/// Runs the crawl and measures the memory while rows are written.
 fn watch(crawler: Crawler<Tree>, pages: u64, rows: &AtomicU64, fetched: &AtomicU64) -> Result<Halves> {
     let began = Instant::now();
     let thread = std::thread::spawn(move || {
@@ -214,7 +214,7 @@ fn watch(crawler: Crawler<Tree>, pages: u64, rows: &AtomicU64, fetched: &AtomicU
     Ok(halves)
 }
 
-/// The most memory in each half of a crawl.
+/// The highest use of memory in each half of a crawl.
 #[derive(Default)]
 struct Halves {
     first: u64,
@@ -257,15 +257,15 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// The memory of this process. Linux only.
+/// Returns the resident memory of this process in bytes. Linux only.
 fn rss_bytes() -> Result<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").context("cannot read /proc/self/statm")?;
     let pages = text.split_whitespace().nth(1).context("no resident pages in /proc/self/statm")?;
     Ok(pages.parse::<u64>().context("/proc/self/statm")? * 4_096)
 }
 
-/// The tolerated excess, besides a mebibyte: allocators are not exact.
+/// Besides one MiB, memory may grow by one part in this many, since allocators are not exact.
 const GROWN_PART: u64 = 20;
 const SLACK: u64 = 1 << 20;
-/// Pages that may lie between the web and a sink that is slow.
+/// The most pages that may be fetched and not yet written by the slow sink.
 const AHEAD_MAX: u64 = 1_000;

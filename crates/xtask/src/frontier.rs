@@ -1,4 +1,5 @@
-//! `cargo xtask frontier-bench`: the stores at scale, beside a bare loop over the underlying database.
+//! `cargo xtask frontier-bench`: measures the stores with many records, and a bare loop over the underlying
+//! database for comparison.
 
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, bail};
 /// Builds and runs the benchmark, an example of `opilio-frontier` so that it needs no other crate.
 ///
 /// # Errors
-/// When it does not build or run.
+/// When the benchmark cannot be built, or fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)

@@ -1,7 +1,8 @@
-//! The source half of `cargo xtask layers`: inside the engine imports lead downward only, and one module reads
-//! what a record carries for the spider.
+//! The part of `cargo xtask layers` that reads source files. It checks that modules of the engine import only
+//! modules of lower layers, and that only one module reads the field `extra`, a record's data for the spider.
 //!
-//! It reads text, not syntax: `crate::name`, `crate::{name, …}`, and as many `super::` as lead to the crate's root.
+//! The check searches the text for `crate::name`, `crate::{name, …}`, and as many `super::` as lead to the crate's
+//! root; it does not parse the syntax.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,8 +11,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::tidy::tracked;
 
-/// The engine's modules, from the ground up: a module may import those of lower floors only. Hosts, fetchers and
-/// runners therefore import no parent: neither the shard that starts them, nor scheduler, supervisor or launch.
+/// The layers of the engine's modules, from the bottom up. A module may import only modules of lower layers. So
+/// hosts, fetchers and runners import neither the shard that starts them, nor scheduler, supervisor or launch.
 const FLOORS: &[&[&str]] = &[
     &["backlog", "clock", "memory", "outbox", "prepared", "settings", "signals"],
     &["message"],
@@ -27,18 +28,19 @@ const FLOORS: &[&[&str]] = &[
     &["job"],
 ];
 
-/// Imports that lead upward all the same, each with its reason. An entry that is no longer needed fails.
+/// Exceptions: imports of a higher layer, each with its reason. An entry that is no longer needed is an error.
 const UPWARD: &[(&str, &str, &str)] = &[];
 
-/// The one module that decodes a record's `extra`.
+/// The only module that decodes a record's `extra`.
 const READER: &str = "crates/opilio-spider/src/data.rs";
-/// Crates that keep and compare these bytes: none of them can decode any, since they stand below the reader.
+/// Crates that keep and compare the bytes of `extra`. They cannot decode them, since they may not import the
+/// module that does.
 const CARRIERS: &[&str] = &["crates/opilio-core/", "crates/opilio-frontier/"];
 
-/// Reads every tracked source file.
+/// Checks every tracked source file.
 ///
 /// # Errors
-/// When an import leads upward, or another module reads `extra`.
+/// When a module imports one of a higher layer, or another module reads `extra`.
 pub(crate) fn run() -> Result<()> {
     let mut used = BTreeSet::new();
     for path in tracked("crates/*.rs")? {
@@ -84,7 +86,7 @@ fn check_imports(file: &str, code: &str, used: &mut BTreeSet<(&'static str, &'st
     Ok(())
 }
 
-/// A name of the crate's root that is a file or a folder, and not a type.
+/// Returns whether a name in the crate's root is a module and not a type.
 fn is_module(name: &str) -> bool {
     let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../opilio-engine/src");
     engine.join(name).is_dir() || engine.join(format!("{name}.rs")).is_file()
@@ -95,12 +97,12 @@ fn floor_of(module: &str) -> Result<usize> {
     floor.with_context(|| format!("the engine's module {module} stands on no floor: add it"))
 }
 
-/// How many modules a file is deep in its crate.
+/// Returns how many modules deep a file is in its crate.
 fn depth_of(file: &str) -> usize {
     file.split('/').filter(|part| *part != "mod.rs").count()
 }
 
-/// The names of the crate's root that the code says.
+/// Returns the names of the crate's root that the code mentions.
 fn imports(code: &str, depth: usize) -> BTreeSet<String> {
     let to_root = "super::".repeat(depth);
     let mut names = BTreeSet::new();
@@ -117,14 +119,14 @@ fn imports(code: &str, depth: usize) -> BTreeSet<String> {
     names
 }
 
-/// The name that a path begins with, or each of those in its braces.
+/// Returns the name that a path begins with, or each name in its braces.
 fn names_at(rest: &str) -> Vec<String> {
     let first = |text: &str| {
         let name: String = text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         Some(name).filter(|name| !name.is_empty())
     };
     match rest.strip_prefix('{') {
-        // With the names in inner braces: none of them is a module of the root, or it is meant.
+        // This includes the names in inner braces. They are not modules of the root, and so do no harm.
         Some(group) => {
             let group = group.split(';').next().unwrap_or(group);
             group.split(['{', '}', ',']).filter_map(first).collect()
@@ -133,7 +135,7 @@ fn names_at(rest: &str) -> Vec<String> {
     }
 }
 
-/// Whether a line reads a field of this name. A `..extra` is none.
+/// Returns whether a line reads a field named `extra`. A `..extra` is not a field.
 fn reads_extra(line: &str) -> bool {
     let code = line.trim_start();
     !code.starts_with("//")
@@ -143,7 +145,7 @@ fn reads_extra(line: &str) -> bool {
         })
 }
 
-/// What stands before a file's own tests.
+/// Returns the part of a file before its tests.
 fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text)
 }

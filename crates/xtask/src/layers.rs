@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// From the bottom up: a crate may use crates of lower layers only.
+/// The layers of crates, from the bottom up. A crate may use only crates of lower layers.
 const FLOORS: &[&[&str]] = &[
     &["opilio-extract-grammar"],
     &["opilio-extract-derive"],
@@ -25,7 +25,7 @@ const FLOORS: &[&[&str]] = &[
 const IMPURE: &[&str] =
     &["tokio", "mio", "actix", "actix-rt", "reqwest", "hyper", "socket2", "getrandom", "rand"];
 
-/// The only crates that may name a library in their manifest.
+/// For each heavy library, the only crates whose manifests may name it.
 ///
 /// The benchmark measures the cost of these libraries without Opilio.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -38,24 +38,24 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clap", &["opilio-app", "opilio-cli"]),
 ];
 
-/// Reads the dependency graph and fails on the first edge that should not be.
+/// Reads the dependency graph and fails on the first forbidden dependency.
 ///
 /// # Errors
-/// When cargo cannot tell the graph, or an edge breaks a rule.
+/// When cargo cannot print the graph, or a dependency breaks a rule.
 pub(crate) fn run() -> Result<()> {
     let graph = Graph::read()?;
     graph.check_floors()?;
     for name in ["opilio-core", "opilio-robots", "opilio-spider"] {
         check_reach(name, IMPURE, "a runtime or chance")?;
     }
-    // Whoever embeds a crawl has a command line of their own, or none.
+    // Programs that embed a crawl have their own command line, or none.
     check_reach("opilio", &["clap"], "clap without its feature `app`")?;
     graph.check_rooms()?;
     println!("layers: {} crates of ours, no upward edge, core and spider reach no runtime", graph.ours.len());
     crate::imports::run()
 }
 
-/// Normal dependencies only: what tests use is their own affair.
+/// The graph of normal dependencies; those of tests are not checked.
 struct Graph {
     names: BTreeMap<String, String>,
     edges: BTreeMap<String, BTreeSet<String>>,
@@ -115,7 +115,8 @@ impl Graph {
     }
 }
 
-/// Reads the tree of one crate alone: in the whole workspace's graph it has features that only tests of others ask for.
+/// Checks that a crate built alone does not depend on the `forbidden` libraries. In the graph of the whole
+/// workspace the crate would have features that only the tests of other crates need.
 fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
     let tree =
         ["tree", "--package", name, "--edges", "normal", "--target", "all", "--prefix", "depth", "--locked"];
@@ -135,7 +136,7 @@ fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
     Ok(())
 }
 
-/// What cargo prints.
+/// Runs cargo with these arguments and returns its output.
 fn cargo(arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let command = arguments.first().copied().unwrap_or_default();

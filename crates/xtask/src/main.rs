@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) =
         args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
-    // Processes that the benchmark starts; `bench-spider` serves other benchmarks as well.
+    // The commands of processes that the benchmark starts; other benchmarks use `bench-spider`, too.
     if let Some(done) = opilio_bench::child(command, rest) {
         return done;
     }
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Writes the documentation of `opilio.toml` anew.
+/// Generates the documentation of `opilio.toml`.
 fn settings() -> Result<()> {
     std::fs::write(SETTINGS_PAGE, opilio_app::settings::page())
         .with_context(|| format!("cannot write {SETTINGS_PAGE}"))

@@ -1,5 +1,5 @@
-//! `xtask` with mimalloc instead of the system's allocator, for `cargo xtask bench --mimalloc`: the
-//! processes that it starts, and nothing else.
+//! The binary for the processes that `cargo xtask bench --mimalloc` starts: `xtask` with mimalloc instead of the
+//! system's allocator. Nothing else uses it.
 
 use anyhow::{Context, Result};
 

@@ -1,7 +1,8 @@
-//! Functions of more than 70 lines and structs of more than 15 fields, tests apart: `cargo xtask tidy` lists them.
+//! Finds functions of more than 70 lines and structs of more than 15 fields, except in tests, for
+//! `cargo xtask tidy`.
 //!
-//! Each exception stands in a list with its reason. An exception that nothing needs any more is an error, so that
-//! the list stays short.
+//! Exceptions are listed below with their reasons. An exception that is no longer needed is an error, so that the
+//! list stays short.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +11,14 @@ use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// Names that may be larger, and why. A method is named with its type's name left out.
+/// The functions and structs that may be larger, and why. A method is listed without the name of its type.
 const MAY_BE_LARGER: &[(&str, &str)] =
     &[("CrawlReport", "a report"), ("Progress", "a report of a crawl that runs"), ("Settings", "settings")];
 
-/// Prints what is larger than it should be, and returns how many there are.
+/// Prints the functions and structs that are too large, and returns how many there are.
 ///
 /// # Errors
-/// When a file cannot be parsed, or an exception is needed no more.
+/// When a file cannot be parsed, or an exception is no longer needed.
 pub(crate) fn list(files: &[(String, String)]) -> Result<usize> {
     let mut used = BTreeSet::new();
     let mut count = 0;
@@ -46,7 +47,7 @@ fn found(text: &str) -> Result<Vec<(String, usize, String)>> {
     Ok(sizes.0)
 }
 
-/// Name, line and size of each.
+/// The name, line and size of each function and struct of a file.
 struct Sizes(Vec<(String, usize, String)>);
 
 impl Sizes {
@@ -97,7 +98,7 @@ impl<'ast> Visit<'ast> for Sizes {
     }
 }
 
-/// Whether a body is one `match` whose arms are short.
+/// Returns whether a body is a single `match` whose arms are all short.
 fn is_flat(body: &syn::Block) -> bool {
     let [syn::Stmt::Expr(syn::Expr::Match(only), _)] = &body.stmts[..] else { return false };
     only.arms.iter().all(|arm| {
@@ -108,7 +109,7 @@ fn is_flat(body: &syn::Block) -> bool {
 
 const LINES_MAX: usize = 70;
 const FIELDS_MAX: usize = 15;
-/// An arm with more lines makes its `match` no flat one.
+/// The most lines of a short arm of a `match`.
 const ARM_LINES_MAX: usize = 8;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! `cargo xtask tidy`: checks what makes the code hard to read. It reads tracked files only.
+//! `cargo xtask tidy`: checks for things that make the code hard to read. Only tracked files are read.
 //!
-//! It fails on a file without `//!`, on a page that names a missing file, and when more names than
-//! [`SHARED_NAMES_MAX`] stand for two types. It lists functions of more than 70 lines, structs of more than 15
-//! fields, files of more than 500 lines, and words that `docs/lexicon.md` replaces by others.
+//! The check fails on a file without `//!`, on a page of the documentation that names a missing file, and if more
+//! than [`SHARED_NAMES_MAX`] names are defined for two types. It lists functions of more than 70 lines, structs of
+//! more than 15 fields, files of more than 500 lines, and words for which `docs/lexicon.md` has better ones.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -61,7 +61,7 @@ impl Lexicon {
         Self(words.collect())
     }
 
-    /// The words to avoid that a line of prose has.
+    /// Returns the words to avoid in a line of prose.
     fn found<'a>(&'a self, prose: &'a str) -> impl Iterator<Item = &'a str> {
         let has = |word: &str| {
             prose.match_indices(word).any(|(at, _)| {
@@ -77,12 +77,12 @@ impl Lexicon {
 /// The findings in all files.
 #[derive(Default)]
 struct Findings {
-    /// Files without `//!`.
+    /// The files without `//!`.
     silent: Vec<String>,
     long: Vec<(usize, String)>,
-    /// Where each word to avoid stands.
+    /// The places of each word to avoid.
     words: BTreeMap<String, Vec<String>>,
-    /// Where each type name is defined.
+    /// The places where each type name is defined.
     names: BTreeMap<String, Vec<String>>,
 }
 
@@ -129,13 +129,13 @@ impl Findings {
         );
     }
 
-    /// The names of two types or more that do not mean the same thing.
+    /// Returns the names that are defined for two or more types, except for those in `SAME_MEANING`.
     fn shared_names(&self) -> impl Iterator<Item = (&str, &[String])> {
         let names = self.names.iter().map(|(name, places)| (name.as_str(), places.as_slice()));
         names.filter(|(name, places)| places.len() > 1 && !SAME_MEANING.contains(name))
     }
 
-    /// Fails when the number of shared names has grown; asks to record a lower one.
+    /// Fails if there are more shared names than recorded. If there are fewer, asks to record the lower number.
     fn check_shared_names(&self) -> Result<()> {
         let shared = self.shared_names().count();
         ensure!(
@@ -149,15 +149,15 @@ impl Findings {
     }
 }
 
-/// The comment of a line. The two slashes of a URL in a string begin none.
+/// Returns the comment in a line. The two slashes of a URL in a string do not begin a comment.
 fn comment(line: &str) -> Option<&str> {
     let begins = |at: usize| line[..at].chars().next_back().is_none_or(char::is_whitespace);
     line.match_indices("//").find(|(at, _)| begins(*at)).map(|(at, _)| &line[at + 2..])
 }
 
-/// The name of the type that a line defines; `None` for associated types.
+/// Returns the name of the type that a line defines; `None` for associated types.
 fn type_name(line: &str) -> Option<&str> {
-    // An indented type is associated, or local to a function.
+    // A type whose definition is indented is associated, or local to a function.
     let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
     let line = line.strip_prefix("pub ").unwrap_or(line);
     let line = line.strip_prefix("pub(in crate::host) ").unwrap_or(line);
@@ -166,7 +166,7 @@ fn type_name(line: &str) -> Option<&str> {
     rest.split(|c: char| !c.is_alphanumeric()).next().filter(|name| !name.is_empty())
 }
 
-/// The source files that a page names by their whole path.
+/// Returns the source files that a page of the documentation names by their whole path.
 fn files_named(page: &str) -> impl Iterator<Item = &str> {
     let words = page.split(|c: char| c.is_whitespace() || "`()[]|,;".contains(c));
     words.filter(|word| word.starts_with("crates/") && word.ends_with(".rs"))
@@ -179,13 +179,13 @@ pub(crate) fn tracked(pattern: &str) -> Result<Vec<String>> {
 }
 
 const LEXICON: &str = "docs/lexicon.md";
-/// A file seldom needs more lines.
+/// Files with more lines than this are listed.
 const LINES_MAX: usize = 500;
-/// The most places listed for one word.
+/// The most places that are listed for one word.
 const PLACES: usize = 8;
-/// How many names may stand for two types. The number may only fall.
+/// The most names that may be defined for two types. This number may only be lowered.
 const SHARED_NAMES_MAX: usize = 28;
-/// Names that mean the same thing wherever they are defined: both stores have these parts.
+/// Names of parts that both stores have. They mean the same thing in both, and do not count as shared.
 const SAME_MEANING: [&str; 4] = ["Chains", "HostId", "Hosts", "Queue"];
 
 #[cfg(test)]
