@@ -109,7 +109,7 @@ pub fn outcome_of_error(word: &str) -> Option<Outcome> {
     }))
 }
 
-/// Explains the decision about one attempt.
+/// Returns the decision about one attempt, with its reason.
 #[must_use]
 pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) -> Explanation {
     let status = match question.outcome {

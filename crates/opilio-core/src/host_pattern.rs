@@ -22,11 +22,11 @@ use crate::name::Host;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     host: Host,
-    /// Names below the host match, too.
+    /// Whether the pattern matches names below the host, too.
     below: bool,
 }
 
-/// A text that is no pattern of hosts: nothing could match it.
+/// The error for a text that is not a host pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pattern:?} does not name a host: write host, host:port or *.example.com")]
 pub struct BadHostPattern {
@@ -34,9 +34,9 @@ pub struct BadHostPattern {
 }
 
 impl HostPattern {
-    /// Whether the pattern means this host.
+    /// Returns whether the pattern matches this host.
     ///
-    /// `*.example.com` means all ports, `*.example.com:81` that port alone.
+    /// `*.example.com` matches any port, `*.example.com:81` only port 81.
     #[must_use]
     pub fn matches(&self, host: &Host) -> bool {
         *host == self.host
@@ -46,7 +46,8 @@ impl HostPattern {
             }
     }
 
-    /// A key to sort patterns by: one host is more exact than a domain, and a longer name than a shorter one.
+    /// Returns a key that sorts patterns by how exact they are: one host is more exact than a domain, and a longer
+    /// name is more exact than a shorter one.
     #[must_use]
     pub fn exactness(&self) -> (bool, usize) {
         (!self.below, self.host.as_str().len())
@@ -76,7 +77,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// Whether a name stands below a domain. The domain itself does not.
+/// Returns whether a name is below a domain. The domain is not below itself.
 #[must_use]
 pub fn is_below(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))

@@ -38,7 +38,7 @@ impl Order {
         }
     }
 
-    /// A record's sort key among the records of its host and priority: lower goes first.
+    /// Returns a record's sort key among the records of its host and priority: lower goes first.
     #[must_use]
     pub fn place(self, record: &Record) -> u16 {
         match self {
@@ -48,7 +48,7 @@ impl Order {
         }
     }
 
-    /// The depth that a sort key encodes, if the order is by depth.
+    /// Returns the depth that a sort key encodes, if the order is by depth.
     #[must_use]
     pub fn depth(self, place: u16) -> Option<u16> {
         match self {
@@ -58,7 +58,7 @@ impl Order {
         }
     }
 
-    /// The score that a sort key encodes, if the order is by score.
+    /// Returns the score that a sort key encodes, if the order is by score.
     #[must_use]
     pub fn score(self, place: u16) -> Option<Score> {
         (self == Self::BestFirst).then(|| Score::from_sort_key(!place))

@@ -59,7 +59,7 @@ pub enum Fault {
     RedirectLoop,
     /// More hops than allowed.
     TooManyRedirects,
-    /// The address is private, loopback, link-local or otherwise not public, and was not allowed.
+    /// The address is private, loopback, link-local or otherwise not public, and the user did not allow it.
     BlockedAddress,
     /// Neither http nor https.
     UnsupportedScheme,
@@ -69,15 +69,16 @@ pub enum Fault {
     Middleware,
     /// The proxy failed, not the host: the request never reached the host.
     Proxy,
-    /// The proxies failed as often as they may be tried, so no retry follows.
+    /// The proxies failed as often as a request may try one, so no retry follows.
     NoProxy,
-    /// The crawler ran out of a resource (file descriptors, memory): neither the host's nor the URL's fault.
+    /// The crawler ran out of a resource (file descriptors, memory): this is neither the host's nor the URL's fault.
     Ours,
-    /// No report came before the lease's deadline: a fetcher died.
+    /// No report came before the lease's deadline, since the fetcher stopped.
     Lost,
 }
 
-/// Whose fault an outcome was, and so whose attempts or strikes it uses up.
+/// Who was at fault for an outcome. This decides whether the outcome counts as an attempt of the URL or as a
+/// strike of the host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blame {
     /// Success: the host answered well.
@@ -196,7 +197,7 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// Every reason there is.
+            /// All reasons.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The stable word.
@@ -243,7 +244,7 @@ reasons! {
     Http4xx => "http_4xx",
     /// The last answer was a 5xx.
     Http5xx => "http_5xx",
-    /// Another status that is no success.
+    /// The last answer had another status that is not a success.
     HttpOther => "http_other",
     /// The last answer counted as a refusal, whatever its status.
     Refused => "refused",
@@ -265,7 +266,7 @@ reasons! {
     Proxy => "proxy",
     /// The host was parked for the rest of the run.
     HostClosed => "host_closed",
-    /// The crawler failed, not the web.
+    /// The crawler itself failed.
     Internal => "internal",
 }
 

@@ -1,4 +1,4 @@
-//! Tracking parameters: query parameters that identify a visitor and never change the page.
+//! Tracking parameters: query parameters that mark a visitor, a click or a campaign, and never change the page.
 
 use std::borrow::Cow;
 

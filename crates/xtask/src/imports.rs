@@ -126,7 +126,7 @@ fn names_at(rest: &str) -> Vec<String> {
         Some(name).filter(|name| !name.is_empty())
     };
     match rest.strip_prefix('{') {
-        // This includes the names in inner braces. They are not modules of the root, and so do no harm.
+        // This includes the names in inner braces, which are hardly ever names of modules in the root.
         Some(group) => {
             let group = group.split(';').next().unwrap_or(group);
             group.split(['{', '}', ',']).filter_map(first).collect()

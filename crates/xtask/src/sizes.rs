@@ -47,7 +47,7 @@ fn found(text: &str) -> Result<Vec<(String, usize, String)>> {
     Ok(sizes.0)
 }
 
-/// The name, line and size of each function and struct of a file.
+/// The name, line and size of each function and struct of a file that is too large.
 struct Sizes(Vec<(String, usize, String)>);
 
 impl Sizes {
