@@ -1,4 +1,5 @@
-//! What a host has asked for and not received yet: a slot for its next start, and leases.
+//! The requests that a host has made and that are not answered yet: for a slot for its next start, and for
+//! leases.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::time::Timestamp;
 pub(super) struct Demand {
     pub(super) slot: SlotRequest,
     pub(super) credit: CreditRequest,
-    /// A refused slot is not asked for again before this.
+    /// The time before which the host does not ask for a slot again after a refusal.
     pub(super) slot_retry_at: Timestamp,
 }
 
@@ -22,11 +23,11 @@ pub(super) enum SlotRequest {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CreditRequest {
-    /// May be asked for.
+    /// The host may ask for leases.
     Idle,
-    /// Asked for and not answered yet.
+    /// The host has asked for leases, and has no answer yet.
     Asked,
-    /// Answered with no lease: not asked for again before something has changed.
+    /// The answer was that there are no leases. The host does not ask again before something has changed.
     Empty,
 }
 
@@ -39,41 +40,43 @@ impl Demand {
         self.slot == SlotRequest::None && now >= self.slot_retry_at
     }
 
-    /// No slot comes for the outstanding request. One that was granted before stays.
+    /// Ends the outstanding request for a slot, for which no slot comes. A slot that was granted before
+    /// stays.
     pub(super) fn drop_slot(&mut self) {
         if self.slot == SlotRequest::Asked {
             self.slot = SlotRequest::None;
         }
     }
 
-    /// Asks for no slot before this time.
+    /// Prevents requests for a slot before this time.
     pub(super) fn deny_slot(&mut self, until: Timestamp) {
         self.slot_retry_at = self.slot_retry_at.max(until);
     }
 
-    /// Waits before the next request for a slot, after one was refused: a part of the backoff's minimum.
+    /// Sets the wait before the next request for a slot, after a slot was refused: a hundredth of the
+    /// backoff's minimum.
     pub(super) fn pause_slot(&mut self, now: Timestamp, backoff_min: Duration) {
         self.deny_slot(now + (backoff_min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN));
     }
 
-    /// The request for leases was answered.
+    /// Records the answer to the request for leases; `any` is false if there were no leases.
     pub(super) fn leased(&mut self, any: bool) {
         self.credit = if any { CreditRequest::Idle } else { CreditRequest::Empty };
     }
 
-    /// Something has changed, so there may be leases again.
+    /// Allows a new request for leases, since something has changed and there may be leases again.
     pub(super) fn retry_credit(&mut self) {
         if self.credit == CreditRequest::Empty {
             self.credit = CreditRequest::Idle;
         }
     }
 
-    /// The shell died, and its requests with it.
+    /// Forgets the outstanding requests, since the host's actor was restarted.
     pub(super) fn forget(&mut self) {
         (self.slot, self.credit) = (SlotRequest::None, CreditRequest::Idle);
     }
 }
 
-/// 10 ms by default.
+/// After a refused slot the host waits for the backoff's minimum divided by this number (10 ms by default).
 const SLOT_RETRY_PART: u32 = 100;
 const SLOT_RETRY_MIN: Duration = Duration::from_millis(1);

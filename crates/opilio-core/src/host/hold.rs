@@ -1,4 +1,4 @@
-//! The hold of a host, and its door: open, closed until a time, or open for one probe.
+//! The hold of a host (until when nothing starts) and its door (open, closed, or open for one probe).
 
 use std::time::Duration;
 
@@ -20,32 +20,33 @@ pub(super) enum Door {
 
 /// A host's hold.
 ///
-/// Nothing starts before `until`, and it only ever moves later. The door decides about starts afterwards. A
-/// *closing* begins with one refusal (or unreachable outcome); failures of requests that started before it
-/// belong to it, too. A *series* is a closing and those with which its probes renewed it.
+/// Nothing starts before `until`, and `until` only ever moves later. Afterwards the door decides which starts
+/// may pass. A *closing* begins with one refusal (or unreachable outcome); failures of requests that started
+/// before it belong to it, too. A *series* is a closing together with those closings by which its probes
+/// renewed it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Hold {
     until: Timestamp,
-    /// Why the hold lasts until then. A quota or an order moves it without a closing.
+    /// Why the hold lasts until `until`. A quota or an order moves the end without a closing.
     pub(super) until_reason: HoldReason,
     /// Why the latest closing began.
     pub(super) reason: HoldReason,
     pub(super) door: Door,
-    /// When the latest closing began; requests that started up to then belong to it.
+    /// When the latest closing began. Failures of requests that started up to this time belong to it.
     closed_at: Option<Timestamp>,
     /// When the series began.
     pub(super) since: Timestamp,
     pub(super) strikes: u16,
-    /// The last end that was reported as an event.
+    /// The end of the hold as last reported in an event.
     told: Timestamp,
 }
 
-/// What an unwelcome outcome means for the hold.
+/// Whether an unwelcome outcome begins a closing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ClosingKind {
-    /// A new closing, and one more strike.
+    /// The outcome begins a new closing, and adds a strike.
     New,
-    /// It belongs to a known closing.
+    /// The outcome belongs to the latest closing.
     Same,
 }
 
@@ -65,7 +66,8 @@ impl Default for Hold {
 }
 
 impl Hold {
-    /// The hold that a memo kept: the door is closed if there were strikes.
+    /// Restores the hold from the saved state of a host (`HostMemo`). A door that was not open becomes
+    /// closed.
     pub(super) fn restored(
         until: Timestamp,
         reason: HoldReason,
@@ -90,16 +92,17 @@ impl Hold {
         self.closed_at.is_some_and(|closed_at| started <= closed_at)
     }
 
-    /// Whether the latest closing was due to broken connections, not long ago.
+    /// Whether the latest closing was due to broken connections, less than ten minutes ago.
     pub(super) fn broke_lately(&self, now: Timestamp) -> bool {
         let is_lately = |closed_at| now.since(closed_at) < LATELY;
         self.reason == HoldReason::Unreachable && self.closed_at.is_some_and(is_lately)
     }
 
-    /// Takes in an unwelcome outcome of a request that started at `started`.
+    /// Records an unwelcome outcome of a request that started at `started`.
     ///
-    /// A probe's outcome always begins a closing, even if the clock shows no time between them. While a probe
-    /// is in flight no other outcome begins one; otherwise a second probe would start beside it.
+    /// A probe's outcome always begins a closing, even if the clock shows no time since the last one. While a
+    /// probe is in flight, no other outcome begins a closing; otherwise a second probe would start beside the
+    /// first.
     pub(super) fn close(
         &mut self,
         now: Timestamp,
@@ -120,7 +123,7 @@ impl Hold {
         ClosingKind::New
     }
 
-    /// Moves the end of the hold by too little to report.
+    /// Moves the end of the hold to `until` without an event, unless the hold already lasts longer.
     pub(super) fn wait(&mut self, until: Timestamp) {
         if until > self.until {
             self.until = until;
@@ -128,7 +131,8 @@ impl Hold {
         }
     }
 
-    /// Moves the end of the hold; true if the change is worth an event.
+    /// Moves the end of the hold to `until`, unless the hold already lasts longer. Returns true if the change
+    /// is worth an event.
     pub(super) fn extend(&mut self, until: Timestamp, reason: HoldReason, worth_telling: Duration) -> bool {
         if until <= self.until {
             return false;
@@ -142,8 +146,8 @@ impl Hold {
         tell
     }
 
-    /// Requires a probe first, without a strike: the server stated a wait after its door was thought open
-    /// again.
+    /// Closes the door without a strike, so that a probe goes first: the server stated a wait after the door
+    /// was opened.
     pub(super) fn distrust(&mut self) {
         if self.door == Door::Open {
             self.door = Door::Closed;
@@ -155,31 +159,32 @@ impl Hold {
         self.door = Door::Open;
     }
 
-    /// Ends a park: one probe may learn the host's state.
+    /// Ends a park: halves the strikes, and lets one probe go out to learn whether the host answers again.
     pub(super) fn reopen_for_probe(&mut self) {
         self.distrust();
         self.strikes /= 2;
     }
 
-    /// A seeded bug: the latest wait wins even if it is shorter.
+    /// Sets the end of the hold even if that is earlier: a seeded bug.
     #[cfg(feature = "sabotage")]
     pub(super) fn shorten(&mut self, until: Timestamp) {
         self.until = until;
     }
 
-    /// Takes back a probe that learnt nothing.
+    /// Closes the door again after a probe that showed nothing, so that another probe may start.
     pub(super) fn unprobe(&mut self) {
         if self.door == Door::Probing {
             self.door = Door::Closed;
         }
     }
 
-    /// Halves the strikes after a success: a host that flaps keeps some.
+    /// Halves the strikes after a success: a host that fails again and again keeps some.
     pub(super) fn forgive(&mut self) {
         self.strikes /= 2;
     }
 
-    /// The longest wait for the closing that just began (its strike counted), if the server stated none.
+    /// Returns the longest wait for the closing that just began (its strike is already counted), if the
+    /// server stated none.
     ///
     /// `min · 2^strikes` up to `max`, but at most [`PATIENCE`] of the time that this series has lasted, and
     /// at least [`WAIT_LEAST`] times `min`. So an outage of 20 s is noticed to be over after 15 s at most, for any
@@ -195,8 +200,8 @@ impl Hold {
 }
 
 impl Hold {
-    /// A firewall opens after a time of its own. Even waits find that sooner than growing ones, and still
-    /// take few requests.
+    /// Returns the longest wait for a firewall. A firewall lifts its block after a time that does not depend
+    /// on the waits. Waits of equal length find that sooner than growing waits, and still take few requests.
     fn wall_wait_max(&self, now: Timestamp, min: Duration) -> Duration {
         let closed = now.since(self.since);
         let even = min.saturating_mul(WALL_WAIT);
@@ -204,19 +209,20 @@ impl Hold {
     }
 }
 
-/// Jitter shortens a wait by up to a third, so that many hosts behind one failed part do not return at once.
-/// Full jitter would send three times as many probes early on.
+/// Shortens a wait at random by up to a third, so that many hosts behind one failed server do not return at
+/// once. Full jitter would send three times as many probes early on.
 pub(super) fn jittered(wait: Duration, random: f64) -> Duration {
     wait.mul_f64((2.0 + random) / 3.0).max(WAIT_MIN)
 }
 
-/// For this long a host that broke connections is expected to break them again.
+/// A host that broke connections is expected to break them again for this long.
 const LATELY: Duration = Duration::from_secs(600);
-/// The share of a closure's own length by which a wait may prolong it.
+/// A wait may be at most this share of the time since the series of closings began.
 const PATIENCE: f64 = 0.7;
-/// The second and later waits may be at least this many times the minimum.
+/// The second and later waits may always be up to this many times the backoff's minimum.
 const WAIT_LEAST: u32 = 3;
-/// Waits for a firewall are at most this many times the minimum, until it has stood ten times as long.
+/// A wait for a firewall is at most `WALL_WAIT` times the backoff's minimum, until the host has been closed
+/// for `WALL_WAITS` times as long. Then it is at most `WALL_PATIENCE` of the time since the series began.
 const WALL_WAIT: u32 = 14;
 const WALL_WAITS: u32 = 10;
 const WALL_PATIENCE: f64 = 0.3;

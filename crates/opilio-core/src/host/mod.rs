@@ -1,4 +1,5 @@
-//! The state machine of one host: the gate, and the budget that it guards.
+//! The state machine of one host: it decides when each request to the host may start (the gate), and keeps
+//! the budget of starts.
 
 mod blame;
 mod budget;

@@ -1,13 +1,14 @@
-//! Learns from refusals the pace that a server accepts without having stated it.
+//! Learns from refusals at which pace a server accepts requests, if the server does not state it.
 //!
-//! An *epoch* reaches from the first start after an opening to the next closing. The server accepted the
-//! starts of the epoch and then refused until it opened again, so its rate is accepted ÷ (opening − epoch's
-//! start). For a sliding window, or a fixed one that begins with the epoch, that is exact after one closing.
-//! A token bucket's first epoch includes its burst; later ones do not, so the estimate converges.
+//! An *epoch* reaches from the first start after an opening of the host to the next closing. The server
+//! accepted the starts of the epoch and then refused until the host opened again, so its rate is: accepted
+//! starts ÷ (time of the opening − start of the epoch). If the server counts in a sliding window, or in a
+//! fixed window that begins with the epoch, this rate is exact after one closing. A token bucket's first
+//! epoch includes its burst; later epochs do not, so the estimate converges.
 //!
-//! Afterwards the pace is a cubic of the time since, as in CUBIC (RFC 9438 §4.2). It is flat around the
-//! learnt rate, then grows ever faster, since no server says when it lifts a limit, or that the closing was
-//! an outage. Each refusal of the same pace doubles the time before growth.
+//! Afterwards the pace is a cubic function of the time since then, as in CUBIC (RFC 9438 §4.2). It stays
+//! about the learnt rate for a while, then grows ever faster, since no server says when it lifts a limit, or
+//! that the closing was an outage. Each refusal of the same pace doubles the time before it grows.
 
 use std::time::Duration;
 
@@ -15,28 +16,28 @@ use super::budget::Spacing;
 use super::limiter::{FLAKY_DOUBT, Finding, LimiterEstimate, Moment, RefusedStarts};
 use crate::time::Timestamp;
 
-/// What a host has learnt about its pace.
+/// The pace that a host has learnt from refusals, and what is needed to learn it.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct LearntPace {
-    /// Starts per second that the server accepted, if it refused more.
+    /// The starts per second that the server accepted, if it refused more; `None` if no pace is learnt.
     learnt: Option<f64>,
-    /// Seconds of crawling since then.
+    /// The seconds of crawling since the pace was learnt.
     grown: f32,
-    /// How often about the same rate was learnt; each time doubles the patience.
+    /// How often about the same rate was learnt again; each time doubles the time until the pace grows.
     confirmed: u8,
-    /// The last answer that `grown` includes.
+    /// The time up to which `grown` counts.
     grown_at: Timestamp,
-    /// First start of the epoch, and its number.
+    /// The time and the number of the epoch's first start.
     epoch: Option<(Timestamp, u32)>,
-    /// Starts of this epoch were refused already.
+    /// Whether starts of this epoch have been refused already.
     epoch_met: bool,
-    /// The closing in progress.
+    /// The closing that has not ended yet.
     closing: Option<ClosingInProgress>,
-    /// One bit for each of the last 20 outcomes: 1 is a failure.
+    /// The last 20 outcomes, one bit each: 1 is a failure, the lowest bit is the latest.
     recent: u32,
-    /// The rate was learnt from single refusals, and not from a closing with several.
+    /// Whether the rate was learnt from single refusals, and not from a closing with several.
     of_singles: bool,
-    /// The rate is not exact, so a higher one is tried soon.
+    /// Whether the rate is not exact, so that a higher rate is tried soon.
     tentative: bool,
     /// The estimate from single refusals, once there was one.
     limiter: Option<Box<LimiterEstimate>>,
@@ -44,42 +45,44 @@ pub(super) struct LearntPace {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct ClosingInProgress {
-    /// The lowest number of a refused start: earlier starts were accepted.
+    /// The lowest number of a refused start: all earlier starts were accepted.
     refused_seq: u32,
     /// The highest number of a refused start.
     last_seq: u32,
     began: Timestamp,
     /// The time of the last refused start.
     refused_at: Timestamp,
-    /// Whether the pace is the cause.
+    /// Whether the refusals may be due to the pace.
     of_pace: bool,
-    /// Starts that were refused, perhaps because of the pace.
+    /// The number of starts that were refused, perhaps because of the pace.
     refused: u16,
 }
 
-/// Refusals while other URLs were answered.
+/// The circumstances of refusals that came while other URLs were answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pardon {
-    /// A limiter may have caused them.
+    /// Whether a limiter may have caused the refusals.
     pub(super) of_limiter: bool,
-    /// The host was closed because of them.
+    /// Whether the host was closed because of the refusals.
     pub(super) held: bool,
-    /// Additional refusals needed to believe in a limiter.
+    /// How many more refusals than usual are needed to believe in a limiter.
     pub(super) doubt: u8,
     /// A pace that has been used for less time than this is new to the host.
     pub(super) young: Duration,
 }
 
 impl LearntPace {
-    /// Failures of two different URLs in a row are enough if no other URL fails.
+    /// The number of different URLs in a row whose failure makes it the host's failure, if no other URLs
+    /// fail.
     pub(super) const IN_A_ROW: u32 = 2;
 
-    /// The pace that a memo kept.
+    /// Restores the pace from the saved state of a host (`HostMemo`).
     pub(super) fn restored(learnt: Option<f64>, confirmed: u8) -> Self {
         Self { learnt, confirmed, ..Self::default() }
     }
 
-    /// The ceiling in starts per second, if any: the learnt rate with its growth.
+    /// Returns the learnt rate with its growth, in starts per second; `None` if no rate is learnt. With
+    /// longer `patience` the rate grows more slowly.
     pub(super) fn ceiling(&self, patience: Duration) -> Option<f64> {
         let patience = match self.learnt {
             Some(learnt) if self.tentative => TENTATIVE_STARTS / learnt,
@@ -89,7 +92,7 @@ impl LearntPace {
         self.learnt.map(|learnt| (learnt * (1.0 + grown.powi(3))).max(PACE_MIN))
     }
 
-    /// How often about the same rate was learnt.
+    /// Returns how often about the same rate was learnt again.
     pub(super) fn confirmed(&self) -> u8 {
         self.confirmed
     }
@@ -100,11 +103,11 @@ impl LearntPace {
         })
     }
 
-    /// The wait until just after the end of a window that may have begun with the epoch, if a window ends
-    /// within `most`.
+    /// Returns the wait until just after the end of a window that may have begun with the epoch, if a window
+    /// ends within `most` (or up to 20 % later).
     ///
     /// Servers count limits in windows of round lengths. A probe just before the end of a window is wasted,
-    /// and one long after it wastes time.
+    /// and a probe long after the end wastes time.
     pub(super) fn wait_for_window(&self, now: Timestamp, most: Duration, random: f64) -> Option<Duration> {
         let (epoch, _) = self.epoch?;
         let passed = now.since(epoch).as_secs_f64();
@@ -123,14 +126,14 @@ impl LearntPace {
         }
     }
 
-    /// Notes idle time, which says nothing about the server.
+    /// Ends the epoch after an idle time, which says nothing about the server.
     pub(super) fn idled(&mut self) {
         if self.closing.is_none() {
             self.epoch = None;
         }
     }
 
-    /// Starts refused by the closing in progress.
+    /// Returns how many starts the closing in progress has refused, perhaps because of the pace.
     pub(super) fn refused_by_pace(&self) -> u16 {
         self.closing.map_or(0, |closing| closing.refused)
     }
@@ -140,24 +143,24 @@ impl LearntPace {
         self.recent = ((self.recent << 1) | u32::from(failed)) & RECENT_MASK;
     }
 
-    /// How many different URLs must fail in a row to make it the host's failure. The number grows with the
-    /// share of its pages that fail anyway.
+    /// Returns how many different URLs must fail in a row to make it the host's failure: 2 to 5. The number
+    /// grows with the share of the host's pages that fail anyway.
     pub(super) fn failures_of_host(&self, in_a_row: u8) -> u32 {
         let before = (self.recent >> in_a_row.min(20)).count_ones();
         (Self::IN_A_ROW + before.saturating_sub(1) / 2).min(IN_A_ROW_MAX)
     }
 
-    /// Whether so many recent outcomes failed that one more failing page proves little.
+    /// Whether at least 5 of the last 20 outcomes were failures, so that one more failing page proves little.
     pub(super) fn is_flaky(&self) -> bool {
         self.recent.count_ones() >= FLAKY_MIN
     }
 
-    /// Whether so many recent outcomes failed that chance hardly explains it.
+    /// Whether at least 6 of the last 20 outcomes were failures, which chance hardly explains.
     pub(super) fn fails_often(&self) -> bool {
         self.recent.count_ones() >= FAILURES_MIN
     }
 
-    /// Takes in an unwelcome outcome of start `seq`: the first of a closing, one of its burst, or a probe's.
+    /// Records an unwelcome outcome of start `seq`. It opens a closing, or belongs to the one in progress.
     pub(super) fn refused(&mut self, started: Timestamp, seq: u32, of_pace: bool) {
         match &mut self.closing {
             Some(closing) => {
@@ -188,12 +191,13 @@ impl LearntPace {
         }
     }
 
-    /// Whether this pace is new to the host: in use for less than `since`.
+    /// Whether the pace is new to the host: the epoch has lasted for less than `since`.
     pub(super) fn is_young(&self, now: Timestamp, since: Duration) -> bool {
         self.epoch.is_none_or(|(began, _)| now.since(began) < since)
     }
 
-    /// Whether the stated end of the closing in progress fits a usual window that began with the epoch.
+    /// Whether the end of the closing in progress, as the server stated it, fits a usual window that began
+    /// with the epoch.
     pub(super) fn fits_window(&self, stated: Option<Timestamp>, probe: Timestamp) -> bool {
         let (Some(closing), Some((epoch, first)), Some(stated)) = (self.closing, self.epoch, stated) else {
             return false;
@@ -206,10 +210,10 @@ impl LearntPace {
         window.is_some_and(|window| window >= WINDOW_AWAITED_SECONDS && wait > window * WINDOW_WAIT)
     }
 
-    /// Takes in that another URL was answered, so the refusal may have been chance or due to one page.
-    /// Returns a new ceiling.
+    /// Records that another URL was answered, so the refusal may have been chance or due to one page. Returns
+    /// a new ceiling in starts per second, if one was learnt.
     ///
-    /// `probe` is the answered start, and `asked` the pace so far.
+    /// `probe` is the answered start (time and number), `asked` the pace so far in starts per second.
     pub(super) fn pardoned(
         &mut self,
         now: Timestamp,
@@ -242,15 +246,16 @@ impl LearntPace {
         };
         let finding = limiter.refused(&refusals, asked, is_learnt);
         if finding == Finding::Unclear && self.learnt.is_some() && !self.of_singles {
-            // It has grown to the rate that was refused before.
+            // The pace has grown to the rate that was refused before.
             self.grown = 0.0;
             self.confirmed = self.confirmed.saturating_add(1).min(CONFIRMED_MAX);
         }
         self.take_in(finding)
     }
 
-    /// Takes in the refusal of a page that other URLs show to be due to that page. A refusal about the pace
-    /// still tells about the pace. Returns a new ceiling.
+    /// Records the refusal of a page that other URLs show to be due to that page. If the refusal is about the
+    /// pace (`of_pace`), it still helps to estimate the limiter. Returns a new ceiling in starts per second,
+    /// if one was learnt.
     pub(super) fn page_refused(
         &mut self,
         started: Timestamp,
@@ -302,7 +307,7 @@ impl LearntPace {
         self.tentative = false;
     }
 
-    /// Takes in an accepted start, which may refute the limiter for which the pace was lowered.
+    /// Records an accepted start, which may refute the limiter for which the pace was lowered.
     pub(super) fn accepted(&mut self, started: Timestamp, seq: u32) {
         let finding = self.limiter.as_mut().map(|limiter| limiter.accepted(Moment { at: started, seq }));
         if finding == Some(Finding::Chance) {
@@ -310,10 +315,11 @@ impl LearntPace {
         }
     }
 
-    /// Takes in the answer to the probe and learns from the closing. Returns a new ceiling.
+    /// Records the answer to the probe, and learns the pace from the closing that it ends. Returns a new
+    /// ceiling in starts per second, if one was learnt.
     ///
-    /// `stated` is the end of a hold that the server itself asked for, `asked` the pace so far. Fewer
-    /// refusals than `refused_min` teach nothing.
+    /// `stated` is the end of a hold that the server itself asked for, `asked` the pace so far in starts per
+    /// second. A closing with fewer refusals than `refused_min` teaches nothing.
     pub(super) fn opened(
         &mut self,
         now: Timestamp,
@@ -335,7 +341,7 @@ impl LearntPace {
             let seconds = closing.began.since(epoch_at).as_secs_f64();
             self.limiter.get_or_insert_default().let_pass(accepted.into(), seconds);
         }
-        // A host known to refuse by chance sometimes does so several times in a row.
+        // A host that is known to refuse by chance sometimes does so several times in a row.
         let chances = self.limiter.as_ref().map_or(0, |limiter| limiter.chances().min(2));
         let refused_min = if refused_min > 1 { refused_min + 2 * u16::from(chances) } else { refused_min };
         if !closing.of_pace || accepted == 0 || closing.refused < refused_min {
@@ -362,7 +368,8 @@ impl LearntPace {
         self.learnt
     }
 
-    /// Takes in an answer that was no refusal: the pace grows with time, until it exceeds the user's.
+    /// Records an answer that was not a refusal: the learnt pace grows with time, and is forgotten when it
+    /// reaches the user's pace `asked`.
     pub(super) fn well(&mut self, now: Timestamp, patience: Duration, asked: Option<f64>) {
         if self.learnt.is_none() || self.closing.is_some() {
             return;
@@ -376,7 +383,7 @@ impl LearntPace {
     }
 }
 
-/// The time from the epoch's start to the server's opening, as an interval in seconds.
+/// The time from the epoch's start until the server accepts requests again, as an interval in seconds.
 struct Span {
     from: f64,
     to: f64,
@@ -391,14 +398,15 @@ impl Span {
         Self { from, to: to.max(0.001), stated: stated.is_some() }
     }
 
-    /// The server's window, if a usual one lies in the interval.
+    /// Returns the usual window length that lies in the interval, the longest if there are several, in
+    /// seconds.
     fn window(&self) -> Option<f64> {
         WINDOWS_SECONDS.into_iter().rev().find(|window| {
             self.from - WINDOW_TOLERANCE * window <= *window && *window <= self.to * (1.0 + WINDOW_TOLERANCE)
         })
     }
 
-    /// The server's window, or an estimate within the interval.
+    /// Returns the server's window in seconds, or an estimate within the interval.
     fn seconds(&self) -> f64 {
         match self.window() {
             Some(window) => window,
@@ -430,11 +438,11 @@ const CONFIRMED_MAX: u8 = 4;
 const GROWTH_STEP_SECONDS: f32 = 30.0;
 const STATED_ROUNDING_SECONDS: f64 = 2.0;
 const WINDOWS_SECONDS: [f64; 6] = [1.0, 10.0, 60.0, 600.0, 900.0, 3_600.0];
-/// Shorter windows end before a second probe anyway.
+/// The host does not wait for the end of shorter windows: these end before a second probe anyway.
 const WINDOW_AWAITED_SECONDS: f64 = 10.0;
 const WINDOW_REACH: f64 = 1.2;
-/// A wait that is a smaller share of a window may fit it by chance.
+/// A stated wait must be more than this share of the window: a shorter wait may fit it by chance.
 const WINDOW_WAIT: f64 = 0.15;
-/// Network jitter, and a little more.
+/// How long after a window's end a probe is sent at the earliest: network jitter, and a little more.
 const WINDOW_LATE_SECONDS: f64 = 0.1;
 const WINDOW_TOLERANCE: f64 = 0.002;

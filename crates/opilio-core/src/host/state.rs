@@ -1,7 +1,8 @@
 //! The state machine of one host. It has no clock: time is an argument.
 //!
-//! This file is the frame: inputs, outputs, and when to wake. `gate.rs` decides whether something may start,
-//! `report/` what a report means for the host and its URL, and `handover.rs` hands finished leases over.
+//! This file handles inputs and outputs, and computes when the host must be polled again. `gate.rs` decides
+//! whether something may start, `report/` what a report means for the host and its URL, and `handover.rs`
+//! hands finished leases over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,11 +26,12 @@ use crate::policy::HostPolicy;
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
 
-/// The rules of one host: what it may do next.
+/// The state of one host, from which it decides which request may start next, and when.
 ///
-/// The shell's contract: one or more [`HostState::handle`], then [`HostState::poll`] until `None`,
-/// then one timer from [`HostState::wake_at`]. A wake-up may come late, early or for nothing. After
-/// [`Output::Passivate`] the shell keeps the [`HostState::memo`] and drops the state.
+/// The caller, called the shell, makes one or more calls of [`HostState::handle`], then of
+/// [`HostState::poll`] until it returns `None`, and then sets one timer from [`HostState::wake_at`]. A call
+/// without need, too early or too late does no harm. After [`Output::Passivate`] the shell keeps the
+/// [`HostState::memo`] and drops the state.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
@@ -54,7 +56,7 @@ pub struct HostState {
     pub(super) parked: Option<Park>,
     pub(super) rules: HostRules,
     pub(super) leases: LeaseTable,
-    /// Decides whose fault failures are.
+    /// The evidence that decides whose fault failures are.
     pub(super) evidence: Evidence,
     pub(super) contact: Contact,
     pub(super) demand: Demand,
@@ -66,9 +68,9 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// A host that this crawl has never met.
+    /// Returns the state of a host to which this crawl has made no request yet.
     ///
-    /// The policy may be shared: pass an `Arc` of it.
+    /// Pass the policy as an `Arc` to share it among hosts.
     pub fn new(
         policy: impl Into<Arc<HostPolicy>>,
         rules: RulesMode,
@@ -79,7 +81,7 @@ impl HostState {
         Self::resume(policy, rules, limits, HostMemo::default(), seed, now)
     }
 
-    /// A host that returns from passivation.
+    /// Restores the state of a host that returns from passivation.
     pub fn resume(
         policy: impl Into<Arc<HostPolicy>>,
         rules: RulesMode,
@@ -112,7 +114,7 @@ impl HostState {
         host
     }
 
-    /// The state that must outlive the actor.
+    /// Returns the part of the state that must be kept while the host has no actor.
     #[must_use]
     pub fn memo(&self) -> HostMemo {
         HostMemo::write(&Remembered {
@@ -153,7 +155,7 @@ impl HostState {
         self.note_idleness(now);
     }
 
-    /// The next output, or `None` if there is none at this instant.
+    /// Returns the next output, or `None` if there is none at this instant.
     pub fn poll(&mut self, now: Timestamp) -> Option<Output> {
         self.advance(now);
         let output = self.outbox.pop_front().or_else(|| self.next_output(now));
@@ -187,7 +189,7 @@ impl HostState {
         None
     }
 
-    /// When to poll again if no input comes before, and why.
+    /// Returns when to poll again if no input comes before, and why.
     #[must_use]
     pub fn wake_at(&self) -> Option<(Timestamp, WakeReason)> {
         let deadlines =
@@ -199,10 +201,11 @@ impl HostState {
         expiries.chain(linger).chain(tail).chain(self.start_due()).min_by_key(|(at, _)| *at)
     }
 
-    /// The leases of an origin that were not started: robots.txt has to be consulted for them.
+    /// Iterates over the ready and waiting leases of an origin: each must be checked against the origin's
+    /// robots.txt.
     ///
-    /// The shell sends [`Input::Disallowed`] for each that the rules forbid *before* [`Input::Rules`], since
-    /// the next poll may start the others.
+    /// The caller sends [`Input::Disallowed`] for each lease that the rules forbid *before* it sends
+    /// [`Input::Rules`], since the next poll may start the others.
     pub fn ready_leases(&self, scheme: Scheme) -> impl Iterator<Item = &Lease> {
         let waiting = self.leases.waiting().iter().map(|(_, pending)| pending);
         let idle = self.leases.ready().iter().chain(waiting);
@@ -210,22 +213,23 @@ impl HostState {
         idle.map(|pending| &pending.lease).filter(of_rules)
     }
 
-    /// Whether an origin's rules are known and valid, so that forbidden URLs may end without a new fetch.
-    /// Without robots.txt rules there is nothing to know.
+    /// Whether an origin's robots.txt rules are known and valid, so that forbidden URLs may end without a new
+    /// fetch. False if robots.txt is not fetched at all.
     #[must_use]
     pub fn knows_rules(&self, scheme: Scheme, now: Timestamp) -> bool {
         !self.rules.is_off() && self.rules.allow_starts(scheme, now)
     }
 
-    /// Whether a lease waits for a case to be decided. Its report is needed when it ends.
+    /// Whether a lease waits until it is decided whose fault its failures were. The last report of such a
+    /// lease is needed when it ends.
     #[must_use]
     pub fn is_undecided(&self, lease: LeaseId) -> bool {
         let mut waiting = self.leases.waiting().iter();
         waiting.any(|(_, pending)| pending.id() == lease && pending.undecided.is_some())
     }
 
-    /// Gives up all leases that were not handed on, since this host is no longer crawled here. The state must not be
-    /// used afterwards.
+    /// Gives up and returns all leases that were not handed on, since this host is no longer crawled here.
+    /// The state must not be used afterwards.
     pub fn abandon(&mut self) -> Vec<Lease> {
         self.outbox.clear();
         self.leases.abandon()
@@ -245,7 +249,7 @@ impl HostState {
         self.pacing.quota.roll(now);
         self.settle_tail(now);
         if self.parked.is_some_and(|park| park.until <= now) {
-            // The park has ended by itself: one probe may learn the host's state.
+            // The park is over: one probe may go out, to learn whether the host answers again.
             self.parked = None;
             self.hold.reopen_for_probe();
             self.evidence.reopen(&self.hold);
@@ -253,7 +257,7 @@ impl HostState {
     }
 
     fn assign(&mut self, leases: Vec<Lease>) {
-        // An errand does not answer a request to the store.
+        // An errand does not come from the store, so it does not answer the host's request for leases.
         if !leases.first().is_some_and(|lease| lease.id.is_errand()) {
             self.demand.leased(!leases.is_empty());
         }
@@ -273,7 +277,8 @@ impl HostState {
     }
 
     fn granted(&mut self) {
-        // A grant without a request (a restart forgot it) is returned by the next poll.
+        // A slot may be granted without a request, if a restart forgot the request. The next poll returns
+        // such a slot.
         self.demand.slot = SlotRequest::Granted;
     }
 
@@ -306,7 +311,7 @@ impl HostState {
         for lease in leases {
             self.leases.settle(*lease);
         }
-        // Outputs about these leases are outdated.
+        // Outputs about settled leases are outdated.
         self.outbox.retain(|output| match output {
             Output::Deliver { lease, .. } | Output::Settle { lease, .. } => !leases.contains(&lease.id),
             _ => true,
@@ -316,7 +321,8 @@ impl HostState {
 
     fn drain(&mut self, now: Timestamp) {
         self.draining = true;
-        // There is nothing to start any more. The grant may never come; one that comes late goes back.
+        // There is nothing to start any more. The slot may never be granted; a slot that is granted late is
+        // returned.
         self.demand.drop_slot();
         while let Some((due, mut pending)) = self.leases.take_any_idle() {
             if pending.undecided.is_some() {
@@ -356,7 +362,7 @@ impl HostState {
     }
 
     fn credit_wanted(&self) -> Option<u32> {
-        // A parked host takes leases, too, so that their URLs end and do not wait for ever.
+        // A parked host takes leases as well, so that their URLs end and do not wait for ever.
         if self.demand.credit != CreditRequest::Idle || self.draining {
             return None;
         }
@@ -367,13 +373,14 @@ impl HostState {
         low.then(|| u32::try_from(wanted).unwrap_or(u32::MAX))
     }
 
-    /// Whether the host answered in this run and has no strikes, so that it will hardly keep a slot for long.
+    /// Whether the host has answered and has no strikes, so that its requests will hardly occupy a slot for
+    /// long.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.contact.answered && self.hold.strikes == 0
     }
 
-    /// Plants a bug at its real decision point, so that the witness can be seen to find it.
+    /// Plants a bug where the host makes the decision in question, to show that the tests' observer finds it.
     #[cfg(feature = "sabotage")]
     pub fn sabotage(&mut self, bug: Bug) {
         self.bug = Some(bug);
