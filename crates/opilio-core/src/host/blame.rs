@@ -64,10 +64,9 @@ pub(in crate::host) struct Case {
     /// Whether the host is not held for this case: the next request starts at once, to learn whether the host
     /// is at fault.
     pub(in crate::host) quiet: bool,
-    /// Whether `quiet` was set when the case began. It stays set when the host is held later.
+    /// Whether the case was quiet, until a failure of the probe made the host hold.
     pub(in crate::host) was_quiet: bool,
-    /// Whether the probe was refused as well. Two refusals in a row may be chance at a host that refuses by
-    /// chance.
+    /// Whether one failure of the probe has already been taken as possible chance. A second one is not.
     pub(in crate::host) doubled: bool,
     /// Whether the case was opened by a URL that had failed before.
     pub(in crate::host) again: bool,
@@ -113,8 +112,8 @@ pub(in crate::host) struct Evidence {
     /// Ten bits: for each of the ten latest new URLs, whether its first request was refused (1) or not (0).
     /// The lowest bit is the latest.
     pub(in crate::host) first_asks: u16,
-    /// The number of single refusals since the host was last held for a refusal that turned out not to be the
-    /// host's fault.
+    /// The number of cases that ended with an answered probe before the host was held: single refusals that
+    /// were not the host's fault. Set to 0 when the host is held after such a quick probe failed, too.
     pub(in crate::host) singles: u8,
     /// The number of 401 and 403 answers in a row since the last welcome answer, and the number in a row that
     /// calls for a witness (see the function `forbidden_max`).

@@ -1,8 +1,8 @@
 //! The gate: decides what may start at an instant, when the next start will be possible, and spends the
 //! budget for a start.
 //!
-//! Every start of a host passes [`HostState::startable`], for URLs and robots.txt alike. So this is the one
-//! place to look if a request went out that should not have.
+//! Every start of a host passes [`HostState::startable`], for URLs and robots.txt alike. So look here first
+//! if a request was sent that should not have been.
 
 #[cfg(feature = "sabotage")]
 use std::time::Duration;
@@ -21,19 +21,19 @@ use crate::name::Scheme;
 use crate::record::Lease;
 use crate::time::Timestamp;
 
-/// What may start now.
+/// The next request to start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NextStart {
-    /// The ready lease at this place.
+    /// The ready lease at this index.
     Lease(usize),
-    /// The rules of this origin, for which its leases wait.
+    /// A fetch of this origin's robots.txt, for which the origin's leases wait.
     Rules(Scheme),
-    /// A request that was answered before, to learn whose fault the failures were.
+    /// A repeated request that was answered before, to learn whose fault the failures were.
     Witness,
 }
 
 impl HostState {
-    /// What may start at this instant; `None` if nothing.
+    /// Returns the request that may start at this instant; `None` if no request may.
     pub(super) fn startable(&self, now: Timestamp) -> Option<NextStart> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining || self.parked.is_some() || full || self.hold.door == Door::Probing {
@@ -58,7 +58,7 @@ impl HostState {
         })
     }
 
-    /// When the next start will be possible if nothing else happens, and the reason for the wait.
+    /// Returns when the next start will be possible if nothing else happens, and the reason for the wait.
     pub(super) fn start_due(&self) -> Option<(Timestamp, WakeReason)> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining
@@ -80,7 +80,7 @@ impl HostState {
         Some(if work > floor.0 { (work, WakeReason::RetryDue) } else { floor })
     }
 
-    /// From when on there is something to start.
+    /// Returns the time from which on there is a request to start, whether the gate allows it or not.
     fn work_due(&self) -> Option<Timestamp> {
         if self.wants_witness() {
             return Some(Timestamp::EPOCH);
@@ -92,7 +92,8 @@ impl HostState {
         ready.into_iter().chain(waiting).min()
     }
 
-    /// From when on its origin's rules let a lease start; `None` while they are fetched.
+    /// Returns the time from which on the robots.txt state of the lease's origin lets the lease, or a fetch
+    /// of robots.txt for it, start; `None` while robots.txt is being fetched.
     pub(super) fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
         match self.rules.of(lease.record.scheme).known {
             _ if self.rules.is_off() || lease.id.is_errand() => Some(Timestamp::EPOCH),
@@ -129,7 +130,7 @@ impl HostState {
                     RulesState::Fetching(RulesFetch { seq, started: now, deadline, probe, away: false });
                 return Output::FetchRules { scheme, deadline };
             }
-            // `choose` names a witness only if there is one.
+            // `choose` returns `Witness` only if a request can serve as one.
             (NextStart::Witness, None) => return Output::ReturnSlot,
             (NextStart::Lease(place), None) => self.leases.take_ready(place),
         };
@@ -201,5 +202,6 @@ impl HostState {
     }
 }
 
-/// After this many spacings without work, a host says nothing about the server's pace.
+/// After a longer idle time than this many spacings, the starts before it say nothing about the server's
+/// pace.
 const IDLE_SPACINGS: u32 = 4;

@@ -15,12 +15,13 @@ use crate::name::{PerScheme, Scheme};
 use crate::outcome::Reason;
 use crate::time::Timestamp;
 
-/// The memo of a passivated host, in under 120 bytes.
+/// The saved state of a passivated host, which the store keeps while the host has no actor, in less than 120
+/// bytes. It is also called the host's memo.
 ///
-/// Times are microseconds since the crawl's epoch, which is the same for all runs of a crawl.
+/// Times are in microseconds since the crawl's epoch, which is the same for all runs of a crawl.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct HostMemo {
-    /// The next spacing counts from here, in nanoseconds; 0 is before the first start.
+    /// The time from which the next spacing counts, in nanoseconds; 0 before the first start.
     anchor_nanos: u64,
     hold_until: u64,
     series_since: u64,
@@ -31,7 +32,7 @@ pub struct HostMemo {
     quota_left: u32,
     quota_limit: u32,
     quota_window_ms: u32,
-    /// Starts per second; 0 is unknown.
+    /// The learnt rate in starts per second; 0 if no rate is learnt.
     learnt: f32,
     strikes: u16,
     confirmed: u8,
@@ -43,15 +44,16 @@ const CLOSED: u8 = 1;
 const ANSWERED: u8 = 2;
 const PARKED_BY_STRIKES: u8 = 4;
 const CONFIRMED: u8 = 8;
-/// The upper half of the flags: why the host could not be reached, as an index into `UNMET` from 1 on.
+/// The upper four bits of the flags tell why the host could not be reached: 0 for no reason, else an index
+/// into `UNMET` that counts from 1.
 const UNMET_SHIFT: u32 = 4;
 
-/// The parts of a memo.
+/// The parts of the saved state, as the host uses them.
 pub(super) struct Remembered {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
     pub(super) pace: LearntPace,
-    /// The learnt ceiling with its growth.
+    /// The learnt rate with its growth, in starts per second.
     pub(super) learnt: Option<f64>,
     pub(super) quota: QuotaAccount,
     pub(super) rules: HostRules,
@@ -61,7 +63,7 @@ pub(super) struct Remembered {
     pub(super) unmet: Option<Reason>,
 }
 
-/// The host is parked until then.
+/// A park: until when nothing starts at the host, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Park {
     pub(super) until: Timestamp,
@@ -69,31 +71,32 @@ pub(super) struct Park {
 }
 
 impl HostMemo {
-    /// The end of the host's hold, if it is held. Nothing due on the host can start before.
+    /// Returns the end of the host's hold or park, if there is one. No lease of the host can start before.
     #[must_use]
     pub fn held_until(&self) -> Option<Timestamp> {
         let until = self.hold_until.max(self.park_until);
         (until > 0).then_some(Timestamp::from_micros(until))
     }
 
-    /// The end of the host's park, if it is parked.
+    /// Returns the end of the host's park, if it is parked.
     #[must_use]
     pub fn parked_until(&self) -> Option<Timestamp> {
         (self.park_until > 0).then_some(Timestamp::from_micros(self.park_until))
     }
 
-    /// The same memo without a park by strikes: the host is closed, and one probe may learn its state. `None`
-    /// for a host that is not parked now, or that is parked because it stated a long wait.
+    /// Returns the memo without a park by strikes: the host is closed, and one probe may go out to learn
+    /// whether the host answers again. `None` for a host that is not parked at `now`, or that is parked
+    /// because it stated a long wait.
     #[must_use]
     pub fn unparked(mut self, now: Timestamp) -> Option<Self> {
         let by_strikes = self.flags & PARKED_BY_STRIKES != 0 && self.parked_until()? > now;
-        // The park is over and not erased, so the end of the park has its usual effects.
+        // The park is ended and not erased, so that its end has the usual effects.
         self.park_until = now.as_micros().max(1);
         by_strikes.then_some(self)
     }
 
-    /// The same memo after a run that was killed. The memo may be older than the host's last start, so
-    /// `reopened` counts as a start. The same holds for a host without a memo.
+    /// Returns the memo as it is used after a run that was killed. The memo may be older than the host's last
+    /// start, so the time `reopened` counts as a start. This applies to a host without a memo, too.
     #[must_use]
     pub fn after_kill(mut self, reopened: Timestamp) -> Self {
         let reopened_nanos = reopened.as_micros().saturating_mul(1_000);
@@ -101,16 +104,16 @@ impl HostMemo {
         self
     }
 
-    /// The same memo with no hold beyond the longest one, so that a wrong memo cannot close a host for ever.
-    /// A park stays, since it is not a hold.
+    /// Returns the memo with a hold of at most `hold_max` from `now`, so that a wrong memo cannot close a
+    /// host for ever. A park is not shortened.
     #[must_use]
     pub fn clamped(mut self, now: Timestamp, hold_max: Duration) -> Self {
         self.hold_until = self.hold_until.min((now + hold_max).as_micros());
         self
     }
 
-    /// The same memo without an origin's rules, for a store that keeps the memo but not the rules: the host
-    /// fetches them again.
+    /// Returns the memo without an origin's robots.txt rules, for a store that keeps the memo but not the
+    /// rules: the host fetches the rules again.
     #[must_use]
     pub fn forgetting_rules(mut self, scheme: Scheme) -> Self {
         self.rules_until[scheme] = 0;
@@ -203,7 +206,7 @@ const REASONS: [HoldReason; 7] = [
     HoldReason::Ordered,
 ];
 
-/// The reasons why a host could not be reached for good. The four bits in the memo have no room for more.
+/// The reasons why a host could not be reached. The four bits in the memo have no room for more.
 const UNMET: [Reason; 15] = [
     Reason::Dns,
     Reason::Connect,

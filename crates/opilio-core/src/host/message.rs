@@ -20,13 +20,15 @@ use crate::verdict::{Hints, Proposal};
 /// An input of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// Leases for this host: the answer to [`Output::Credit`], perhaps with fewer than asked for.
+    /// Leases for this host. They are the answer to [`Output::Credit`]; there may be fewer than asked for, or
+    /// none.
     Assign(Vec<Lease>),
     /// The right to start one fetch now.
     Granted,
-    /// The pool's mailbox was full: ask again a little later.
+    /// The slot is refused, since the mailbox of the fetcher pool was full. The host asks again a little
+    /// later.
     Refused,
-    /// An attempt is over.
+    /// An attempt has ended.
     Report {
         /// The attempt's lease.
         lease: LeaseId,
@@ -35,38 +37,42 @@ pub enum Input {
         /// The fetcher's proposal: a verdict, and what the answer said about the host.
         proposal: Proposal,
     },
-    /// The slot that was asked for is not granted: the common budget of the host's group affords no start before
-    /// this time. Nothing was spent of the host's own.
+    /// The requested slot is not granted: the common budget of the host's group affords no start before
+    /// `until`. The host's own budget is not spent.
     SlotDenied {
         /// When the host may ask again.
         until: Timestamp,
     },
-    /// A fetch could not be handed to the fetcher: nothing was sent. The start stays spent.
+    /// The request of this lease could not be given to the fetcher, so nothing was sent. The start stays
+    /// counted in the host's budget.
     Undelivered(LeaseId),
-    /// The fetch of an origin's rules is over.
+    /// The fetch of an origin's robots.txt has ended.
     Rules {
         /// One of the host's two origins.
         scheme: Scheme,
         /// The result of the fetch.
         answer: RulesAnswer,
-        /// What this host said about itself in its answer. Hints of another host do not belong here.
+        /// Waits and quotas that this host stated in its answer. Hints from another host must not be given
+        /// here.
         hints: Hints,
     },
-    /// robots.txt does not allow this ready lease.
+    /// robots.txt forbids this lease, which was not started yet.
     Disallowed(LeaseId),
-    /// The store has settled these leases, so they leave the host.
+    /// The store has settled these leases. The host forgets them.
     Settled(Vec<LeaseId>),
-    /// The time named by `wake_at` has come.
+    /// The time that `wake_at` returned has come.
     Tick,
-    /// An order: nothing starts before this time, or before the longest hold of the policy has passed.
-    /// A hold never becomes shorter, so an earlier time changes nothing.
+    /// Holds the host by order: nothing starts before `until`, or before the longest hold of the policy has
+    /// passed, whichever is earlier. A hold never becomes shorter, so an earlier time than the present end
+    /// changes nothing.
     Hold {
-        /// Until when.
+        /// The end of the hold.
         until: Timestamp,
     },
-    /// Start nothing more, and return the leases that were not started.
+    /// The host starts nothing more, and returns the leases that were not started to the store.
     Drain,
-    /// The shell died and was started again with this state.
+    /// The actor that owns this state (the shell) has been restarted. Its last start may not have been
+    /// recorded.
     Restarted,
 }
 
@@ -77,18 +83,18 @@ pub enum RulesAnswer {
     Known {
         /// `Crawl-delay`, if any: a minimum of the spacing. Custom, not part of RFC 9309.
         crawl_delay: Option<Duration>,
-        /// How long the rules apply.
+        /// The time from now on for which the rules apply.
         expires_in: Duration,
     },
-    /// robots.txt redirects within this host, so one more start of the same kind is due.
+    /// robots.txt redirects within this host, so the host has to fetch once more.
     Again,
-    /// robots.txt redirects to another host. The next hop passes that host's gate and spends its budget. Its
-    /// result is the next `RulesAnswer`; without one in time, the rules are unavailable.
+    /// robots.txt redirects to another host. The fetch of the target passes that host's gate and spends that
+    /// host's budget. Its result is the next `RulesAnswer`; if none comes in time, the rules are unavailable.
     Elsewhere {
         /// How long to wait for the result.
         within: Duration,
     },
-    /// The fetch failed in a way that concerns the host (429, 5xx, unreachable): it is closed for now.
+    /// The fetch failed in a way that concerns the host (429, 5xx, unreachable): the host is closed for now.
     Unavailable {
         /// The outcome of the fetch.
         outcome: Outcome,
@@ -100,23 +106,24 @@ pub enum RulesAnswer {
 /// An output of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Room for this many more leases. At most one such request is outstanding.
+    /// Asks for this many more leases. At most one such request is outstanding.
     Credit(u32),
-    /// A start is possible now: ask the pool for a slot. At most one request is outstanding.
+    /// Asks the fetcher pool for a slot, since a start is possible now. At most one such request is
+    /// outstanding.
     AskSlot,
-    /// The host does not need the slot after all.
+    /// Returns a granted slot that the host does not need.
     ReturnSlot,
-    /// Start this attempt now in the granted slot.
+    /// Starts this attempt now, in the granted slot.
     Fetch(Start),
-    /// Start a fetch of this origin's robots.txt now, in the granted slot and from this budget.
+    /// Starts a fetch of this origin's robots.txt now, in the granted slot. It counts in this host's budget.
     FetchRules {
         /// One of the host's two origins.
         scheme: Scheme,
-        /// By then the attempt is over in any case.
+        /// The time at which the host takes the attempt to be lost if there was no report.
         deadline: Timestamp,
     },
-    /// The last report of this lease is final: hand page, redirect or failure on to the spider.
-    /// From here until [`Input::Settled`] the lease counts as *parsed*.
+    /// Hands a finished lease on to the spider, as a page, a redirect or a failure. From here until
+    /// [`Input::Settled`] the lease counts as *parsed*.
     Deliver {
         /// The lease with its record.
         lease: Lease,
@@ -125,7 +132,7 @@ pub enum Output {
         /// Requests that the server may have seen, including this one.
         attempts: u16,
     },
-    /// The spider gets nothing: tell the store how this lease ends (a later retry, a return).
+    /// Tells the store how this lease ends (a later retry, a return). The spider gets nothing.
     Settle {
         /// The lease.
         lease: Lease,
@@ -134,25 +141,25 @@ pub enum Output {
     },
     /// An event for logs and people.
     Event(HostEvent),
-    /// Nothing is due: keep the memo and stop the actor.
+    /// Nothing is left to do: the caller keeps the host's memo and stops its actor.
     Passivate,
 }
 
-/// One attempt that may start now.
+/// An attempt at a lease that starts now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
-    /// What to fetch.
+    /// The lease with the request.
     pub lease: Lease,
-    /// 1-based try of this URL; attempts that failed by the host's fault do not count.
+    /// The number of the attempt, from 1 on; attempts that failed by the host's fault do not count.
     pub attempt: u16,
-    /// Without a report by then, the lease returns to the host.
+    /// The time at which the lease becomes ready again if there was no report.
     pub deadline: Timestamp,
-    /// This is the one start after a hold.
+    /// Whether this is the single start after a hold that shows whether the host answers again.
     pub probe: bool,
-    /// An earlier start of this lease was never reported, so the server may have carried it out. A request
-    /// that is not repeatable must be given up instead of sent.
+    /// Whether an earlier start of this lease was never reported, so that the server may have carried out the
+    /// request. A request that is not repeatable must be given up then, and not sent.
     pub resent: bool,
-    /// It failed before, or a dead connection was replaced for it.
+    /// Whether the request failed before, or an idle connection broke under it and it was sent again.
     pub failed_before: bool,
 }
 
@@ -173,40 +180,41 @@ pub enum Delivery {
 pub enum HostEvent {
     /// The host is closed until a time.
     Held {
-        /// Nothing starts before.
+        /// The time before which nothing starts.
         until: Timestamp,
         /// Why.
         reason: HoldReason,
-        /// The server stated more than the longest hold, or nonsense.
+        /// Whether the hold was shortened to the longest of the policy, since a longer wait was stated or
+        /// ordered.
         clamped: bool,
     },
     /// A probe was answered, so the host is open again.
     Opened,
-    /// The host is parked for the rest of the run.
+    /// The host is parked: its leases end.
     Parked {
         /// Why.
         reason: ParkReason,
     },
-    /// The learnt rate changed: starts per second.
+    /// The host has learnt a new rate limit from refusals.
     Paced {
-        /// The new ceiling, in starts per second.
+        /// The new limit, in starts per second.
         per_second: f64,
     },
     /// A limiter explains the refusals so far, so none of them counts against its URL.
     RefusalsExcused,
-    /// A number of 401 or 403 answers in a row.
+    /// The host answered several requests in a row with 401 or 403.
     Forbidden {
-        /// How many.
+        /// The number of these answers.
         in_a_row: u32,
     },
-    /// The rules of an origin could not be fetched, so it counts as closed (RFC 9309 §2.3.1.4).
+    /// The robots.txt of an origin could not be fetched, so the origin counts as closed (RFC 9309 §2.3.1.4).
     RulesUnavailable {
         /// One of the host's two origins.
         scheme: Scheme,
         /// The outcome of the fetch.
         outcome: Outcome,
     },
-    /// robots.txt asked for a `Crawl-delay` beyond the longest that the policy obeys.
+    /// robots.txt asked for a longer `Crawl-delay` than the longest that the policy obeys.
     CrawlDelayClamped {
         /// The delay in robots.txt.
         asked: Duration,
@@ -224,10 +232,10 @@ pub enum HoldReason {
     QuotaSpent,
     /// A 429 or 503 without a stated wait.
     Refusal,
-    /// One page states a wait: it is refused although others are answered, or it redirects. No probe is
-    /// needed afterwards.
+    /// One page states a wait: the page is refused although other pages are answered, or it redirects. No
+    /// probe is needed afterwards.
     Page,
-    /// 401 or 403 for one URL after another that the host had welcomed before.
+    /// One URL after another was answered 401 or 403, though the host had answered well before.
     Forbidden,
     /// The host could not be reached, or several URLs failed in a row.
     Unreachable,
@@ -246,13 +254,13 @@ impl HoldReason {
 /// Why a host was parked for the rest of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParkReason {
-    /// It stated a wait beyond the longest hold.
+    /// The host stated a wait beyond the longest hold.
     WaitTooLong,
-    /// Too many strikes in a row.
+    /// The host was closed too many times in a row.
     Strikes,
 }
 
-/// Why a host wants to be woken.
+/// Why a host has to be polled at a later time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeReason {
     /// The next start is affordable.
@@ -263,7 +271,7 @@ pub enum WakeReason {
     RetryDue,
     /// A lease's deadline passes.
     LeaseExpiry,
-    /// Time to ask for a slot again.
+    /// The wait after a refused slot is over.
     SlotRetry,
     /// The host has been idle for long enough to be passivated.
     Linger,
