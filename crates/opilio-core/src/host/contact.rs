@@ -1,4 +1,4 @@
-//! Whether a host can be reached at all, for the reasons and the events that people read.
+//! Records whether a host can be reached at all, for the reasons and events in logs.
 
 use super::message::HostEvent;
 use crate::outcome::{Outcome, Reason};
@@ -8,9 +8,9 @@ use crate::outcome::{Outcome, Reason};
 pub(super) struct Contact {
     /// Whether the host has answered.
     pub(super) answered: bool,
-    /// Why its rules could not be fetched the last time, while it has never answered.
+    /// Why the host's robots.txt could not be fetched the last time, as long as the host has never answered.
     pub(super) unmet: Option<Reason>,
-    /// 401 and 403 in a row, up to the number that is worth an event.
+    /// The number of 401 and 403 answers in a row, up to the number at which an event is reported.
     forbidden: u8,
 }
 
@@ -19,17 +19,18 @@ impl Contact {
         Self { answered, unmet, forbidden: 0 }
     }
 
-    /// The reason given for URLs that were never tried: why the host could not be reached, if it never answered.
+    /// Returns the reason for the end of URLs that were never requested: why the host could not be reached,
+    /// if it never answered; otherwise that the host is closed.
     pub(super) fn closed_reason(&self) -> Reason {
         self.unmet.filter(|_| !self.answered).unwrap_or(Reason::HostClosed)
     }
 
-    /// Takes in whether an outcome was an answer.
+    /// Records whether an outcome was an answer.
     pub(super) fn note(&mut self, outcome: Outcome) {
         self.answered |= !matches!(outcome, Outcome::Failed(_));
     }
 
-    /// Counts 401 and 403 in a row; returns the event that they are worth, once.
+    /// Counts 401 and 403 answers in a row; returns an event once when there are `worth_telling` of them.
     pub(super) fn count_forbidden(&mut self, outcome: Outcome, worth_telling: u8) -> Option<HostEvent> {
         if self.forbidden >= worth_telling {
             return None;

@@ -1,7 +1,8 @@
-//! Errands: requests to a host for somebody else's sake, as leases that no store knows.
+//! Errands are requests to a host that are made for another part of the crawler, such as robots.txt for
+//! another host. The host gets them as leases that are not in the store.
 //!
-//! An errand passes the gate of its host and spends its budget, like any lease. The shell keeps the request and gives the
-//! result to the askers.
+//! An errand passes the gate of its host and spends the host's budget, like any lease. The host's actor keeps
+//! the request, and gives the result to the parts that asked for it (the askers).
 
 use std::sync::Arc;
 
@@ -26,11 +27,11 @@ struct OpenErrand<R, A> {
 /// How a new errand was admitted.
 #[derive(Debug)]
 pub enum Admitted<A> {
-    /// The host gets a lease for it.
+    /// The errand is new: the host has to be given this lease for it.
     New(Box<Lease>),
-    /// The request of another errand serves it too.
+    /// The errand joined another errand with the same request.
     Joined,
-    /// There are too many errands: it is not fetched.
+    /// The host has too many errands: the request is not made, and the asker is returned.
     Full(A),
 }
 
@@ -41,7 +42,7 @@ impl<R, A> Default for Errands<R, A> {
 }
 
 impl<R, A> Errands<R, A> {
-    /// Takes an errand in. It joins an open one whose request serves both, as `is_same` says.
+    /// Adds an errand. It joins an open errand whose request serves both, as `is_same` decides.
     pub fn admit(
         &mut self,
         host: Host,
@@ -59,7 +60,7 @@ impl<R, A> Errands<R, A> {
         self.count += 1;
         let (id, url) = (LeaseId::errand(self.count), Arc::from(url.as_str()));
         let record = Record {
-            // A whole host may wait for it.
+            // A whole host may wait for the result.
             priority: Priority(i8::MAX),
             ..Record::new(Arc::clone(&url), Fingerprint::of_text(&url), host, scheme)
         };
@@ -67,20 +68,20 @@ impl<R, A> Errands<R, A> {
         Admitted::New(Box::new(Lease { id, record }))
     }
 
-    /// The request of an errand.
+    /// Returns the request of an errand that is not over.
     #[must_use]
     pub fn request(&self, id: LeaseId) -> Option<&R> {
         self.open.iter().find(|errand| errand.id == id).map(|errand| &errand.request)
     }
 
-    /// Ends an errand, and returns its askers.
+    /// Ends an errand, and returns its askers; none if the errand is unknown.
     pub fn end(&mut self, id: LeaseId) -> Vec<A> {
         let place = self.open.iter().position(|errand| errand.id == id);
         place.map(|place| self.open.swap_remove(place).askers).unwrap_or_default()
     }
 }
 
-/// Requests that one host makes at a time for others. A further asker has to ask again later.
+/// The most errands that a host has at a time. A further asker has to ask again later.
 const ERRANDS_MAX: usize = 64;
 
 #[cfg(test)]

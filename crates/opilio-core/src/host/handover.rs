@@ -21,12 +21,12 @@ impl HostState {
         self.outbox.push_back(Output::Deliver { lease: pending.lease, delivery, attempts });
     }
 
-    /// Hands a lease on as a failure.
+    /// Hands a lease on to the spider as a failure.
     pub(super) fn fail(&mut self, pending: Pending, reason: Reason) {
         self.deliver(pending, Delivery::Failure(reason));
     }
 
-    /// Tells the store how a lease ends, which the spider does not hear of.
+    /// Tells the store how a lease ends; the spider gets nothing.
     pub(super) fn settle(&mut self, pending: Pending, ending: Ending) {
         self.outbox.push_back(Output::Settle { lease: pending.lease, ending });
     }
@@ -41,7 +41,7 @@ impl HostState {
         self.settle(pending, ending);
     }
 
-    /// Parks the host: leases that were not started end.
+    /// Parks the host until this time: leases that were not started end.
     pub(super) fn park(&mut self, until: Timestamp, reason: ParkReason) {
         self.parked = Some(Park { until, reason });
         self.say(HostEvent::Parked { reason });

@@ -1,4 +1,5 @@
-//! G1–G11: what must hold for every host at every step, and the check of those that are visible from inside.
+//! The invariants G1 to G11, which must hold for every host at every step, and the check of those that are
+//! visible from inside the host.
 
 use std::fmt;
 
@@ -10,28 +11,30 @@ use crate::time::Timestamp;
 /// The invariants of the gate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Invariant {
-    /// In any window `w`, starts ≤ burst + ⌊(w + τ) / spacing⌋.
+    /// In any window of length `w` there are at most burst + ⌊(w + τ) / spacing⌋ starts, where τ is the slack
+    /// for late starts.
     G1,
-    /// In flight ≤ limit, always.
+    /// There are never more requests in flight than the limit allows.
     G2,
-    /// No start while held.
+    /// Nothing starts while the host is held.
     G3,
     /// Each lease is in exactly one place: ready, waiting, in flight, parsed, settled.
     G4,
-    /// Work-conserving: open, affordable, slot free and work ready ⇒ a start now.
+    /// If the host is open, a start is affordable, a slot is free and a lease is ready, a request starts now.
     G5,
     /// A hold never becomes shorter.
     G6,
-    /// A URL's own failures use up its attempts; the host's failures do not. A row of failures is the host's
-    /// if it ends in a confirmed closing and no answer interrupts it.
+    /// A URL's own failures use up its attempts; the host's failures do not. Failures in a row are the host's
+    /// if the row ends in a confirmed closing and no answer interrupts it.
     G7,
     /// Redirects, robots.txt and sitemap fetches spend the budget of the host that they go to.
     G8,
     /// After a hold the probe is a URL that has not failed in this closing, if the host has one.
     G9,
-    /// Starts of a URL ≤ retries + 1 + closings that another start of the host confirmed.
+    /// A URL is started at most retries + 1 + c times, where c is the number of closings that another start
+    /// of the host confirmed.
     G10,
-    /// Completeness: neither another URL's failures nor chance end a URL, or lower the pace.
+    /// A URL does not end, and the pace does not fall, because of another URL's failures or by chance.
     G11,
 }
 
@@ -40,7 +43,7 @@ pub enum Invariant {
 pub struct Violation {
     /// The violated invariant.
     pub invariant: Invariant,
-    /// What was observed.
+    /// A text that tells what was observed.
     pub text: String,
 }
 

@@ -1,7 +1,7 @@
-//! The account of an announced quota: how many starts are left until when, as the server counts.
+//! Keeps account of a quota that the server announced: how many starts are left, and until when.
 //!
-//! Answers come out of order, and resets are whole seconds, rounded in any way. So each answer counts for the
-//! start that it answers, and the reset is an interval.
+//! Answers may come out of order, and resets are stated in whole seconds, rounded in any way. So each answer
+//! is assigned to the start to which it belongs, and the reset is kept as an interval.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use super::budget::Spacing;
 use crate::time::Timestamp;
 use crate::verdict;
 
-/// The state of an announced quota.
+/// The state of a quota that the server announced.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct QuotaAccount {
-    /// The start whose answer made the newest statement.
+    /// The number of the start whose answer made the newest statement.
     seq: u32,
-    /// Starts left in the window, less those after the newest statement.
+    /// The starts left in the window. Starts after the newest statement are already subtracted.
     left: u32,
-    /// Starts that a window allows; 0 is unknown.
+    /// The number of starts that a window allows; 0 if unknown.
     limit: u32,
-    /// Length of a window; zero is unknown.
+    /// The length of a window; zero if unknown.
     window: Duration,
-    /// The reset is not before this. The epoch: nothing is announced.
+    /// The earliest time of the reset; the epoch if no quota is announced.
     reset_from: Timestamp,
-    /// The reset is not after this.
+    /// The latest time of the reset.
     reset_to: Timestamp,
 }
 
 impl QuotaAccount {
-    /// The quota that a memo kept.
+    /// Restores the quota from the saved state of a host (`HostMemo`).
     pub(super) fn restored(left: u32, limit: u32, window: Duration, reset: Timestamp) -> Self {
         Self { seq: 0, left, limit, window, reset_from: reset, reset_to: reset }
     }
@@ -48,12 +48,12 @@ impl QuotaAccount {
         self.window
     }
 
-    /// The latest instant at which the quota is full again.
+    /// Returns the latest time at which the quota is full again.
     pub(super) fn reset(&self) -> Timestamp {
         self.reset_to
     }
 
-    /// Takes in the statement in the answer to start `seq`.
+    /// Records what the answer to start `seq` states about the quota.
     ///
     /// `unseen` counts the starts that the server had not counted at that time: those after `seq`, and those
     /// before it that may have arrived later.
@@ -80,12 +80,12 @@ impl QuotaAccount {
         self.window = stated.window.unwrap_or(self.window);
     }
 
-    /// Spends one start.
+    /// Subtracts one start from those that are left.
     pub(super) fn spend(&mut self) {
         self.left = self.left.saturating_sub(1);
     }
 
-    /// Past the reset the quota counts as full until the server says otherwise.
+    /// Begins a new window if the reset is over: the quota counts as full until the server says otherwise.
     pub(super) fn roll(&mut self, now: Timestamp) {
         if !self.is_known() || now < self.reset_to {
             return;
@@ -101,10 +101,10 @@ impl QuotaAccount {
         self.reset_to += self.window;
     }
 
-    /// The spacing that spreads the remaining starts until the reset.
+    /// Returns the spacing that spreads the remaining starts evenly until the reset.
     ///
-    /// Divides by one more than the remaining starts, so that the last one keeps its distance to the reset,
-    /// too.
+    /// The time is divided by one more than the number of remaining starts, so that the last start keeps its
+    /// distance to the reset, too.
     pub(super) fn spacing(&self, anchor: Timestamp) -> Spacing {
         if !self.is_known() || self.left == 0 || self.reset_from <= anchor {
             return Spacing::NONE;
@@ -114,13 +114,14 @@ impl QuotaAccount {
         Spacing { nanos, slack_nanos: nanos / SLACK_PART }
     }
 
-    /// Nothing may start before this, since the quota is spent.
+    /// Returns the time before which nothing may start, if the quota is spent.
     pub(super) fn spent_until(&self) -> Option<Timestamp> {
         (self.is_known() && self.left == 0).then_some(self.reset_to)
     }
 }
 
-/// Most dialects state resets in whole seconds, rounded up, down or to the nearest.
+/// By how much a stated reset may be rounded: most servers state whole seconds, rounded up, down or to the
+/// nearest.
 const ROUNDING: Duration = Duration::from_secs(1);
 const ROUNDING_MICROS: u64 = 1_000_000;
 const SLACK_PART: u64 = 100;

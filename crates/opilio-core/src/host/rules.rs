@@ -1,4 +1,5 @@
-//! What a host knows about the robots.txt of its two origins: whether to fetch it first, and its crawl delay.
+//! Keeps what a host knows about the robots.txt of its two origins (http and https): until when the rules are
+//! valid, and the crawl delay.
 
 use std::time::Duration;
 
@@ -6,14 +7,14 @@ use super::settings::RulesMode;
 use crate::name::{PerScheme, Scheme};
 use crate::time::Timestamp;
 
-/// The state of one origin's rules.
+/// Whether the robots.txt of one origin is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RulesState {
-    /// Unknown; fetch them first, not before this instant.
+    /// The rules are unknown. They must be fetched before a lease may start, but not before this time.
     Unknown(Timestamp),
-    /// The fetch is in progress.
+    /// The rules are being fetched.
     Fetching(RulesFetch),
-    /// Known, and valid until then.
+    /// The rules are known, and valid until this time.
     Until(Timestamp),
 }
 
@@ -24,22 +25,22 @@ pub(super) struct RulesFetch {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// A redirect led to another host, where the fetch goes on: nothing is in flight here.
+    /// Whether a redirect led to another host that is fetched from now: nothing is in flight at this host.
     pub(super) away: bool,
 }
 
-/// The rules of one origin.
+/// The state of one origin's robots.txt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OriginState {
     pub(super) known: RulesState,
     pub(super) crawl_delay: Duration,
-    /// Redirects of its robots.txt followed in a row.
+    /// The number of redirects of robots.txt followed in a row.
     pub(super) hops: u8,
-    /// Fetches in a row that failed on the crawler's side.
+    /// The number of fetches in a row that failed on the crawler's side.
     pub(super) ours: u8,
 }
 
-/// The rules of both origins.
+/// The state of the robots.txt of both origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HostRules {
     mode: RulesMode,
@@ -80,7 +81,8 @@ impl HostRules {
         self.mode == RulesMode::Fetch && matches!(self.of(scheme).known, RulesState::Until(_))
     }
 
-    /// From when on a fetch of this origin's rules may start; `None` while one is in progress.
+    /// Returns the time from which on this origin's robots.txt may be fetched; `None` while it is being
+    /// fetched.
     pub(super) fn fetch_due(&self, scheme: Scheme) -> Option<Timestamp> {
         match self.of(scheme).known {
             RulesState::Unknown(not_before) => Some(not_before),
@@ -89,7 +91,7 @@ impl HostRules {
         }
     }
 
-    /// The fetch of this origin's rules in progress.
+    /// Returns the fetch of this origin's robots.txt, if one is in progress.
     pub(super) fn fetching(&self, scheme: Scheme) -> Option<RulesFetch> {
         match self.of(scheme).known {
             RulesState::Fetching(fetching) => Some(fetching),
@@ -97,18 +99,18 @@ impl HostRules {
         }
     }
 
-    /// The number of rules fetches in flight at this host.
+    /// Returns the number of robots.txt fetches in flight at this host.
     pub(super) fn in_flight(&self) -> usize {
         let here = |scheme: &Scheme| self.fetching(*scheme).is_some_and(|fetching| !fetching.away);
         SCHEMES.into_iter().filter(here).count()
     }
 
-    /// The longer crawl delay of the two origins, since both share one budget.
+    /// Returns the longer crawl delay of the two origins, since both share one budget.
     pub(super) fn crawl_delay(&self) -> Duration {
         self.of(Scheme::Http).crawl_delay.max(self.of(Scheme::Https).crawl_delay)
     }
 
-    /// The earliest deadline of a fetch in progress, here or elsewhere.
+    /// Returns the earliest deadline of the fetches in progress, at this host or another.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         SCHEMES.into_iter().filter_map(|scheme| self.fetching(scheme)).map(|fetching| fetching.deadline).min()
     }

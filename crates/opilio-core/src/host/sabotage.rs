@@ -1,15 +1,15 @@
-//! Seeded bugs, at least one per invariant: they prove that the tests find bugs.
+//! Bugs that can be switched on, at least one per invariant, to prove that the tests find bugs.
 //!
-//! Only with the feature `sabotage`, which only tests and the simulator enable.
+//! They exist only with the feature `sabotage`, which only tests and the simulator enable.
 
 use super::invariants::Invariant;
 
-/// A bug that can be planted at the real place of decision.
+/// A bug that can be switched on where the host makes the decision in question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {
     /// A host that was idle or held makes up for the missed starts.
     CatchUp,
-    /// Off by one: one request too many in flight.
+    /// One request more than allowed is in flight.
     OneMoreInFlight,
     /// Retries start while the host is held.
     RetriesIgnoreHold,
@@ -19,7 +19,7 @@ pub enum Bug {
     ForgetLostLease,
     /// After a refused slot the host never asks again.
     SulkAfterRefusedSlot,
-    /// The latest wait wins even if it is shorter.
+    /// The latest wait decides the end of the hold, even if it is earlier than before.
     ShorterHold,
     /// Refusals and outages use up the URLs' attempts.
     OutageUsesAttempts,
@@ -34,7 +34,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    /// Every bug that can be planted.
+    /// All bugs.
     pub const ALL: [Self; 12] = [
         Self::CatchUp,
         Self::OneMoreInFlight,

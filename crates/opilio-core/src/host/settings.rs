@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::order::Order;
 use crate::policy::HostPolicy;
 
-/// What a host is told once: the policy that the user chose for it, and the shell's limits.
+/// The settings of a host that never change: the policy that the user chose for it, and the limits.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) policy: Arc<HostPolicy>,
@@ -23,12 +23,13 @@ pub enum RulesMode {
     Fetch,
 }
 
-/// The bounds that the shell sets for all hosts alike.
+/// The limits that are the same for all hosts of a crawl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HostLimits {
-    /// The longest time for a whole attempt; the lease expires [`HostLimits::GRACE`] after that.
+    /// The longest time for a whole attempt. The lease counts as lost [`HostLimits::GRACE`] after the end of
+    /// that time.
     pub fetch_timeout: Duration,
-    /// Leases held at once, in all places together; 0 counts as 1.
+    /// The most leases that a host has at once, in all places together; 0 counts as 1.
     pub credit: u32,
     /// A retry that is due within this time stays with its lease; a later one goes to the store.
     pub retry_stays: Duration,

@@ -18,43 +18,44 @@ pub struct HostSnapshot {
     pub waiting: usize,
     /// Attempts and rules fetches in flight.
     pub in_flight: usize,
-    /// The highest number in flight: the limit, or less for a while after a hold at full speed.
+    /// The most requests that may be in flight: the limit of the policy, or less for a while after a hold if
+    /// the spacing is very short.
     pub in_flight_cap: usize,
-    /// Leases handed on and not settled yet.
+    /// Leases that were handed on to the spider and are not settled yet.
     pub parsed: usize,
-    /// The latest hold: until when, and why. It may be over.
+    /// The end of the latest hold, which may be over, and its reason.
     pub hold: Option<(Timestamp, HoldReason)>,
     /// Whether starts may pass once the hold is over; if not, a probe goes first or is in flight.
     pub door_open: bool,
-    /// The park: until when, and why.
+    /// The end of the park and its reason, if the host is parked.
     pub parked: Option<(Timestamp, ParkReason)>,
-    /// Closings in a row.
+    /// The strikes: closings in a row, halved by each success.
     pub strikes: u32,
     /// The current distance between starts; zero is unlimited.
     pub spacing: Duration,
-    /// When the next start will be possible, unless it depends on something else than time.
+    /// When the next start will be possible; `None` if that depends on something else than time.
     pub next_start: Option<Timestamp>,
     /// Whether a slot was asked for and not granted yet.
     pub slot_asked: bool,
     /// The pace learnt from refusals, in starts per second.
     pub learnt_per_second: Option<f64>,
-    /// Requests left of an announced quota.
+    /// How many requests are left of an announced quota.
     pub quota_left: Option<u32>,
 }
 
 /// What a host adds to the counts of a crawl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HostLoad {
-    /// It is closed.
+    /// Whether the host is held.
     pub is_held: bool,
     /// Requests in flight.
     pub in_flight: u32,
-    /// Those, and leases that were handed on and are not settled.
+    /// The number of requests in flight and of leases that were handed on and are not settled.
     pub under_way: u32,
 }
 
 impl HostState {
-    /// The host at this moment.
+    /// Returns a copy of the host's counts and times at this moment.
     #[must_use]
     pub fn snapshot(&self) -> HostSnapshot {
         HostSnapshot {
@@ -75,7 +76,7 @@ impl HostState {
         }
     }
 
-    /// What the host adds to the counts of a crawl at this moment.
+    /// Returns what the host adds to the counts of a crawl at this moment.
     #[must_use]
     pub fn load(&self, now: Timestamp) -> HostLoad {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -131,7 +131,7 @@ impl HostState {
         })
     }
 
-    /// Takes in one input.
+    /// Handles one input at time `now`. Call `poll` afterwards for the outputs.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.advance(now);
         if !matches!(input, Input::Tick) {

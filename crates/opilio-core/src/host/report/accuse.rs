@@ -1,4 +1,4 @@
-//! Accusations: when a failure opens a case, what it means in an open case, and when the URL itself is at
+//! Decides when a failure opens a case, what a failure shows in an open case, and when the URL itself is at
 //! fault.
 
 use std::num::NonZeroU8;
@@ -12,8 +12,8 @@ use super::{Landing, Payer, StartKind, Suspect};
 use crate::time::Timestamp;
 
 impl HostState {
-    /// Whether this failure counts against the URL: the host answered a later start, or answered others since
-    /// the URL's last failure.
+    /// Whether this failure counts against the URL: the host answered a later start, or answered another URL
+    /// since this URL's last failure.
     pub(super) fn is_own(&self, landing: Landing) -> bool {
         if self.hold.door != Door::Open {
             return false;
@@ -23,8 +23,8 @@ impl HostState {
             || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
     }
 
-    /// Whether so many different URLs were refused together that none of them is at fault: two others, or one
-    /// other if a limiter explains it.
+    /// Whether so many different URLs were refused together that none of them is at fault: two others, one
+    /// other if a limiter may explain the refusals, or at least 4 of the last 10 first requests.
     pub(super) fn is_crowd(&self, url: u32, seq: u32, clean: bool, excused: u16) -> bool {
         if excused >= EXCUSED_MAX {
             return false;
@@ -35,7 +35,7 @@ impl HostState {
             || self.pacing.learnt.may_be_limited() && others > 0
     }
 
-    /// Whether different URLs were refused together with this one.
+    /// Whether different URLs were refused together with the URL of this outcome, see `is_crowd`.
     pub(super) fn is_one_of_many(&self, landing: Landing) -> bool {
         let StartKind::Url { url, clean, excused, .. } = landing.who else { return false };
         self.is_crowd(url, landing.seq, clean, excused)
@@ -55,7 +55,8 @@ impl HostState {
         self.accuse_of(now, landing, charge, true, hold)
     }
 
-    /// Opens a case, or adds to the open one; `hold` closes the host.
+    /// Opens a case, or adds the failure to the open case. `hold` holds the host. Returns against whom the
+    /// failure counts.
     pub(super) fn accuse_of(
         &mut self,
         now: Timestamp,
@@ -83,13 +84,13 @@ impl HostState {
         }
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
             if landing.probe || !matches!(landing.who, StartKind::Url { .. }) {
-                // Now the host is held.
+                // The quick probe failed, too, so now the host is held.
                 self.evidence.singles = 0;
                 (case.quiet, case.was_quiet) = (false, true);
                 self.hold.strikes = case.strikes_before + 1;
                 closing = ClosingKind::New;
             } else if case.confirmed {
-                // Several were refused together, so the next start waits a little.
+                // Several URLs were refused together, so the next start waits a little.
                 self.hold.wait(now + self.terms.policy.backoff_bounds().min / YOUNG_PART);
             }
         }
@@ -97,7 +98,8 @@ impl HostState {
         if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
     }
 
-    /// Whether a probe sent at once may have met a chance refusal, or a broken page.
+    /// Whether the failure of a probe that was sent at once may be a chance refusal or a broken page. True
+    /// once per case at most.
     pub(super) fn may_be_chance(&mut self, landing: Landing, charge: Charge) -> bool {
         let flaky = self.evidence.refuses_by_chance() && !landing.stated;
         let Some(case) = &mut self.evidence.case else { return false };
@@ -127,7 +129,7 @@ impl HostState {
             Some(Case { charge, seq, url, excused, again, flaky, strikes_before, ..Case::NEW });
     }
 
-    /// Evaluates this failure in the open case.
+    /// Records in the open case what this failure shows.
     pub(super) fn testify(&mut self, landing: Landing, charge: Charge) {
         let has_witness = self.evidence.good.is_some() || !self.rules.is_off();
         let Some(case) = &mut self.evidence.case else { return };
@@ -136,7 +138,8 @@ impl HostState {
         let confirms = match landing.who {
             StartKind::Witness | StartKind::Rules => true,
             StartKind::Url { clean, .. } if first || !clean => false,
-            // Refusals together confirm each other. A URL that fails otherwise may be broken, too.
+            // A second refusal confirms the first. If a URL fails in another way, its page may be broken,
+            // too.
             StartKind::Url { .. } => match charge {
                 Charge::Refused | Charge::Unreached => true,
                 Charge::Failed => landing.probe && (!has_witness || self.rules.is_off() && case.doubtful),
@@ -150,15 +153,15 @@ impl HostState {
         }
     }
 
-    /// Notes whether the refusal that opened the case is about the pace.
+    /// Records whether the refusal that opened the case is about the pace.
     pub(super) fn note_of_pace(&mut self, landing: Landing, of_pace: bool) {
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.seq == Some(landing.seq)) {
             case.of_pace = of_pace;
         }
     }
 
-    /// Treats a single refusal among successes as possible chance: another URL is asked at once, or very soon
-    /// if the pace is new to the host.
+    /// Treats a single refusal among successes as possible chance: another URL is requested at once, or very
+    /// soon if the pace is new to the host.
     pub(super) fn doubt(&mut self, now: Timestamp, closing: ClosingKind) {
         if closing == ClosingKind::Same {
             return;
@@ -170,7 +173,7 @@ impl HostState {
         }
     }
 
-    /// Holds nothing for the case that was just opened, and reports no event.
+    /// Makes the open case quiet: the host is not held for it, and no event is reported.
     pub(super) fn be_quiet(&mut self) {
         if let Some(case) = &mut self.evidence.case {
             case.quiet = true;
@@ -182,8 +185,8 @@ impl HostState {
         Some(Suspect { url, seq: landing.seq, next: self.pacing.next_seq, in_a_row: NonZeroU8::MIN })
     }
 
-    /// Whether a failure belongs to a closing that is over: it started before the closing ended, and the host
-    /// has answered since.
+    /// Whether a failure belongs to a closing that is over: the request was started before the closing began,
+    /// and the host has been opened since.
     pub(super) fn is_old_news(&self, landing: Landing) -> bool {
         self.hold.door == Door::Open && self.hold.preceded(landing.started)
     }
@@ -197,8 +200,8 @@ fn reason_of_charge(charge: Charge) -> HoldReason {
     }
 }
 
-/// A URL excused this often is no longer excused for failures of other URLs.
+/// A URL that was excused this often is no longer excused because other URLs fail.
 const EXCUSED_MAX: u16 = 8;
-/// With a pace new to the host, the next start waits for a quarter of the backoff's minimum (250 ms by
-/// default).
+/// If the pace is new to the host, the next start waits for the backoff's minimum divided by this number (250
+/// ms by default).
 pub(super) const YOUNG_PART: u32 = 4;

@@ -1,4 +1,4 @@
-//! Closings and holds: how long the host is closed, and when it is parked.
+//! Decides how long the host is closed, and when it is parked.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl HostState {
         }
         let mut most = self.hold.unstated_wait_max(now, self.terms.policy.backoff_bounds());
         if self.evidence.case.is_some_and(|case| case.flaky && !case.confirmed) {
-            // Some of its pages fail anyway, and this may be one of them.
+            // Some of the host's pages fail anyway, and this failure may be one of these.
             most /= 3;
         }
         let chance = self.random.f64();
@@ -64,7 +64,7 @@ impl HostState {
         let strikes = u32::from(self.hold.strikes);
         let mut most = self.terms.policy.strikes_max(self.contact.answered);
         if self.hold.reason == HoldReason::Forbidden {
-            // The waits for a firewall grow more slowly.
+            // The waits for a firewall grow more slowly, so more closings are allowed before the park.
             most = most.saturating_mul(2);
         }
         if closing == ClosingKind::New && strikes >= most {
@@ -107,7 +107,7 @@ impl HostState {
         let Some(stated) = hints.quota.filter(|quota| quota.remaining == 0) else { return };
         let max = self.terms.policy.hold_max();
         if stated.reset > max && self.parked.is_some() {
-            // This answer may itself have parked the host; its quota counts nevertheless.
+            // This answer may itself have parked the host; the quota in the answer counts nevertheless.
             self.hold_until(now + max, HoldReason::QuotaSpent, false);
         } else if stated.reset > max {
             self.hold_as_stated(now, stated.reset, HoldReason::QuotaSpent);
@@ -116,8 +116,8 @@ impl HostState {
         }
     }
 
-    /// Starts that the server had not counted when it answered this one: later starts, and starts just before
-    /// it that may have arrived later.
+    /// Returns the number of starts that the server had not counted when it answered this start: later
+    /// starts, and those just before it that may have arrived later.
     pub(super) fn starts_unseen(&self, landing: Landing) -> u32 {
         let after = self.pacing.next_seq.wrapping_sub(landing.seq).saturating_sub(1);
         let overtaken =
@@ -128,5 +128,5 @@ impl HostState {
     }
 }
 
-/// Starts closer together than this can overtake each other on the network.
+/// Starts that are less than this apart can overtake each other on the network.
 const OVERTAKING: Duration = Duration::from_millis(50);

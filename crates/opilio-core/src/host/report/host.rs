@@ -1,4 +1,4 @@
-//! What an outcome means for the host: it is well, refuses, cannot be reached, fails, or forbids.
+//! Evaluates an outcome for the host: the host answers well, refuses, cannot be reached, fails, or forbids.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Verdict};
 
 impl HostState {
-    /// The host answered and did not turn the request away.
+    /// Records that the host answered, and neither refused nor forbade the request.
     pub(super) fn welcome(
         &mut self,
         now: Timestamp,
@@ -48,7 +48,7 @@ impl HostState {
         payer
     }
 
-    /// The host is well, whatever the answer says about the URL.
+    /// Records that the host answered, whatever the answer says about the URL.
     pub(super) fn well(&mut self, now: Timestamp, landing: Landing) -> Payer {
         self.pacing.learnt.remember(false);
         self.evidence.note_well(landing.seq);
@@ -58,7 +58,7 @@ impl HostState {
         if landing.probe || early {
             self.open(now, landing);
         }
-        // Requests in flight before a closing prove nothing about the time since.
+        // Answers to requests that were started before a closing prove nothing about the time since.
         if self.hold.door == Door::Open {
             if landing.who == StartKind::Witness {
                 self.end_tail();
@@ -74,8 +74,8 @@ impl HostState {
         Payer::Nobody
     }
 
-    /// Opens the host after its probe was answered. The next start comes one spacing later; at full speed,
-    /// starts come one at a time.
+    /// Opens the host after its probe was answered. The next start comes one spacing later. If the spacing is
+    /// very short, only one request at a time is in flight at first.
     pub(super) fn open(&mut self, now: Timestamp, probe: Landing) {
         if self.hold.door == Door::Open {
             return;
@@ -87,7 +87,7 @@ impl HostState {
             start.is_some_and(|(url, seq)| self.is_crowd(url, seq, !case.again, case.excused))
         };
         if self.evidence.case.as_ref().is_some_and(crowd) {
-            // So many different URLs were refused that none of them is at fault.
+            // So many different URLs were refused together that none of them is at fault.
             self.leases.excuse(self.evidence.number, self.terms.limits.order);
         }
         let case = self.evidence.case;
@@ -106,8 +106,8 @@ impl HostState {
         }
     }
 
-    /// Adopts the learnt pace. If there is one, a limiter explains the refusals, and they count against no
-    /// URL.
+    /// Uses the learnt pace from now on. If a new pace was learnt, a limiter explains the refusals, and they
+    /// count against no URL.
     pub(super) fn take_pace(&mut self, learnt: Option<f64>) {
         if let Some(per_second) = learnt {
             self.leases.forgive_refusals(self.terms.limits.order);
@@ -119,7 +119,8 @@ impl HostState {
         self.refresh_spacing();
     }
 
-    /// Learns the pace from the closing that is over; returns a new ceiling, if any.
+    /// Learns the pace from the closing that is over; returns the new limit in starts per second, if one was
+    /// learnt.
     pub(super) fn learn_pace(
         &mut self,
         now: Timestamp,
@@ -162,7 +163,8 @@ impl HostState {
         }
     }
 
-    /// A 429, a 503, or a status that the policy counts as a refusal.
+    /// Records a refusal: a 429, a 503, or a status that the policy counts as a refusal. Returns against whom
+    /// it counts.
     pub(super) fn refuse(
         &mut self,
         now: Timestamp,
@@ -215,7 +217,7 @@ impl HostState {
             }
         });
         if self.parked.is_none() && self.hold.door == Door::Open {
-            // It belongs to a closing that seemed over, and states that it is not.
+            // The refusal belongs to a closing that seemed to be over, and shows that it is not.
             self.hold.distrust();
             self.open_case(landing, Charge::Refused, self.hold.strikes);
             return Payer::Open;
@@ -223,8 +225,8 @@ impl HostState {
         payer
     }
 
-    /// Whether this is another single refusal at a host that refuses by chance. There a refusal is treated as
-    /// a failure: the next one in a row, of another URL, makes it the host's.
+    /// Whether this is another single refusal at a host that refuses by chance. At such a host a refusal is
+    /// treated as a failure: if the next request that fails is for another URL, the host is at fault.
     pub(super) fn is_one_more_single(&mut self, landing: Landing) -> bool {
         let StartKind::Url { url, .. } = landing.who else { return false };
         let in_a_row = self.evidence.suspect.is_some_and(|suspect| suspect.url != url);
@@ -239,7 +241,7 @@ impl HostState {
         true
     }
 
-    /// Holds the host although only one page is refused: a stated wait is always kept.
+    /// Holds the host although only one page is refused: a wait that the server states is always kept.
     pub(super) fn hold_for_page(&mut self, now: Timestamp, stated: Option<Duration>, of_pace: bool) {
         if let Some(wait) = stated {
             self.hold_as_stated(now, wait, HoldReason::Page);
@@ -249,7 +251,7 @@ impl HostState {
         }
     }
 
-    /// The host could not be reached.
+    /// Records that the host could not be reached. Returns against whom that counts.
     pub(super) fn unreachable(&mut self, now: Timestamp, landing: Landing) -> Payer {
         if self.is_old_news(landing) {
             return self.payer_of_old();
@@ -263,7 +265,7 @@ impl HostState {
         })
     }
 
-    /// The URL failed. Counts against the host if other URLs failed just before.
+    /// Records that a URL failed. The failure counts against the host if other URLs failed just before.
     pub(super) fn failed(&mut self, now: Timestamp, landing: Landing) -> Payer {
         self.pacing.learnt.remember(true);
         if self.is_old_news(landing) {
@@ -294,7 +296,7 @@ impl HostState {
         self.suspect_host(now, landing)
     }
 
-    /// Different URLs failed in a row, so the host is suspected.
+    /// Opens a case, since different URLs failed in a row and the host may be at fault.
     pub(super) fn suspect_host(&mut self, now: Timestamp, landing: Landing) -> Payer {
         let of_pace = self.pacing.learnt.fails_often();
         let first = self.evidence.suspect;
@@ -304,7 +306,7 @@ impl HostState {
         });
         let payer = self.accuse_of(now, landing, Charge::Failed, of_pace, |host, closing| {
             if was_open && flaky {
-                // Many of its pages fail, so one more is no reason for a long wait.
+                // Many of the host's pages fail, so one more failure is not a reason for a long wait.
                 host.be_quiet();
                 host.hold.wait(now + host.terms.policy.backoff_bounds().min / YOUNG_PART);
             } else {
@@ -312,14 +314,14 @@ impl HostState {
             }
         });
         if let Some(Suspect { seq, .. }) = first {
-            // If the host refuses these URLs, it already refused the first of them.
+            // If the host turns these URLs away, it did so from the first of them on.
             self.pacing.learnt.refused_from(seq);
         }
         payer
     }
 
-    /// Takes in a 401 or 403. It is an ordinary answer, unless it belongs to a run at a host that was
-    /// welcoming before.
+    /// Records a 401 or 403. It is an ordinary answer, unless it is one of several in a row at a host that
+    /// answered well before.
     pub(super) fn forbid(&mut self, now: Timestamp, landing: Landing, proposal: Proposal) -> Payer {
         let walled = self.evidence.case.is_some_and(|case| case.charge == Charge::Forbidden);
         let tail = landing.who == StartKind::Witness && self.evidence.case.is_none();
@@ -346,10 +348,10 @@ impl HostState {
         Payer::Walled
     }
 
-    /// Whether the host likely broke a kept-alive connection to refuse the request, instead of closing it for
-    /// its age: it refused other requests that way lately. Then it is a failure, though not the URL's. A
-    /// probe comes late enough for any connection to be too old. Connections closed together, as by a
-    /// server's restart, are one event.
+    /// Whether the host likely broke a kept-alive connection to refuse the request, and not because the
+    /// connection was idle for too long: the host refused other requests that way lately. Then it is a
+    /// failure, though not the URL's. A probe comes so late that any connection may be too old. Connections
+    /// that are closed together, as by a server's restart, are one event.
     pub(super) fn may_be_meant(&self, now: Timestamp, landing: Landing, outcome: Outcome) -> bool {
         outcome == Outcome::Failed(Fault::StaleConnection)
             && !landing.probe
@@ -358,9 +360,10 @@ impl HostState {
     }
 }
 
-/// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a slow start after a hold.
+/// After a hold, a host whose spacing is shorter than the backoff's minimum divided by this number (50 ms by
+/// default) starts with one request in flight.
 const HERD_PART: u32 = 20;
-/// Fewer refusals in one closing may be chance.
+/// A closing with fewer refusals teaches no pace: they may be chance.
 const REFUSED_MIN: u16 = 2;
-/// The same at a host whose pages fail or are refused now and then.
+/// The same limit for a host whose pages fail or are refused now and then.
 const REFUSED_MIN_FLAKY: u16 = 5;

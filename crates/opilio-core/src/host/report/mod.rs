@@ -1,8 +1,8 @@
 //! Evaluates a report: for the host (hold, strikes, pace) and for its URL (another attempt, or its end).
 //!
-//! Two questions are answered in turn. First, whose fault was the outcome? Only other URLs can tell, see
-//! `blame.rs`. Second, what becomes of the lease? The fetcher proposes a verdict. The host turns a `GiveUp`
-//! into a `Retry` if the host is at fault and the request is repeatable.
+//! Two questions are answered in turn. First, whose fault was the outcome? Only the answers to other URLs can
+//! show that, see `blame.rs`. Second, what becomes of the lease? The fetcher proposes a verdict. The host
+//! turns a `GiveUp` into a `Retry` if the host is at fault and the request is repeatable.
 //!
 //! `host.rs` evaluates an outcome for the host, `accuse.rs` decides when it opens a case, `hold.rs` how long
 //! the host is closed, `url.rs` what becomes of the URL, and `rules.rs` what a robots.txt means.
@@ -25,38 +25,40 @@ use crate::record::{Ending, LeaseId};
 use crate::time::Timestamp;
 use crate::verdict::{Proposal, Verdict};
 
-/// The start that an outcome answers.
+/// The start to which an outcome belongs.
 #[derive(Clone, Copy)]
 struct Landing {
     seq: u32,
     started: Timestamp,
     probe: bool,
     who: StartKind,
-    /// The answer states a wait.
+    /// Whether the answer states a wait.
     stated: bool,
 }
 
 /// The kind of request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum StartKind {
-    /// A URL, its last failed start, whether it has never failed, and how often it was excused.
+    /// A URL (`fold` of its fingerprint), the number of its last failed start, whether it has never failed,
+    /// and how many of its requests were excused.
     Url { url: u32, failed_seq: Option<u32>, clean: bool, excused: u16 },
-    /// robots.txt, to learn its rules.
+    /// A fetch of robots.txt for its rules.
     Rules,
     /// A repeated request that was answered before, to learn whose fault failures were.
     Witness,
 }
 
-/// A URL that failed; the next URL to fail makes it the host's failure.
+/// The URL that failed last. If enough other URLs fail next, the host is suspected.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Suspect {
     url: u32,
-    /// The number of its start.
+    /// The number of the failed start. If several URLs failed in a row: of the first.
     pub(in crate::host) seq: u32,
-    /// The number of the next start at the time of the failure: earlier starts were in flight then.
+    /// The number that the next start had at the time of the failure: a start with a lower number was made
+    /// before.
     next: u32,
-    /// How many different URLs failed in a row, as far as the last one shows. It is never zero, so that a host
-    /// without a suspect needs no byte to say so.
+    /// How many different URLs failed in a row, at least 1. The type has no zero so that `Option<Suspect>` is
+    /// not larger than `Suspect`.
     in_a_row: NonZeroU8,
 }
 
@@ -65,15 +67,15 @@ pub(in crate::host) struct Suspect {
 enum Payer {
     Url,
     Host,
-    /// The URL, unless the open case turns out to be the host's fault.
+    /// It counts against the URL, unless the open case turns out to be the host's fault.
     Open,
-    /// Undecided: a 401 or 403 that may come from a firewall.
+    /// It is undecided: the answer is a 401 or 403 that may come from a firewall.
     Walled,
     Nobody,
 }
 
 impl HostState {
-    /// This many 401 or 403 in a row are worth an event.
+    /// After this many 401 or 403 answers in a row, an event is reported.
     pub const FORBIDDEN_IN_A_ROW: u8 = 10;
 
     pub(super) fn report(&mut self, now: Timestamp, lease: LeaseId, outcome: Outcome, proposal: Proposal) {
@@ -100,7 +102,7 @@ impl HostState {
         }
         let payer = self.learn(now, landing, Some(&pending), outcome, proposal);
         if who == StartKind::Witness {
-            // A witness's page goes to no spider.
+            // The page of a witness is not given to the spider.
             self.settle(pending, Ending::Return);
             return;
         }
@@ -110,7 +112,7 @@ impl HostState {
         if outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable {
             pending.note_stale();
             if payer == Payer::Nobody {
-                // Replaced at once, through the gate.
+                // The request is made again as soon as the gate allows.
                 self.again(now, pending, Duration::ZERO);
                 return;
             }
@@ -118,7 +120,8 @@ impl HostState {
         self.dispose(now, pending, seq, outcome, proposal, payer);
     }
 
-    /// One connection may die of its age. Under a URL that failed before, a dead connection was broken.
+    /// Returns the outcome, changed to a failure of the URL if a kept-alive connection broke and the URL has
+    /// failed before. One connection may have been idle for too long, but hardly two.
     fn not_of_age(pending: &Pending, outcome: Outcome, proposal: Proposal) -> Outcome {
         let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
         if stale && pending.has_failed() {
@@ -127,7 +130,7 @@ impl HostState {
         outcome
     }
 
-    /// The lease's deadline has passed, so its fetcher is gone.
+    /// Handles a lease whose deadline has passed without a report: its fetcher is gone.
     pub(super) fn lost(&mut self, now: Timestamp, flying: InFlight) {
         if flying.probe {
             self.hold.unprobe();
@@ -149,7 +152,7 @@ impl HostState {
         self.free_retry(now, pending, min);
     }
 
-    /// Nothing was sent: the lease is ready again, and the start stays spent.
+    /// Makes a lease ready again whose request was not sent. The start stays counted in the budget.
     pub(super) fn undelivered(&mut self, now: Timestamp, lease: LeaseId) {
         let Some(flying) = self.leases.land(lease) else { return };
         if flying.probe {
@@ -163,7 +166,7 @@ impl HostState {
         }
     }
 
-    /// Takes in an outcome for the host; returns against whom the outcome counts.
+    /// Evaluates an outcome for the host; returns against whom the outcome counts.
     fn learn(
         &mut self,
         now: Timestamp,
@@ -193,7 +196,8 @@ impl HostState {
                 if landing.probe {
                     self.hold.unprobe();
                 } else if outcome == Outcome::Failed(Fault::StaleConnection) {
-                    // Another URL goes first. If its new connection breaks, too, age was not the cause.
+                    // Another URL goes first. If its connection breaks, too, this was not because of idle
+                    // time.
                     self.evidence.suspect = self.evidence.suspect.or(self.suspect_of(landing));
                 }
                 Payer::Nobody
@@ -206,7 +210,7 @@ impl HostState {
     }
 }
 
-/// The stable word for a URL's failure.
+/// Returns the reason that is reported for a URL's failure.
 fn reason_of(outcome: Outcome) -> Reason {
     match outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => Reason::of_status(status),
@@ -214,11 +218,12 @@ fn reason_of(outcome: Outcome) -> Reason {
     }
 }
 
-/// The 32 lowest bits of the fingerprint, enough to tell a few URLs apart. Its upper bits are equal within a
-/// host.
+/// Returns the 32 lowest bits of the fingerprint, enough to tell a few URLs apart. The upper bits are equal
+/// within a host.
 fn fold(fingerprint: u128) -> u32 {
     fingerprint as u32
 }
 
-/// Failures on the crawler's side in a row that end a URL; with growing waits, after some ten minutes.
+/// A URL ends after this many failures in a row on the crawler's side; with growing waits, this takes some
+/// ten minutes.
 pub(super) const OURS_MAX: u8 = 16;

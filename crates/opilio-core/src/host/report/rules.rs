@@ -31,8 +31,8 @@ impl HostState {
         match answer {
             RulesAnswer::Known { crawl_delay, expires_in } => {
                 self.know_rules(now, scheme, crawl_delay.unwrap_or_default(), expires_in);
-                // Another host's answer proves nothing about this one. If the door is closed, the first lease
-                // that may start is the probe.
+                // The answer of another host proves nothing about this host. If the door is closed, the first
+                // lease that may start is the probe.
                 if !away {
                     self.contact.answered = true;
                     self.well(now, landing);
@@ -75,11 +75,12 @@ impl HostState {
         self.refresh_spacing();
     }
 
-    /// Follows a redirect of robots.txt: one more fetch, here or elsewhere, up to a maximum.
+    /// Follows a redirect of robots.txt with one more fetch, from this host or from another, up to `HOPS_MAX`
+    /// times.
     ///
-    /// A hop shows that the host answers, not that its rules can be fetched. So it forgives no strike and
-    /// opens no door; otherwise a redirect to a target that always fails would be requested at once and for
-    /// ever.
+    /// A redirect shows that the host answers, but not that its rules can be fetched. So it does not reduce
+    /// the strikes or open the door; otherwise a redirect to a target that always fails would be requested at
+    /// once and for ever.
     fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, next: RulesState) {
         if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
             self.hold.unprobe();
@@ -93,8 +94,8 @@ impl HostState {
         }
     }
 
-    /// The host that robots.txt redirects to gave no rules, or not in time. This host is closed as if it had
-    /// failed itself, but its pace learns nothing.
+    /// Handles a redirected robots.txt that the other host did not give, or not in time. This host is closed
+    /// as if it had failed itself, but its pace is not changed.
     fn rules_unavailable_elsewhere(
         &mut self,
         now: Timestamp,
@@ -108,7 +109,7 @@ impl HostState {
             self.end_origin(scheme, fault.reason());
         }
         if self.hold.door == Door::Probing {
-            // The host is closed anyway, and the probe's result comes first.
+            // The host is closed anyway, and the result of its probe comes first.
             self.rules.of_mut(scheme).known =
                 RulesState::Unknown(now + self.terms.policy.backoff_bounds().min);
             return;
@@ -118,8 +119,8 @@ impl HostState {
         });
     }
 
-    /// The rules cannot be fetched, so nothing may be fetched (RFC 9309 §2.3.1.4): that counts as the host's
-    /// fault.
+    /// Handles rules that cannot be fetched: no page may be fetched then (RFC 9309 §2.3.1.4). This counts as
+    /// the host's fault.
     fn rules_unavailable(
         &mut self,
         now: Timestamp,
@@ -149,7 +150,8 @@ impl HostState {
         }
     }
 
-    /// Bounds failures on the crawler's side: after too many, the leases that wait for the rules end.
+    /// Counts fetches that failed on the crawler's side: after too many in a row, the leases that wait for
+    /// the rules end.
     fn count_ours(&mut self, scheme: Scheme, outcome: Outcome) {
         let origin = self.rules.of_mut(scheme);
         if outcome.blame() != Blame::Ours {
@@ -163,7 +165,8 @@ impl HostState {
         }
     }
 
-    /// A retry changes nothing, so all leases that wait for this origin's rules end with the same reason.
+    /// Ends all leases that wait for this origin's rules with the same reason, since a retry would change
+    /// nothing.
     fn end_origin(&mut self, scheme: Scheme, reason: Reason) {
         let waiting: Vec<_> = self.ready_leases(scheme).map(|lease| lease.id).collect();
         for lease in waiting {
@@ -173,7 +176,8 @@ impl HostState {
         }
     }
 
-    /// From when on rules may be fetched again; the hold applies, too.
+    /// Returns the time from which on the rules may be fetched again, as far as this failure decides it; the
+    /// hold applies, too.
     fn rules_retry(&self, now: Timestamp, scheme: Scheme, outcome: Outcome) -> Timestamp {
         match outcome {
             Outcome::Failed(Fault::Proxy | Fault::Ours | Fault::Lost) => {
@@ -184,7 +188,7 @@ impl HostState {
         }
     }
 
-    /// A fetch of rules had no result in time.
+    /// Handles a fetch of robots.txt that had no result in time.
     pub(in crate::host) fn rules_lost(&mut self, now: Timestamp, scheme: Scheme) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         if fetching.away {
@@ -213,7 +217,7 @@ impl HostState {
     }
 }
 
-/// The least validity: rules that expired at once would never let a lease start.
+/// The shortest time for which rules are valid: rules that expired at once would never let a lease start.
 const RULES_HOLD_MIN: Duration = Duration::from_secs(60);
 /// How long a robots.txt with endless redirects counts as absent.
 const RULES_HOLD_DEFAULT: Duration = Duration::from_secs(3_600);

@@ -1,4 +1,5 @@
-//! What becomes of the URL: it is handed on, tried again, or waits until a case is decided.
+//! Decides what becomes of the URL after a report: it is handed on, tried again, or waits until a case is
+//! decided.
 
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl HostState {
             Verdict::Retry { after } => {
                 self.charge(&mut pending, seq, outcome);
                 pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
-                // The failure counts, and no case takes that back.
+                // The failure counts for good: the decision of a case does not change that.
                 pending.case = None;
                 self.again(now, pending, after);
             }
@@ -73,7 +74,8 @@ impl HostState {
         }
     }
 
-    /// The host is at fault: the URL uses up no attempt, and a repeatable request is not given up.
+    /// Handles the lease if the host is at fault: the URL uses up no attempt, and a repeatable request is not
+    /// given up.
     pub(super) fn dispose_of_innocent(
         &mut self,
         now: Timestamp,
@@ -87,13 +89,14 @@ impl HostState {
             Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(pending, reason),
             Verdict::Retry { .. } | Verdict::GiveUp(_) | Verdict::Done | Verdict::Redirect => {
                 pending.excuse(self.evidence.number);
-                // The host's hold is the wait.
+                // No further wait is needed, since the host is held.
                 self.again(now, pending, Duration::ZERO);
             }
         }
     }
 
-    /// The fault is undecided: the failure counts provisionally, and a URL without attempts left waits.
+    /// Handles the lease if it is undecided whose fault the failure is: the failure counts provisionally, and
+    /// a URL without attempts left waits for the decision.
     pub(super) fn dispose_of_suspect(
         &mut self,
         now: Timestamp,
@@ -108,10 +111,10 @@ impl HostState {
         pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
         match proposal.verdict {
             Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(pending, reason),
-            // Its answer parked the host, so the URL ends with that reason.
+            // The answer parked the host, so the URL ends with the reason of the park.
             Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, pending, Duration::ZERO),
             Verdict::GiveUp(_) if self.draining => {
-                // Nothing will decide it in this run.
+                // Nothing will decide in this run whose fault the failure is.
                 pending.excuse(self.evidence.number);
                 self.give_back(pending, Some(now));
             }
@@ -140,7 +143,8 @@ impl HostState {
         self.again(now, pending, after.max(wait));
     }
 
-    /// Makes one more attempt: here if it is due soon or the host is closed anyway, else through the store.
+    /// Plans one more attempt after this wait. The lease stays here if the attempt is due soon or the host is
+    /// closed anyway; otherwise it goes back to the store.
     pub(super) fn again(&mut self, now: Timestamp, pending: Pending, after: Duration) {
         let due = now + after;
         if self.parked.is_some() {
