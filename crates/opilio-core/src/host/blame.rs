@@ -1,4 +1,4 @@
-//! Decides whose fault a failure was: the host's, one page's, or chance.
+//! Decides whose fault a failure was: the host's, that of one page, or whether it was chance.
 //!
 //! Only the answers to other URLs can show that. The open question is called a *case*. A case is opened by a
 //! refusal, by a connection that cannot be made, by several failures in a row of different URLs, or by a run
@@ -30,17 +30,17 @@ use crate::time::Timestamp;
 /// The kind of failure that a case is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::host) enum Charge {
-    /// 429, 503, or a status that the policy counts as a refusal.
+    /// The answer was 429, 503, or another status that the policy counts as a refusal.
     Refused,
     /// The connection could not be made.
     Unreached,
-    /// A failure after the connection was made: 500, a reset, a timeout.
+    /// The request failed after the connection was made: 500, a reset, a timeout.
     Failed,
-    /// 401 or 403 for one URL after another.
+    /// One URL after another was answered 401 or 403.
     Forbidden,
 }
 
-/// The open question whose fault the last failures were.
+/// An open case: the question whose fault the last failures were, and what is known about it so far.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Case {
     pub(in crate::host) charge: Charge,
@@ -94,7 +94,7 @@ impl Case {
     };
 }
 
-/// What the answers to a host's URLs have shown, and the open case.
+/// What the answers to a host's URLs have shown so far, and the open case.
 #[derive(Clone, Debug, Default)]
 pub(in crate::host) struct Evidence {
     /// The number of the open case. If no case is open: the number that the next case will get.

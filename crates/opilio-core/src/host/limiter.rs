@@ -80,7 +80,8 @@ impl LimiterEstimate {
         }
     }
 
-    /// Takes in `refusals` that came while `pace` was used, in starts per second.
+    /// Records `refusals` that came while `pace` was used (in starts per second; `None` for no limit), and
+    /// returns what they show.
     ///
     /// A pace learnt from refusals (`is_learnt`) is more likely to be too high than one that the user asked
     /// for. A limiter is believed in when some intervals agree. If the pace is new to the host, one interval

@@ -1,4 +1,4 @@
-//! The inputs and outputs of a host.
+//! The inputs and outputs of a host's state machine.
 //!
 //! | input | from | bounded by |
 //! | --- | --- | --- |

@@ -15,7 +15,7 @@ pub enum Bug {
     RetriesIgnoreHold,
     /// The probe starts a little before the hold's end.
     EarlyProbe,
-    /// A lease is forgotten when its fetcher dies.
+    /// A lease is lost when its fetcher stops without a report.
     ForgetLostLease,
     /// After a refused slot the host never asks again.
     SulkAfterRefusedSlot,

@@ -1,4 +1,5 @@
-//! Settings that a host is given once: the shell's limits, and whether robots.txt is fetched.
+//! The settings that a host gets once: the limits for all hosts of the crawl, and whether robots.txt is
+//! fetched.
 
 use std::sync::Arc;
 use std::time::Duration;

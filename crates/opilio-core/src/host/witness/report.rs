@@ -7,7 +7,7 @@ use crate::record::LeaseId;
 use crate::time::Timestamp;
 use crate::verdict::{Proposal, Verdict};
 
-/// An outcome, as far as it matters to the observer.
+/// The facts about an outcome that matter to the observer.
 #[derive(Clone, Copy)]
 struct SeenOutcome {
     blame: Blame,
