@@ -359,7 +359,8 @@ impl ReqwestTransport {
         let proxys = match classify::behind_proxy(error) {
             Behind::Proxy => true,
             Behind::Login => return self.blame(via, wants_login(via)),
-            // A proxy that carried its last request is believed: then the host failed.
+            // It is unclear which of the two failed. A proxy that carried its last request is taken to work, so
+            // the host failed.
             Behind::Unclear => !works,
             // The connection broke off. If this proxy has never carried a request, the proxy is to blame: a
             // working proxy would report a failure of the host.

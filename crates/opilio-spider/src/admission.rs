@@ -59,7 +59,7 @@ pub struct Links {
 
 /// A request whose step cannot be stored and read back.
 #[derive(Debug, thiserror::Error)]
-#[error("the request of {url} cannot be kept")]
+#[error("the step of the request of {url} cannot be stored")]
 pub struct LinkError {
     url: Box<str>,
     source: StepError,
@@ -412,7 +412,7 @@ pub enum SeedError {
         source: opilio_core::NameError,
     },
     /// The step of a seed cannot be stored and read back.
-    #[error("the request of {url} cannot be kept")]
+    #[error("the step of the seed {url} cannot be stored and read back")]
     Step {
         /// The seed.
         url: String,

@@ -67,7 +67,7 @@ pub fn parse<S: Spider>(
             found.tell_links(&page);
         }
         if let Some(why) = page.document().cut() {
-            tracing::warn!(url, %why, "a page is not read to its end: links and texts after this place are not seen");
+            tracing::warn!(url, %why, "a page is read only in part: links and texts beyond the limit are not seen");
         }
         if let Some(why) = page.document().flaw() {
             tracing::warn!(url, %why, "a page is not what its Content-Type says");

@@ -160,8 +160,7 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     if let Some(reason) = refusal {
         return Err(DeadEnd::at(reason, &location));
     }
-    let due = hop.wait.map(|wait| rules.now + wait);
-    let target = location;
+    let (target, due) = (location, hop.wait.map(|wait| rules.now + wait));
     go_on(
         context,
         converter,

@@ -84,9 +84,9 @@ struct OriginRules {
 /// Which leases are checked against an origin's rules.
 #[derive(Clone, Copy)]
 pub enum Unjudged<'a> {
-    /// All leases, since the rules are new.
+    /// All leases are checked, since the rules of robots.txt have just been fetched.
     All,
-    /// Only these leases.
+    /// Only these leases are checked.
     Only(&'a HashSet<LeaseId>),
 }
 

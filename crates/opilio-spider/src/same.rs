@@ -57,7 +57,7 @@ impl Firsts {
         if self.0.len() == FIRSTS_MAX {
             tracing::warn!(
                 pages = FIRSTS_MAX,
-                "the crawl remembers no more contents of pages: further pages of equal content are not recognised"
+                "the table of page contents is full: pages with new contents are no longer recognised as duplicates of each other"
             );
         }
         Some(url)

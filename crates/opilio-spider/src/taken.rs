@@ -44,7 +44,7 @@ impl TakenNames {
         if self.0.len() < NAMES_MAX && self.0.insert(name.0) && self.0.len() == NAMES_MAX {
             tracing::warn!(
                 names = NAMES_MAX,
-                "the crawl remembers no more canonical URLs: further pages with equal ones are not recognised"
+                "the table of canonical URLs is full: pages with new canonical URLs are no longer recognised as duplicates of each other"
             );
         }
     }

@@ -15,7 +15,7 @@ use crate::snapshot;
 /// A crawl that has ended. All its runs count as one.
 #[derive(Clone, Debug)]
 pub struct TestRun {
-    /// The books of the crawl, over all its runs.
+    /// The report of the crawl, with the counts of all its runs.
     pub report: CrawlReport,
     /// The rows that it wrote, as JSON, in the order of writing.
     pub items: Vec<Value>,

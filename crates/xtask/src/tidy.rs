@@ -184,7 +184,7 @@ const LINES_MAX: usize = 500;
 /// The most places that are listed for one word.
 const PLACES: usize = 8;
 /// The most names that may be defined for two types. This number may only be lowered.
-const SHARED_NAMES_MAX: usize = 28;
+const SHARED_NAMES_MAX: usize = 22;
 /// Names of parts that both stores have. They mean the same thing in both, and do not count as shared.
 const SAME_MEANING: [&str; 4] = ["Chains", "HostId", "Hosts", "Queue"];
 

@@ -126,7 +126,8 @@ impl LearntPace {
         }
     }
 
-    /// Ends the epoch after an idle time, which says nothing about the server.
+    /// Ends the epoch because the host had nothing to fetch: an idle time does not show how fast the server
+    /// accepts requests.
     pub(super) fn idled(&mut self) {
         if self.closing.is_none() {
             self.epoch = None;

@@ -33,7 +33,7 @@ impl ReadChunk {
         size_of::<Self>() + self.bytes.len()
     }
 
-    /// Returns the place in the order of the next record to lease.
+    /// Returns the queue position of the next record to lease.
     fn rank(&self) -> QueueKey {
         self.key.at_age(self.key.age() + u64::from(self.first()), EntryKind::Chunk)
     }

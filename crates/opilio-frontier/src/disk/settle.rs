@@ -259,7 +259,7 @@ impl Settling for Settlements<'_> {
                 }
                 self.store.hosts.join_line(out.host);
             }
-            // The URL waits again, and is checked again later.
+            // The URL goes on waiting for the end of its chain; `look_later_at` checks later whether it must.
             TakenOut::Waited(waited) => self.store.chains.look_later_at(waited.key),
         }
         Ok(())

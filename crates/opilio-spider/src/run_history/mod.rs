@@ -348,7 +348,7 @@ pub fn try_again(
         tracing::warn!(
             %host,
             ?wait,
-            "in an earlier run the host asked for a wait that is not over: no request is sent to it before, and its failed URLs can be tried again afterwards"
+            "in an earlier run the host asked for a wait that is not over: no request is sent to it until then, and its failed URLs can be tried again afterwards"
         );
     }
     if stated.len() > HOSTS_SAID {

@@ -52,7 +52,7 @@ pub enum StepError {
     Pack(#[source] postcard::Error),
     /// An earlier version of Opilio kept it by the places of variants and fields, and these have changed.
     #[error(
-        "its step was kept by an earlier version of Opilio, which kept no names, and does not fit the spider's `Step`"
+        "the step was stored by an earlier version of Opilio, without the names of variants and fields, and does not fit the spider's `Step`"
     )]
     Placed,
 }

@@ -119,8 +119,8 @@ impl HostState {
         self.refresh_spacing();
     }
 
-    /// Learns the pace from the closing that is over; returns the new limit in starts per second, if one was
-    /// learnt.
+    /// Learns from the hold that has just ended how fast the host accepts requests. Returns the new limit in
+    /// starts per second, if one was learnt.
     pub(super) fn learn_pace(
         &mut self,
         now: Timestamp,

@@ -107,8 +107,8 @@ impl SeenLease {
         }
     }
 
-    /// Whether this lease could be the probe instead of the lease `probe`. An errand needs no robots.txt, so
-    /// it could always replace another lease.
+    /// Whether this lease, if it was not tried yet, could be the probe instead of the lease `probe`. An errand
+    /// needs no robots.txt, so an untried one could replace any probe.
     fn could_replace(&self, probe: &Self) -> bool {
         let untried = self.place == SeenPlace::Idle && self.requests == 0 && !self.started;
         let may_start = self.scheme == probe.scheme && !probe.id.is_errand();

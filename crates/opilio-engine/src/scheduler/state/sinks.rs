@@ -63,7 +63,7 @@ impl Scheduler {
         if self.ledger.is_all_written() {
             tracing::warn!(
                 sink,
-                "the output is written, but syncing it to the disk did not end in time: a power cut could take its end"
+                "the output is written, but syncing it to the disk did not end in time: a power cut could lose the last rows"
             );
         } else {
             tracing::warn!(
