@@ -43,6 +43,13 @@ impl Server {
     }
 }
 
+/// The answer with a header line that says what this server does: it closes the connection. Without it a client may
+/// send its next request on a connection that is about to close.
+fn closing(answer: Vec<u8>) -> Vec<u8> {
+    let end = answer.windows(2).position(|two| two == b"\r\n").map_or(answer.len(), |at| at + 2);
+    [&answer[..end], b"Connection: close\r\n", &answer[end..]].concat()
+}
+
 /// An answer with these lines and its length.
 fn with(lines: &[u8], body: &[u8]) -> Vec<u8> {
     let length = format!("Content-Length: {}\r\n\r\n", body.len());
@@ -128,12 +135,13 @@ fn a_head_that_cannot_be_read_is_its_urls_own_failure() {
     ];
     // All of them in a row, and good pages after them.
     let paths: Vec<_> = broken.iter().map(|(path, _)| *path).chain(["/a", "/b", "/c"]).collect();
-    let server = Server::start(move |path| match broken.iter().find(|(broken, _)| *broken == path) {
+    let answer = move |path: &str| match broken.iter().find(|(broken, _)| *broken == path) {
         Some((_, bytes)) => bytes.to_vec(),
         None if path == "/robots.txt" => b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
         None if path == "/" => page(&paths),
         None => page(&[]),
-    });
+    };
+    let server = Server::start(move |path| closing(answer(path)));
     for more in [&[][..], &["--no-robots"]] {
         server.log.lock().unwrap().clear();
         let url = server.url("/");
