@@ -23,7 +23,7 @@ pub(crate) struct ProcessUsage {
     pub(crate) peak_bytes: u64,
 }
 
-/// What happens with the output of a process.
+/// Where the output of a child process goes.
 #[derive(Clone, Copy)]
 pub(crate) enum ChildOutput<'a> {
     /// The process writes its file itself.

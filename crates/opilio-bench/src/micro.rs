@@ -25,7 +25,7 @@ use crate::site::{Pages, SitePlan};
 pub struct Operation {
     /// The operation's name.
     pub name: &'static str,
-    /// What one step of the operation does.
+    /// A short text about the work of one step of the operation.
     pub about: &'static str,
     make: fn() -> Result<MicroStep>,
 }

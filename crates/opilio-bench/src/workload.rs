@@ -6,7 +6,7 @@ use crate::site::SitePlan;
 pub(crate) struct Workload {
     /// The workload's name on the command line.
     pub(crate) name: &'static str,
-    /// What the workload measures.
+    /// A short text about what the workload measures, for the table of results.
     pub(crate) about: &'static str,
     /// The crawls, in the order in which they run in each round.
     pub(crate) cases: Vec<BenchCase>,

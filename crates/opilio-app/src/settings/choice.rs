@@ -45,7 +45,7 @@ impl From<OrderWord> for Order {
     }
 }
 
-/// What a power cut may lose of a crawl with a state directory.
+/// The value of `--durability`: how much of a crawl with a state directory a power cut may lose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum DurabilityWord {
     /// What the operating system has not written by itself, some 30 seconds

@@ -159,7 +159,7 @@ pub struct RunSettings {
     pub report: Option<PathBuf>,
     /// The directory that keeps the crawl.
     pub state: Option<PathBuf>,
-    /// Whether to continue the crawl in that directory.
+    /// Whether the run continues the crawl that the state directory holds.
     pub resume: bool,
     /// The user agent, if it is set.
     pub user_agent: Option<String>,

@@ -164,7 +164,7 @@ fn listed(page: &Page<()>) -> Vec<Entry> {
     sitemap::read(&body[..], &Bounds::default()).map_while(Result::ok).collect()
 }
 
-/// Whether a seed may be a compressed sitemap. It is not read here, since a small file may hold much.
+/// Whether a seed may be a compressed sitemap. This function does not decompress it, since a small file may hold much.
 fn is_packed(page: &Page<()>) -> bool {
     let name = page.url().path().to_ascii_lowercase();
     let is_named = name.ends_with(".xml.gz") || name.ends_with(".gz") && name.contains("sitemap");
