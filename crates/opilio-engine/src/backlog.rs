@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Counts the pages that wait for the runner and the pages that are parsed on other threads. While there are too
-/// many, the pool grants no slot.
+/// The number of pages of a shard that wait for the runner or are parsed on other threads. While this number
+/// is too high, the fetcher pool grants no slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ParseBacklog {
     pages: Arc<AtomicU32>,
@@ -50,5 +50,6 @@ impl Drop for WaitingPage {
     }
 }
 
-/// The number of pages at which fetching waits for parsing. Fetches that have a slot already may add one page each.
+/// The number of pages at which fetching waits for parsing. Fetches that already have a slot when the number
+/// is reached may add one page each.
 const PAGES_MAX: u32 = 64;

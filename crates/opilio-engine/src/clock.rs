@@ -1,5 +1,5 @@
-//! The clock that the whole engine uses. Its time is monotonic and counts from the start of the crawl's first run
-//! (the epoch).
+//! The clock that the whole engine uses. Its time is monotonic and counts from the start of the crawl's first
+//! run (the epoch).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,8 +7,8 @@ use opilio_core::Timestamp;
 use opilio_spider::run_history::ClockReading;
 use tokio::time::Instant;
 
-/// Returns the year of a wall time. Leap days are averaged, which is exact enough to recognise calendar pages of the
-/// far future.
+/// Returns the year of a wall time. Computes with years of average length, which is exact enough to recognise
+/// calendar pages of the far future.
 pub(crate) fn year_of(wall: SystemTime) -> u16 {
     const YEAR_MICROS: u64 = 31_556_952_000_000;
     u16::try_from(1970 + unix_micros(wall) / YEAR_MICROS).unwrap_or(u16::MAX)
@@ -23,14 +23,15 @@ pub(crate) struct Clock {
     base: Instant,
     opened: Timestamp,
     opened_unix_micros: u64,
-    /// For tests: the name of the actor that is to panic, and how long after the start of the run.
+    /// The actor that a test wants to panic (its name), and how long after the start of the run the panic is
+    /// due.
     #[cfg(test)]
     fault: Option<(&'static str, Duration)>,
 }
 
 impl Clock {
-    /// Starts the clock of a run that begins now, at this wall time. `noted` is the time that an earlier run of the
-    /// same crawl recorded. Without it this is the first run, and the epoch is now.
+    /// Starts the clock of a run that begins now, at this wall time. `noted` is the time that an earlier run
+    /// of the same crawl recorded. Without `noted` this is the first run of the crawl, and the epoch is now.
     pub(crate) fn begin(noted: Option<ClockReading>, wall: SystemTime) -> Self {
         let wall = unix_micros(wall);
         let opened = noted.map_or(Timestamp::EPOCH, |noted| reopened(noted, wall));
@@ -65,8 +66,8 @@ impl Clock {
     #[allow(clippy::unused_self, reason = "it does something in tests")]
     pub(crate) fn fault(&self, _: &str) {}
 
-    /// Returns the time at which this run began, with the wall time of the epoch. The epoch is correct only for the
-    /// first run of a crawl.
+    /// Returns the time at which this run began, together with the wall time of the epoch. That wall time is
+    /// correct only in the first run of a crawl.
     pub(crate) fn begins(&self) -> ClockReading {
         let epoch_unix_micros = self.opened_unix_micros.saturating_sub(self.opened.as_micros());
         ClockReading { epoch_unix_micros, now: self.opened }
@@ -88,7 +89,8 @@ impl Clock {
 
     /// Converts a time of the crawl to an instant of the tokio runtime, for a timer.
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
-        // Timers have a limit, so every wait is cut to about thirty years. A longer wait means never.
+        // Timers have a limit, so every wait is cut to about thirty years. A longer wait is in effect a wait
+        // for ever.
         self.base + at.since(self.opened).min(Duration::from_secs(1_000_000_000))
     }
 
@@ -100,8 +102,8 @@ impl Clock {
     }
 }
 
-/// Returns the time of the crawl at this wall time. It is never earlier than the time that an earlier run recorded.
-/// So if the wall clock was set back, nothing is due a second time and no wait becomes longer.
+/// Returns the time of the crawl at this wall time. The result is never earlier than the time that an earlier
+/// run recorded. So if the wall clock was set back, nothing is due a second time and no wait becomes longer.
 fn reopened(noted: ClockReading, wall_unix_micros: u64) -> Timestamp {
     Timestamp::from_micros(wall_unix_micros.saturating_sub(noted.epoch_unix_micros)).max(noted.now)
 }

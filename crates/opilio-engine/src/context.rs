@@ -1,5 +1,5 @@
-//! The values that all actors of a shard share. Messages to parent actors go to recipients, so this file names no
-//! type of a parent actor.
+//! The values that all actors of a shard share. Messages to parent actors go to `Recipient`s, so this file
+//! names no type of a parent actor.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,7 +15,8 @@ use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
 
-/// The values that all actors of a shard share: recipients, the port to the scheduler, and the crawl's settings.
+/// The values that all actors of a shard share: recipients of messages, the port to the scheduler, and the
+/// settings of the crawl.
 pub(crate) struct ShardContext {
     pub(crate) shard: usize,
     pub(crate) clock: Clock,
@@ -35,7 +36,7 @@ pub(crate) struct ShardContext {
 }
 
 impl ShardContext {
-    /// Changes the counts of the shard.
+    /// Changes the counts of the shard by calling this function on them.
     pub(crate) fn count(&self, change: impl FnOnce(&mut ShardCounts)) {
         let mut counts = self.counts.get();
         change(&mut counts);

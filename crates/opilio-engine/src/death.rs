@@ -6,7 +6,8 @@
 use crate::message::ActorDied;
 use crate::outbox::Outbox;
 
-/// A field of an actor. When a panic drops the actor, this field sends the actor's name to the supervisor.
+/// A field of an actor, which notices a panic of that actor: when the panic drops the actor and this field
+/// with it, the actor's name is sent to the supervisor.
 pub(crate) struct DeathWatch {
     name: &'static str,
     tell: Outbox<ActorDied>,

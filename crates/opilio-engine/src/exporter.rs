@@ -1,6 +1,6 @@
 //! The exporter runs the sinks on a plain thread of its own. It gets rows in numbered batches.
 //!
-//! A sink may block that thread for any time. [`Sinks`] decides which batches count as written.
+//! A sink may block that thread for any length of time. [`Sinks`] decides which batches count as written.
 
 use opilio_export::{ExportError, Sink, SinkAtWork, Sinks, Written};
 use tokio::sync::{mpsc, watch};
@@ -11,7 +11,8 @@ use crate::message::{PartSnapshot, ToExporter};
 pub(crate) struct Exporter(Sinks);
 
 impl Exporter {
-    /// Makes an exporter for these sinks. `at_work` always holds the sink that is being called at the moment, if any.
+    /// Makes an exporter for these sinks. While a sink is being called, `at_work` holds the name of that
+    /// sink.
     pub(crate) fn new(sinks: Vec<Box<dyn Sink>>, at_work: watch::Sender<Option<SinkAtWork>>) -> Self {
         Self(Sinks::new(sinks, move |sink| {
             at_work.send_replace(sink);
@@ -70,8 +71,8 @@ impl Exporter {
         Ok(())
     }
 
-    /// Gives batches to the sinks and answers questions. Returns the last batch that is safe afterwards, if that has
-    /// changed.
+    /// Gives batches to the sinks and answers requests for snapshots. Returns the number of the last batch
+    /// that is safely written afterwards, if this number has changed.
     fn write(
         &mut self,
         messages: &mut Vec<ToExporter>,
@@ -88,7 +89,8 @@ impl Exporter {
         self.0.confirm(is_last)
     }
 
-    /// Returns the positions of the sinks, the number of the last batch, and how many batches are not safe yet.
+    /// Returns the positions of the sinks, the number of the last batch, and how many batches are not safely
+    /// written yet.
     fn snapshot(&self) -> PartSnapshot {
         let (batch, unsafe_batches) = self.0.batches();
         let sinks = self.0.positions().map(|(name, position)| (name.to_string(), position)).collect();
@@ -96,5 +98,6 @@ impl Exporter {
     }
 }
 
-/// The most batches that are flushed together. The channel has room for as many.
+/// The most batches that are written before the sinks are flushed. The channel to the exporter has room for
+/// as many.
 pub(crate) const BATCHES_MAX: usize = 16;

@@ -14,7 +14,7 @@ use crate::supervisor::Command;
 
 /// A running crawl: a future of its report.
 ///
-/// Dropping it stops the crawl gently.
+/// Dropping this value stops the crawl gently, as `Handle::stop` does.
 #[must_use = "a crawl stops when its future is dropped"]
 pub struct Crawl {
     pub(super) report: oneshot::Receiver<Result<CrawlReport, CrawlError>>,

@@ -13,14 +13,14 @@ use opilio_spider::{CrawlError, Spider};
 use super::Crawler;
 use crate::launch::{Fetchers, MakeTransport, Transports, WrapTransport};
 
-/// The settings of fetches.
+/// The settings that say how pages are fetched.
 pub(super) struct Fetching {
     pub(super) limits: Limits,
     web: WebSettings,
     pub(super) redirects_max: u16,
     transport: Option<MakeTransport>,
     transport_around: Option<WrapTransport>,
-    /// The middleware in the order of the calls of `middleware`: the outermost first.
+    /// The middleware in the order in which it was added: the outermost first.
     middleware: Vec<Arc<dyn Middleware>>,
     cache: Option<Cache>,
 }
@@ -81,7 +81,7 @@ impl Fetching {
     }
 }
 
-/// How pages are fetched.
+/// Settings of how pages are fetched.
 impl<S: Spider> Crawler<S> {
     /// Sets the limits of one fetch: times, bytes, header fields.
     #[must_use]

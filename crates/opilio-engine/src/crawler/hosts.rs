@@ -1,4 +1,4 @@
-//! How hosts are treated: the rate, patience and retries of each host, robots.txt, caps.
+//! The settings of how hosts are treated: the rate, patience and retries of each host, robots.txt, caps.
 
 #[cfg(test)]
 use opilio_core::Rate;
@@ -48,7 +48,7 @@ impl HostChoices {
     }
 }
 
-/// How hosts are treated.
+/// Settings of how hosts are treated.
 impl<S: Spider> Crawler<S> {
     /// Sets the rate, in-flight limit and patience of every host that has no settings of its own. With
     /// [`HostSettings`] instead of a policy, it also sets header fields for the requests to these hosts.
@@ -67,7 +67,7 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Returns the policy that applies to a host with the present settings.
+    /// Returns the policy that applies to a host with the settings made so far.
     #[must_use]
     pub fn policy_of(&self, host: &Host) -> &HostPolicy {
         &self.hosts.table.of(host).policy
@@ -80,7 +80,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Does not fetch robots.txt, and obeys no rules. Use this only for your own servers.
+    /// Turns robots.txt off: no robots.txt is fetched, and no rules are obeyed. Use this only for your own
+    /// servers.
     #[must_use]
     pub fn no_robots(mut self) -> Self {
         self.hosts.rules = RulesMode::Off;

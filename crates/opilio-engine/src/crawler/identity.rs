@@ -1,4 +1,4 @@
-//! How the crawler identifies itself: user agent, header fields, cookies, sessions.
+//! The settings of how the crawler identifies itself: user agent, header fields, cookies, sessions.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,8 @@ use opilio_spider::{BadHeader, CrawlError, Session, Spider, header, is_credentia
 use super::Crawler;
 use crate::clock::Clock;
 
-/// What requests say about the crawler. An error in a header field is stored here until the crawl starts.
+/// The values by which requests identify the crawler. An error in a header field is stored here until the
+/// crawl starts.
 pub(super) struct CrawlerIdentity {
     pub(super) user_agent: String,
     headers: Result<HeaderMap, BadHeader>,
@@ -43,7 +44,7 @@ impl CrawlerIdentity {
         }
     }
 
-    /// Takes the header fields that every request gets.
+    /// Takes the header fields that every request gets out of the settings.
     ///
     /// # Errors
     /// When one of the fields cannot be sent, or holds a secret.
@@ -75,7 +76,7 @@ impl CrawlerIdentity {
     }
 }
 
-/// How the crawler identifies itself.
+/// Settings of how the crawler identifies itself.
 impl<S: Spider> Crawler<S> {
     /// Sets the user agent that requests send. The same name selects the rules of robots.txt that apply to the
     /// crawler. It should contain a contact address.
@@ -95,9 +96,10 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Neither keeps nor sends cookies. By default cookies are kept for as long as the crawl runs, as browsers and
-    /// most crawlers do: to a client without cookies, many sites show only their consent or login page. See
-    /// [`opilio_fetch::Cookies`] for which cookies are kept, and which requests get them.
+    /// Turns cookies off: the crawl neither keeps nor sends cookies. By default cookies are kept for as long
+    /// as the crawl runs, as browsers and most crawlers do: to a client without cookies, many sites show only
+    /// their consent or login page. See [`opilio_fetch::Cookies`] for which cookies are kept, and which
+    /// requests get them.
     ///
     /// A crawl with a [`state`](Self::state) directory keeps its cookies there, in a file that only its owner may
     /// read, and a resumed crawl uses them again. If a crawl is resumed without cookies, that file stays as it is.

@@ -48,8 +48,8 @@ impl CrawlLimits {
         }
     }
 
-    /// Returns the number of shards. There are no more shards than slots: a shard without its own slot could only
-    /// borrow slots.
+    /// Returns the number of shards, which is never higher than the number of slots: a shard without its own
+    /// slot could only borrow slots from other shards.
     pub(super) fn shards(&self) -> usize {
         let shards = match self.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -58,7 +58,7 @@ impl CrawlLimits {
         shards.min(SHARDS_MAX).min(self.in_flight as usize)
     }
 
-    /// Makes the supervisor's part of the plan.
+    /// Makes the supervisor's part of the plan of a crawl.
     pub(super) fn supervisor(
         self,
         now: Timestamp,
@@ -71,7 +71,7 @@ impl CrawlLimits {
     }
 }
 
-/// The limits of the whole crawl.
+/// Settings of the limits of the whole crawl.
 impl<S: Spider> Crawler<S> {
     /// Sets how many requests may be in flight in the whole crawl (64 by default); 0 counts as 1.
     #[must_use]
@@ -80,8 +80,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Sets how many hosts are in memory at once (100,000 by default); other hosts wait for their turn. 0 counts as
-    /// 1.
+    /// Sets how many hosts are in memory at once (100,000 by default). The hosts beyond this number wait for
+    /// their turn. 0 counts as 1.
     #[must_use]
     pub fn live_hosts(mut self, max: u32) -> Self {
         self.limits.hosts_max = max.max(1);
@@ -133,7 +133,7 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Sets the function that says how much memory the process uses, for tests.
+    /// Sets the function that returns how many bytes of memory the process uses, for tests.
     #[cfg(test)]
     pub(crate) fn gauge(mut self, gauge: impl Fn() -> Option<u64> + Send + 'static) -> Self {
         self.limits.gauge = Box::new(gauge);
@@ -141,5 +141,5 @@ impl<S: Spider> Crawler<S> {
     }
 }
 
-/// The most shards: we know of no crawl that gets faster with more threads.
+/// The most shards of a crawl: we know of no crawl that gets faster with more than 64 threads.
 const SHARDS_MAX: usize = 64;

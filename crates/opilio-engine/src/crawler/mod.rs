@@ -102,7 +102,7 @@ pub struct Crawler<S: Spider> {
 #[cfg(test)]
 #[derive(Clone, Copy, Default)]
 struct Trial {
-    /// The name of the actor that has to panic, and the time after the begin of the run at which it does so.
+    /// The name of the actor that has to panic, and how long after the start of the run the panic is due.
     fault: Option<(&'static str, Duration)>,
     sinks_apart: bool,
 }
@@ -150,32 +150,33 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Sets the seed of all random numbers, which vary the times of requests. A run with the same seed can be
-    /// repeated. By default each run has a different seed.
+    /// Sets the seed of all random numbers, which vary the times of requests. Two runs with the same seed
+    /// vary them in the same way. By default each run has a different seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets the wall time at which this run begins, instead of the system's: for virtual time. From then on the wall
-    /// time advances with the clock of the tokio runtime. Dates in header fields, the expiry of cookies and the
-    /// freshness of cached answers are compared with it.
+    /// Sets the wall time at which this run begins, in place of the system's wall time: for virtual time.
+    /// From then on the wall time advances with the clock of the tokio runtime. Dates in header fields, the
+    /// expiry of cookies and the freshness of cached answers are compared with this wall time.
     #[must_use]
     pub fn began_at(mut self, wall: SystemTime) -> Self {
         self.began_at = Some(wall);
         self
     }
 
-    /// Makes an actor panic at the first message that it gets at least so long after the run began.
+    /// Makes an actor panic at the first message that the actor gets once this long has passed since the run
+    /// began.
     #[cfg(test)]
     pub(crate) fn fault(mut self, actor: &'static str, after: Duration) -> Self {
         self.trial.fault = Some((actor, after));
         self
     }
 
-    /// Gives the exporter a thread of its own in a crawl that runs on this thread. So sinks may block while virtual
-    /// time goes on.
+    /// Gives the exporter a thread of its own in a crawl that otherwise runs on one thread. So sinks may
+    /// block while virtual time goes on.
     #[cfg(test)]
     pub(crate) fn sinks_apart(mut self) -> Self {
         self.trial.sinks_apart = true;

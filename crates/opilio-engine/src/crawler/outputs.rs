@@ -1,4 +1,4 @@
-//! The outputs: where items and files are written.
+//! The settings of the outputs: where items and files are written.
 
 use opilio_export::{Encoder, Export, FileStore, Sink};
 use opilio_spider::{CrawlError, Spider};
@@ -26,7 +26,7 @@ impl<Item: 'static> Outputs<Item> {
     /// Opens the outputs, and returns their sinks.
     ///
     /// # Errors
-    /// When an output cannot be opened, or two outputs would write over each other.
+    /// When an output cannot be opened, or two outputs would overwrite each other.
     pub(super) fn take_sinks(&mut self) -> Result<Vec<Box<dyn Sink>>, CrawlError> {
         let sinks: Result<Vec<_>, _> = self.exports.drain(..).map(|export| export.into_sink()).collect();
         let sinks = sinks?;
@@ -35,7 +35,8 @@ impl<Item: 'static> Outputs<Item> {
     }
 }
 
-/// Returns an error if two sinks have the same name or the same place: they would write over each other.
+/// Returns an error if two sinks have the same name or write to the same place: they would overwrite each
+/// other.
 fn refuse_equal(sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
     let same = |a: &dyn Sink, b: &dyn Sink| a.name() == b.name() || a.place() == b.place();
     for (n, sink) in sinks.iter().enumerate() {
@@ -46,7 +47,7 @@ fn refuse_equal(sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
     Ok(())
 }
 
-/// Where items and files are written.
+/// Settings of where items and files are written.
 impl<S: Spider> Crawler<S> {
     /// Adds an output for items; may be called several times.
     #[must_use]

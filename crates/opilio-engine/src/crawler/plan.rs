@@ -20,13 +20,13 @@ use crate::scheduler::QueuedScope;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
-/// A run whose begin is recorded in its store.
+/// A run of a crawl whose begin is recorded in the crawl's store.
 struct BegunRun {
     clock: Clock,
     history: RunHistory,
     /// The shapes (hashes of the names of variants and fields) of those steps of which the store keeps an example.
     shapes: HashSet<u64>,
-    /// Whether the scope is applied again to the hosts of queued URLs.
+    /// Whether the scope is applied to the hosts of queued URLs once more.
     hosts: Hosts,
 }
 
@@ -36,7 +36,8 @@ impl<S: Spider> Crawler<S> {
         self.hosts.check()?;
         self.hosts.table.send_to_all(&self.identity.take_headers()?);
         self.limits.check()?;
-        // Signals are caught before all work that takes long: a signal during that work takes effect afterwards.
+        // Signals are caught before any work that takes long: a signal during such work takes effect after
+        // the work.
         let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
         let mut scope = self.urls.take_scope(year_of(self.wall()));
         let mut logins = Logins::default();
@@ -116,8 +117,9 @@ impl<S: Spider> Crawler<S> {
         run_history::keep_samples(frontier, &mut shapes, std::mem::take(&mut seeds.samples));
         let layout = self.spider.item_layout();
         let earlier = EarlierRuns::read(frontier, sinks, &layout)?;
-        // The wall time is read here and not before the store is opened: the two clocks have to begin together, or a
-        // resumed crawl would take a wait that a server stated for shorter by the time that opening took.
+        // The wall time is read only after the store is opened, since the two clocks have to begin together.
+        // Otherwise the time that the opening took would shorten the waits that servers stated to earlier
+        // runs.
         let clock = Clock::begin(earlier.noted(), self.wall());
         #[cfg(test)]
         let clock = self.trial.fault.map_or(clock, |(name, after)| clock.with_fault(name, after));

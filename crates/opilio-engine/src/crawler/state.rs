@@ -1,4 +1,4 @@
-//! Where the crawl is stored, and how a later run resumes it: the methods that set
+//! The settings of where the crawl is stored, and how a later run resumes it: the methods that set
 //! [`opilio_spider::state::StateSettings`].
 
 #[cfg(feature = "disk")]
@@ -14,7 +14,7 @@ use opilio_spider::state::Store;
 
 use super::Crawler;
 
-/// Where the crawl is stored, and how it is resumed.
+/// Settings of where the crawl is stored, and how it is resumed.
 impl<S: Spider> Crawler<S> {
     /// Uses this store instead of the store in memory. If the store holds a crawl, this run resumes that crawl. The
     /// order of URLs and the caps of hosts are those of the store, not those of this builder.
@@ -49,13 +49,13 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Resumes the crawl that the state directory holds. If the directory holds none and all outputs are empty, a new
-    /// crawl begins.
+    /// Resumes the crawl that the state directory holds. If the directory holds no crawl and all outputs are
+    /// empty, a new crawl begins.
     ///
     /// The spider's name and version and the outputs must be the same as in the earlier runs; all other settings may
     /// differ. Output files are cut back to the rows that were committed. An output that cannot be cut back (stdout)
-    /// gets the rows of the last moments before a kill twice. After a run that ended in order, stopped early or not,
-    /// it gets each row once.
+    /// gets the rows of the last moments before a kill twice. After a run that ended in order, even an early
+    /// end, such an output gets each row once.
     #[cfg(feature = "disk")]
     #[must_use]
     pub fn resume(mut self) -> Self {
@@ -63,8 +63,9 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Makes the URLs that failed in earlier runs due again, each with all its attempts. By default only the URLs of
-    /// parked hosts are tried again, once the time of the host is over.
+    /// Makes the URLs that failed in earlier runs due again, each with all its attempts. Without this call
+    /// only the URLs of parked hosts are tried again, and only after the time for which their host was
+    /// parked.
     ///
     /// Hosts that were parked because they did not answer are requested again, by one probe each. If a host has asked
     /// for a wait longer than its longest hold, nothing is sent to it until that wait is over, and a warning names

@@ -1,11 +1,11 @@
-//! Which URLs belong to the crawl, and which pages count as duplicates.
+//! The settings of which URLs belong to the crawl, and which pages count as duplicates.
 
 use opilio_spider::naming::Naming;
 use opilio_spider::{Scope, Spider};
 
 use super::Crawler;
 
-/// The scope of the crawl, and by what duplicate pages are recognised.
+/// The scope of the crawl, and the properties of pages by which duplicates are recognised.
 #[derive(Default)]
 pub(super) struct UrlChoices {
     scope: Scope,
@@ -28,7 +28,7 @@ impl UrlChoices {
     }
 }
 
-/// Which URLs belong to the crawl.
+/// Settings of which URLs belong to the crawl.
 impl<S: Spider> Crawler<S> {
     /// Sets the scope: the rules that decide which URLs belong to the crawl. The hosts of the seeds are added to it.
     #[must_use]
@@ -46,26 +46,29 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Writes only one of all pages with the same canonical URL (`<link rel=canonical>`; for a page without this
-    /// link, its own URL).
+    /// Writes only one page of all pages that have the same canonical URL (`<link rel=canonical>`; for a page
+    /// without this link, its own URL).
     ///
-    /// The first of these pages that arrives is written. The others end as its aliases, but their links are followed
-    /// all the same. The canonical URL itself need not be fetched: it is fetched only if something links to it, and
-    /// then counts as one of these pages. A canonical URL is ignored unless it is in scope and has the registrable
-    /// domain of the page. The crawl remembers up to a million canonical URLs, in memory only: after a resume, one
-    /// more page with the same canonical URL may be written.
+    /// The first of these pages that arrives is written. The later ones end as its aliases, but their links
+    /// are followed all the same. The canonical URL itself is not fetched for this purpose: it is fetched
+    /// only if something links to it, and then its page counts as one of these pages. A canonical URL is
+    /// ignored unless it is in scope and has the registrable domain of the page. The crawl remembers up to a
+    /// million canonical URLs, in memory only: after a resume, a second page with the same canonical URL may
+    /// be written.
     #[must_use]
     pub fn merge_canonical(mut self) -> Self {
         self.urls.merge.canonical = true;
         self
     }
 
-    /// Writes only one of all pages with equal content, white space and session ids apart. Such pages are "not found"
-    /// pages with status 200, print versions, or one article below several categories.
+    /// Writes only one page of all pages that have the same content, not counting white space and session
+    /// ids. Examples of such pages are "not found" pages with status 200, print versions, and one article
+    /// below several categories.
     ///
-    /// The first of these pages that arrives from a registrable domain is written. The others end as its aliases, but
-    /// their links are followed all the same. The crawl remembers up to a quarter of a million contents on each
-    /// thread, in memory only: after a resume, one more page with the same content may be written.
+    /// The first of these pages that arrives from a registrable domain is written. The later ones end as its
+    /// aliases, but their links are followed all the same. The crawl remembers up to a quarter of a million
+    /// contents on each thread, in memory only: after a resume, a second page with the same content may be
+    /// written.
     #[must_use]
     pub fn merge_duplicates(mut self) -> Self {
         self.urls.merge.content = true;

@@ -1,5 +1,5 @@
-//! The pool grants slots to hosts, runs their fetches, and reports the outcome of each fetch with a proposal of what
-//! to do next. It decides nothing about a URL itself.
+//! The fetcher pool. It grants slots to hosts, runs their fetches, and reports the outcome of each fetch
+//! together with a proposal of what to do next with the URL. The pool decides nothing about a URL itself.
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -33,20 +33,21 @@ struct Waiter {
     group: Option<Group>,
 }
 
-/// The arguments of a pool.
+/// The arguments with which a pool is started.
 pub(crate) struct PoolSetup {
     pub(crate) shard: usize,
     pub(crate) slots: u32,
     /// The shared budgets of the groups of hosts, if groups have any.
     pub(crate) groups: GroupBudgets,
-    /// The limited number of places for connections that are kept open.
+    /// The places for connections that are kept open after a request. Their number is limited.
     pub(crate) connections: ConnectionPlaces,
     pub(crate) clock: Clock,
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: SchedulerPort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) backlog: ParseBacklog,
-    /// The longest time that a fetch may take, including its waits for memory. After that the fetch is abandoned.
+    /// The longest time that a fetch may take, including its waits for memory. After this time the fetch is
+    /// abandoned.
     pub(crate) fetch_max: Duration,
     pub(crate) wanted: Recipient<SlotsWanted>,
     pub(crate) lent: Recipient<Lent>,
@@ -92,7 +93,7 @@ impl Pool {
         })
     }
 
-    /// Takes in one input, and performs all outputs that result.
+    /// Gives one input, if any, to the state of the slots, and performs all outputs of that state.
     fn step(&mut self, ctx: &mut Context<Self>, input: Option<SlotsInput<Waiter>>) {
         let timer = self.slots.wake_at();
         let now = self.clock.now();
@@ -129,7 +130,8 @@ impl Pool {
         match host.answer.try_send(answer) {
             Ok(()) => {}
             Err(SendError::Full(_)) => self.slots.handle(SlotsInput::Refused { standing, host }),
-            // The host's actor died while it waited. The actor that replaces it asks again.
+            // The host's actor has panicked while the host waited. The actor that replaces it asks for a slot
+            // again.
             Err(SendError::Closed(_)) => {}
         }
     }
@@ -219,11 +221,12 @@ impl Handler<Fetch> for Pool {
         if kept.is_none() && request.connection == Connection::Keep {
             request.connection = Connection::Close;
         }
-        // Each fetch runs in a separate task, since an actor polls all its futures whenever one of them is ready.
+        // Each fetch runs in a task of its own: an actor would poll all its futures whenever one of them is
+        // ready.
         actix::spawn(async move {
-            // The fetch's own deadline does not count its waits for memory. But the host has to hear of the end of
-            // the fetch before the time after which it regards the fetch as lost. So this second deadline counts
-            // them.
+            // The fetch's own deadline does not count its waits for memory. But the host has to hear of the
+            // end of the fetch before it regards the fetch as lost. So this second deadline counts the waits
+            // for memory, too.
             let fetch = AssertUnwindSafe(fetcher.fetch(request)).catch_unwind();
             let ended = tokio::time::timeout(fetch_max, fetch).await;
             let seen = EndedFetch { what, advisor, now: clock.now(), unix_millis: clock.unix_millis() };
@@ -233,7 +236,7 @@ impl Handler<Fetch> for Pool {
                 Err(_) => seen.lost(),
             };
             drop(kept);
-            // The page is counted before its slot is free for the next fetch.
+            // The page is counted before the slot of its fetch is free for another fetch.
             report.waits = report.answer.is_some().then(|| backlog.wait());
             // The slot is given back before the host gets the report, so that the host can start the next fetch at
             // once.
@@ -259,7 +262,8 @@ impl EndedFetch {
         let mut now = counts.get();
         now.bytes += fetched.body.len() as u64;
         if fetched.cached {
-            // The fetch was counted as a request when it began, but the answer came from the cache.
+            // The fetch was counted as a request when it began. But no request was sent, since the answer
+            // came from the cache.
             now.requests = now.requests.saturating_sub(1);
             now.cached += 1;
         }
@@ -271,13 +275,14 @@ impl EndedFetch {
         Report { what: self.what, outcome, proposal, answer, location, error, waits: None }
     }
 
-    /// Returns the report of a fetch that was abandoned. It is unknown whether the server has acted on the request.
+    /// Returns the report of a fetch that was abandoned. Whether the server has acted on the request is not
+    /// known.
     fn lost(self) -> Report {
         self.failed(Fault::Lost, "it waited too long for memory".to_owned())
     }
 
-    /// Returns the report of a fetch that panicked in the user's own transport. The failure counts against this URL
-    /// only.
+    /// Returns the report of a fetch that panicked in the user's own transport. This failure counts against
+    /// the URL and not against its host.
     fn panicked(self, words: &str) -> Report {
         self.failed(Fault::Middleware, format!("send the request by the transport: {words}"))
     }
@@ -290,5 +295,6 @@ impl EndedFetch {
     }
 }
 
-/// The most messages that wait for the pool. A host whose message finds no room asks again later.
+/// The most messages that wait in the pool's mailbox. A host whose message finds no room there sends it again
+/// later.
 const MAILBOX: usize = 4_096;

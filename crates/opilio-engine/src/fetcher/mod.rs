@@ -8,7 +8,8 @@ use opilio_fetch::connections::ConnectionPlaces;
 pub(crate) use actor::{Pool, PoolSetup};
 pub(crate) use answer::answer_of;
 
-/// Returns the places for kept connections of a crawl that may have this many requests in flight.
+/// Returns the places for connections that are kept open, for a crawl that may have this many requests in
+/// flight.
 pub(crate) fn connection_places(in_flight_max: u32) -> ConnectionPlaces {
     #[cfg(test)]
     if let Some(max) = CONNECTIONS_MAX.get() {
@@ -19,6 +20,7 @@ pub(crate) fn connection_places(in_flight_max: u32) -> ConnectionPlaces {
 
 #[cfg(test)]
 thread_local! {
-    /// The number of places of crawls on this thread, in tests.
+    /// The number of places for open connections that tests set for the crawls of this thread; `None` for the
+    /// usual number.
     pub(crate) static CONNECTIONS_MAX: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
 }

@@ -1,5 +1,6 @@
-//! Carries messages, timers and answers to and from the state of one host. Every handler is one step of the state
-//! machine. Only the state machine decides what may be done next.
+//! The actor of one host. It passes messages, timers and answers to the host's state machine, and performs
+//! the outputs of that state machine. Each handler is one step. Only the state machine decides what may be
+//! done next.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -29,8 +30,8 @@ pub(crate) struct HostActor {
     pub(super) kept: HostParts,
     pub(super) attempts: Attempts,
     pub(super) reports: Reports,
-    /// The next time at which the state is to be asked if no message arrives before, the reason, and the timer's
-    /// handle.
+    /// The timer of this host: when it fires, why the state machine wants to be asked then, and the handle of
+    /// the timer.
     timer: Option<(Timestamp, WakeReason, SpawnHandle)>,
     /// A granted slot that is neither used nor returned yet.
     pub(super) slot: Option<Slot>,
@@ -42,11 +43,11 @@ pub(crate) struct HostActor {
     /// Whether the current step closed the host. Then the host's saved state (memo) is written at once, so that it is
     /// not lost if the process is killed.
     closed: bool,
-    /// The numbers of this host that the counts of the shard contain.
+    /// The numbers of this host that are included in the counts of the shard.
     counted: HostLoad,
 }
 
-/// The parts of a live host that its shard keeps. They outlive the host's actor.
+/// The parts of a live host that its shard keeps. They remain when the host's actor panics.
 #[derive(Clone)]
 pub(crate) struct HostParts {
     pub(crate) state: Rc<RefCell<HostState>>,
@@ -102,7 +103,7 @@ impl HostActor {
         self.rearm(ctx, now, wake);
     }
 
-    /// Updates the counts of the shard, so that nobody has to visit all live hosts to count.
+    /// Updates the counts of the shard, so that nothing has to go through all live hosts to count.
     fn count(&mut self, load: HostLoad) {
         let before = std::mem::replace(&mut self.counted, load);
         if before != load {
@@ -158,14 +159,14 @@ impl HostActor {
         self.cx.runner.send(deliver);
     }
 
-    /// Logs an event, and records whether it closed the host.
+    /// Logs an event of the host, and records whether the event closed the host.
     fn tell(&mut self, event: HostEvent) {
         let mut rules = self.kept.rules.borrow_mut();
         self.closed |= events::tell(&self.host, &mut rules, event, self.cx.clock.now());
     }
 
-    /// Sends the result of an errand to those who asked for it. If there is no report, nothing was fetched, since the
-    /// host is closed.
+    /// Sends the result of an errand to everyone who asked for it. If there is no report, the host is closed
+    /// and nothing was fetched.
     fn end_errand(&mut self, id: LeaseId) {
         self.attempts.end(id);
         let report = self.reports.take(id);
@@ -175,7 +176,7 @@ impl HostActor {
         }
     }
 
-    /// Ends a lease without telling the spider.
+    /// Ends a lease without calling the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.attempts.end(lease.id);
         self.reports.forget(lease.id);
@@ -185,7 +186,7 @@ impl HostActor {
         self.cx.port.give(self.cx.shard, Parsed::bare(host, lease.id, ending, origin, attempts));
     }
 
-    /// Keeps at most one timer, and replaces it only if it would fire too late.
+    /// Sets the timer. There is at most one timer, and it is replaced only if it would fire too late.
     fn rearm(&mut self, ctx: &mut Context<Self>, now: Timestamp, wake: Option<(Timestamp, WakeReason)>) {
         let Some((wake, reason)) = wake else { return };
         if let Some((armed, _, handle)) = self.timer {
@@ -208,8 +209,8 @@ impl Actor for HostActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // The mailbox has room for every report and every settle message that the host's leases can cause, and for
-        // the shard's messages.
+        // The mailbox has room for every report and every `Settled` message that the host's leases can cause,
+        // and for the messages of the shard.
         let policy = &self.cx.settings.hosts.of(&self.host).policy;
         let credit = self.cx.settings.limits_of(policy).credit;
         ctx.set_mailbox_capacity(credit as usize * 2 + 32);
@@ -282,7 +283,7 @@ impl Handler<Report> for HostActor {
                 let carried = report.outcome != Outcome::Failed(Fault::Proxy);
                 self.rules_uncarried = if carried { 0 } else { self.rules_uncarried.saturating_add(1) };
                 if !carried && matches!(proposal.verdict, Verdict::GiveUp(_)) {
-                    // The leases that wait for robots.txt end with this failure.
+                    // The leases that wait for this robots.txt end with this failure.
                     report.outcome = Outcome::Failed(Fault::NoProxy);
                 }
                 let facts = FetchFacts::of(&report);

@@ -11,8 +11,8 @@ use crate::port::SchedulerPort;
 /// The errands of one host that have not ended.
 pub(crate) type HostErrands = Errands<FetchRequest, Asker>;
 
-/// Takes in an errand. If a fetch of the same robots.txt is already in flight or queued, the asker gets the result of
-/// that fetch.
+/// Takes in an errand. If the same robots.txt is already being fetched or its fetch is queued, the asker gets
+/// the result of that fetch, and no second request is sent.
 pub(crate) fn admit(errands: &mut HostErrands, Errand { host, request, asker }: Errand) -> Admitted<Asker> {
     let url = request.url.clone();
     errands.admit(host, &url, request, asker, is_same_robots)
@@ -31,8 +31,8 @@ pub(crate) fn answer(port: &SchedulerPort, asker: Asker, facts: FetchFacts) {
     }
 }
 
-/// Returns whether one fetch serves both requests: both are for the same robots.txt. Requests for other things may
-/// differ in more than their URL.
+/// Returns whether one fetch can answer both requests: both must be for the same robots.txt. Requests for
+/// anything else may differ in more than their URL.
 fn is_same_robots(one: &FetchRequest, other: &FetchRequest) -> bool {
     [one, other].iter().all(|request| request.purpose == Purpose::Robots) && one.url == other.url
 }

@@ -19,7 +19,7 @@ use crate::message::{Advisor, Fetch, FetchFor, Report};
 use crate::prepared::LeaseRequest;
 
 impl HostActor {
-    /// Starts an attempt at a lease. If no request is sent, returns an input for the state at once.
+    /// Starts an attempt at a lease. If no request is sent, returns at once an input that tells the state so.
     pub(super) fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
         let Start { lease, attempt, resent, probe, failed_before, .. } = start;
         let id = lease.id;
@@ -36,14 +36,15 @@ impl HostActor {
         let mut advisor = self.advisor(facts, earlier);
         advisor.is_errand = id.is_errand();
         let Some(LeaseRequest { mut request, retries, reads }) = self.request(&lease) else {
-            // Opilio itself wrote this record, which cannot be read now: the server is not at fault.
+            // The record of this lease, which Opilio itself wrote, cannot be read now: the server is not at
+            // fault.
             return Some(self.unsent(id, &advisor, Fault::UnsupportedScheme));
         };
         advisor.facts.repeatable = request.repeatable;
         advisor.facts.retries = retries;
         if resent && !request.repeatable {
-            // The server may have processed the first request, and the spider has not said that a second request does
-            // no harm.
+            // A request for this lease was sent before, and the server may have processed that request. The
+            // spider has not said that a second request does no harm.
             return Some(self.unsent(id, &advisor, Fault::Lost));
         }
         match reads {
@@ -66,29 +67,30 @@ impl HostActor {
         (!self.send(ctx, FetchFor::Lease(id), request, advisor)).then_some(Input::Undelivered(id))
     }
 
-    /// Returns the request of a lease; `None` if the lease's record cannot be read.
+    /// Returns the request of a lease, or `None` if the lease's record cannot be read.
     fn request(&self, lease: &Lease) -> Option<LeaseRequest> {
         if !lease.id.is_errand() {
             return self.kept.prepared.borrow_mut().request(lease, &self.cx.settings.scope);
         }
         let request = match self.kept.errands.borrow().request(lease.id) {
             Some(request) => request.clone(),
-            // A witness: the host fetches its own robots.txt, to learn whether the host or the URLs caused failures.
+            // A witness: the host fetches its own robots.txt, to learn whether the host or the URLs caused
+            // the failures.
             None => rules_request(Url::parse(&lease.record.url).ok()?),
         };
-        // The asker of an errand decides whether to try again.
+        // No retries: the asker of an errand decides whether to try again.
         Some(LeaseRequest { request, retries: Some(0), reads: Reads::Page })
     }
 
-    /// Returns the advisor for a fetch, which adds a proposal (what to do next with the URL) to the report of the
-    /// fetch.
+    /// Returns the advisor that travels with a fetch. It adds a proposal (what to do next with the URL) to
+    /// the report of the fetch.
     fn advisor(&mut self, facts: RequestFacts, earlier: Attempt) -> Advisor {
         let Attempt { first_start, uncarried } = earlier;
         let (settings, host, random) = (self.cx.settings.clone(), self.host.clone(), self.random.f64());
         Advisor { settings, host, facts, first_start, uncarried, is_errand: false, random }
     }
 
-    /// Returns the input for an attempt that failed before a request was sent.
+    /// Returns the input for an attempt that failed before its request was sent.
     fn unsent(&mut self, lease: LeaseId, advisor: &Advisor, fault: Fault) -> Input {
         self.slot = None;
         let outcome = Outcome::Failed(fault);
@@ -96,8 +98,8 @@ impl HostActor {
         Input::Report { lease, outcome, proposal }
     }
 
-    /// If the rules of an origin are known, returns an answer in the form of a robots.txt that contains only the
-    /// sitemaps named there.
+    /// Returns an answer for a robots.txt whose origin's rules are already known, without a request. The
+    /// answer has the form of a robots.txt that contains only the sitemaps of the known rules.
     fn sitemaps_known(&self, scheme: Scheme, url: &Url) -> Option<Answer> {
         let known =
             self.kept.state.try_borrow().is_ok_and(|state| state.knows_rules(scheme, self.cx.clock.now()));
@@ -116,7 +118,7 @@ impl HostActor {
         })
     }
 
-    /// Returns the input for an attempt that was answered from known rules, without a request.
+    /// Returns the input for an attempt that was answered from known robots.txt rules, without a request.
     fn answered_from_rules(&mut self, lease: LeaseId, advisor: &Advisor, answer: Answer) -> Input {
         self.slot = None;
         let outcome = Outcome::Answered(200);
@@ -128,7 +130,8 @@ impl HostActor {
         Input::Report { lease, outcome, proposal }
     }
 
-    /// Fetches the robots.txt of an origin. If no request is sent, returns an input for the state at once.
+    /// Fetches the robots.txt of an origin. If no request is sent, returns at once an input that tells the
+    /// state so.
     pub(super) fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         let url = self.kept.rules.borrow().url(scheme);
         let request = url.map(rules_request);
@@ -157,25 +160,27 @@ impl HostActor {
         self.cx.settings.dress(&self.host, &mut request);
         let idle = self.idle_time();
         if idle > IDLE_MAX {
-            // The server would close the connection before its next use. Until then the connection would burden the
-            // server and this process.
+            // The server would close the connection before its next use. Until then an open connection would
+            // burden the server and this process.
             request.connection = Connection::Close;
         }
-        // The state starts a fetch only with a granted slot. If a slot is missing all the same, no request is sent.
+        // The state starts a fetch only with a granted slot. If a slot is missing nevertheless, no request is
+        // sent.
         let Some(slot) = self.slot.take() else { return false };
         let fetch = Fetch { slot, what, request, idle, advisor, reply: ctx.address().recipient() };
         self.cx.pool.fetches.send(fetch);
         true
     }
 
-    /// Returns how long the connection of a request would be idle afterwards: until the host's next start, as the
-    /// rate, the crawl delay, a quota or the learnt pace allows it.
+    /// Returns how long the connection of a request would be idle after the request: the time until the
+    /// host's next start, which depends on the rate, the crawl delay, a quota and the learnt pace.
     fn idle_time(&self) -> Duration {
         let host = self.kept.state.borrow().snapshot();
         let next = host.next_start.map_or(Duration::ZERO, |at| at.since(self.cx.clock.now()));
         let idle = host.spacing.max(next);
         let has_more = host.ready + host.waiting > 0;
-        // Without another lease the next start is unknown: a page that is being fetched may have links to this host.
+        // Without another lease the time of the next start is unknown: a page that is being fetched may still
+        // link to this host.
         if has_more { idle } else { idle.max(IDLE_MAX / 2) }
     }
 }
