@@ -1,4 +1,4 @@
-//! A spider's crawl of a scripted web: how it is set up, killed, resumed and run, in virtual time.
+//! Sets up and runs a spider's crawl of a scripted web in virtual time. The crawl can be killed and resumed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::run::TestRun;
 use crate::stage::WebStage;
 use crate::web::Web;
 
-/// A crawl of a spider, for a test. It begins with the defaults of [`Crawler`], and is the same whenever it runs.
+/// Creates the crawl of a spider for a test. It has the default settings of [`Crawler`], and each run of the
+/// test gives the same result.
 ///
 /// See the [crate](crate) for an example.
 pub fn crawl<S: Spider>(spider: S) -> TestCrawl<S> {
@@ -34,7 +35,7 @@ pub fn crawl<S: Spider>(spider: S) -> TestCrawl<S> {
     }
 }
 
-/// A crawl that a test sets up: its web, the crawler's settings, its kills.
+/// A crawl in a test: its web, the crawler's settings, and the kills.
 #[must_use = "a test crawl does nothing until it runs"]
 pub struct TestCrawl<S: Spider> {
     spider: Arc<S>,
@@ -47,17 +48,17 @@ pub struct TestCrawl<S: Spider> {
     requests_max: usize,
 }
 
-/// Made anew for each run, since a run uses its crawler up.
+/// Sets up a crawler. It is called for each run, since a run consumes its crawler.
 type SetUp<S> = Box<dyn Fn(Crawler<S>) -> Crawler<S>>;
 
-/// When a run is killed, counted from the first run's begin.
+/// The moment at which a run is killed, counted from the begin of the first run.
 #[derive(Clone, Copy, Debug)]
 enum Kill {
     Requests(usize),
     Time(Duration),
 }
 
-/// How a run ended.
+/// The way in which a run ended.
 enum RunEnd {
     Over(Box<Result<CrawlReport, CrawlError>>),
     Killed,
@@ -65,20 +66,21 @@ enum RunEnd {
 }
 
 impl<S: Spider> TestCrawl<S> {
-    /// The web that it crawls.
+    /// Sets the web that the crawl fetches from.
     pub fn on(mut self, web: Web) -> Self {
         self.web = web;
         self
     }
 
-    /// Replays a cassette instead, in virtual time: a WARC file that [`TestCrawl::record`] has written, or somebody
-    /// else's. Nothing is sent. A request is known by its method, URL, body and session; several answers to the same
-    /// one come in their order. One that is not in the cassette fails, and its test with it.
+    /// Replays a cassette, in virtual time and without sending anything: a WARC file that
+    /// [`TestCrawl::record`] or another tool has written. A request is found by its method, URL, body and
+    /// session; several answers to equal requests are given in order. A request that is not in the cassette
+    /// fails, and so does the test.
     ///
-    /// With `OPILIO_RECORD=1` in the environment the cassette is recorded first, over the network, as politely as the
-    /// crawl's settings say.
+    /// With `OPILIO_RECORD=1` in the environment, the cassette is first recorded over the network, under the
+    /// politeness settings of the crawl.
     ///
-    /// Git must not change the line ends of such a file: `*.warc -text` in `.gitattributes`.
+    /// Git must not change the line ends of a cassette: write `*.warc -text` into `.gitattributes`.
     ///
     /// ```no_run
     /// # use opilio_testkit::prelude::*;
@@ -92,20 +94,22 @@ impl<S: Spider> TestCrawl<S> {
         self
     }
 
-    /// Records secrets, too. Without this a cassette has no logins (user info, `Authorization`), no cookies, no header
-    /// fields that the crawl keeps secret, and not what forms, parameters and JSON carry under password-like names.
-    /// What a page shows to who is logged in is recorded in any case.
+    /// Records secrets, too. By default a cassette has no logins (user info, `Authorization`), no cookies, no
+    /// header fields that the crawl marks as secret, and no values of forms, parameters and JSON whose names
+    /// look like those of passwords. The content of pages is always recorded, even content that only a
+    /// logged-in user sees.
     pub fn keeping_secrets(mut self) -> Self {
         self.keep_secrets = true;
         self
     }
 
-    /// The policy of every host, as [`Crawler::host`].
+    /// Sets the policy of every host, as [`Crawler::host`] does.
     pub fn host(self, policy: HostPolicy) -> Self {
         self.with(move |crawler| crawler.host(HostSettings::from(policy.clone())))
     }
 
-    /// Any setting of the crawler. It is called for each run, since a run uses its crawler up.
+    /// Changes any setting of the crawler. The function is called for each run, since a run consumes its
+    /// crawler.
     ///
     /// ```
     /// # use opilio_testkit::prelude::*;
@@ -118,39 +122,39 @@ impl<S: Spider> TestCrawl<S> {
         self
     }
 
-    /// Kills the crawl when so many requests have arrived, robots.txt included, and resumes it from its state directory.
-    /// What was not committed is lost, as by a kill of the process. Called again, it kills the next run; the number
-    /// counts the requests of all runs.
+    /// Kills the crawl when this many requests have arrived, those for robots.txt included, and resumes it
+    /// from its state directory. Uncommitted data is lost, as if the process were killed. Each further call
+    /// kills one more run; the number always counts the requests of all runs.
     pub fn killed_after(mut self, requests: usize) -> Self {
         self.kills.push(Kill::Requests(requests));
         self
     }
 
-    /// Kills the crawl so long after it began, and resumes it, as [`TestCrawl::killed_after`].
+    /// Kills the crawl this long after its begin, and resumes it, as [`TestCrawl::killed_after`] does.
     pub fn killed_at(mut self, time: Duration) -> Self {
         self.kills.push(Kill::Time(time));
         self
     }
 
-    /// Lets time go by after each kill, before the crawl is resumed.
+    /// Sets how much time passes after each kill, before the crawl is resumed.
     pub fn resumed_after(mut self, time: Duration) -> Self {
         self.rest = time;
         self
     }
 
-    /// The crawl may send so many requests (10,000 by default); one that wants to send more has no end, and its test
-    /// fails.
+    /// Sets the most requests that the crawl may send (10,000 by default). If it wants to send more, it
+    /// counts as endless and the test fails.
     pub fn max_requests(mut self, requests: usize) -> Self {
         self.requests_max = requests;
         self
     }
 
-    /// Runs the crawl to its end, in virtual time. Its test is a plain `#[test] fn`, since virtual time has a runtime
-    /// of its own.
+    /// Runs the crawl to its end, in virtual time. Call it from a plain `#[test] fn`, not from an async test:
+    /// it starts a runtime of its own.
     ///
     /// # Panics
-    /// When the crawl cannot be run, has no end, or is over before a kill; when a cassette cannot be used, or lacks a
-    /// request.
+    /// When the crawl cannot run, is endless, or ends before one of its kills; when the cassette cannot be
+    /// used, or lacks a request.
     #[track_caller]
     pub fn run(self) -> TestRun {
         match self.try_run() {
@@ -166,14 +170,14 @@ impl<S: Spider> TestCrawl<S> {
         }
     }
 
-    /// As [`TestCrawl::run`], for a test of a crawl that cannot be run, or of one whose requests a cassette lacks: they
-    /// fail with their names.
+    /// Runs the crawl as [`TestCrawl::run`] does, but returns an error if the crawl cannot run, and does not
+    /// panic if the cassette lacks a request: the requests that the cassette lacks fail.
     ///
     /// # Errors
     /// As [`Crawler::run`].
     ///
     /// # Panics
-    /// When the crawl has no end, or is over before a kill; when a cassette cannot be used.
+    /// When the crawl is endless, or ends before one of its kills; when the cassette cannot be used.
     #[track_caller]
     pub fn try_run(mut self) -> Result<TestRun, CrawlError> {
         refuse_a_runtime();
@@ -205,14 +209,14 @@ impl<S: Spider> TestCrawl<S> {
         Ok(TestRun { report, items: output.items(), log, took: stage.now(), unknown: stage.unknown() })
     }
 
-    /// Crawls the web itself, in real time, and writes all exchanges to a cassette: redirects, robots.txt, POSTs and
-    /// failures too. Answers are asked for without compression, so that the file can be read.
+    /// Crawls the real web, in real time, and writes all exchanges to a cassette, also redirects, robots.txt,
+    /// POSTs and failures. Asks for uncompressed answers, so that people can read the file.
     ///
     /// # Errors
-    /// When the crawl cannot be run, or the file not written.
+    /// When the crawl cannot run, or the file cannot be written.
     ///
     /// # Panics
-    /// Within a runtime, as [`TestCrawl::run`].
+    /// When it is called within a runtime, as [`TestCrawl::run`].
     #[track_caller]
     pub fn record(&self, cassette: impl AsRef<Path>) -> Result<CrawlReport, CassetteError> {
         refuse_a_runtime();
@@ -230,7 +234,8 @@ impl<S: Spider> TestCrawl<S> {
         Ok(report)
     }
 
-    /// The web of the crawl, and its home.
+    /// Makes the stage, which plays the web of the crawl. Returns it with the home (the host to which plain
+    /// paths belong).
     fn stage(&mut self) -> Result<(Option<Host>, WebStage), CassetteError> {
         let seed = self.spider.seeds().first().map(|seed| seed.target().to_owned());
         let Some(path) = self.cassette.clone() else {
@@ -300,7 +305,8 @@ impl<S: Spider> TestCrawl<S> {
     }
 }
 
-/// Runs a crawl until it is over, its web is cut off, or its time has come. Dropping its future ends it at once.
+/// Runs a crawl until it ends, its web is cut off, or its time is over. If the returned future is dropped,
+/// the crawl ends at once.
 async fn run_until<S: Spider>(
     crawler: Crawler<S>,
     cut: &Notify,
@@ -321,7 +327,7 @@ async fn run_until<S: Spider>(
     }
 }
 
-/// A runtime cannot be started from within another one.
+/// Panics within a runtime, since a runtime cannot be started there.
 #[track_caller]
 fn refuse_a_runtime() {
     let is_within = tokio::runtime::Handle::try_current().is_ok();
@@ -331,11 +337,11 @@ fn refuse_a_runtime() {
     );
 }
 
-/// Where the items of all runs are.
+/// The place where the items of all runs are kept.
 enum ItemsAt {
-    /// For a crawl that is not killed: of its only run.
+    /// In memory, for a crawl that is not killed: the items of its only run.
     Memory(std::cell::RefCell<Option<Collected>>),
-    /// With the state of a crawl that is killed.
+    /// In a directory, with the state of a crawl that is killed.
     Directory(TempDir),
 }
 
@@ -372,7 +378,7 @@ fn items_in(dir: &Path) -> std::path::PathBuf {
     dir.join("items.jsonl")
 }
 
-/// An error with its sources.
+/// Returns the text of an error, followed by those of its sources.
 pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -383,9 +389,9 @@ pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Requests that a crawl may send before it counts as one without an end.
+/// The most requests of a crawl by default: a crawl that wants to send more counts as endless.
 const REQUESTS_MAX: usize = 10_000;
-/// Requests that a message names.
+/// The most requests that the message of a failed test names.
 const NAMED: usize = 5;
-/// The seed of all jitter: a test is the same whenever it runs.
+/// The seed of all jitter. It is fixed, so that each run of a test gives the same result.
 const CHANCE: u64 = 108;

@@ -1,9 +1,10 @@
-//! How two sets of items differ, by field.
+//! Describes how two sets of items differ, field by field.
 
 use serde_json::Value;
 
-/// The differences of two sets of items, each in a line or a few; none if they are equal. Order does not count: equal
-/// items are taken out first, then those are compared that have most in common.
+/// Returns the differences of two sets of items, each as one or a few lines; nothing if the sets are equal.
+/// The order of the items does not matter: equal items are removed first, then the items with the most fields
+/// in common are compared.
 pub(crate) fn items(expected: &[Value], found: &[Value]) -> Vec<String> {
     let (expected, found) = (ordered(expected), ordered(found));
     let mut missing: Vec<&Value> = Vec::new();
@@ -34,22 +35,23 @@ pub(crate) fn items(expected: &[Value], found: &[Value]) -> Vec<String> {
     differences
 }
 
-/// The items with their fields in the order of their names. The order in which `serde_json` keeps fields depends on a
-/// feature that any crate of a build may switch on, and what a test says must not depend on it.
+/// Returns the items with their fields sorted by name. `serde_json` keeps fields in an order that depends on
+/// a cargo feature, which any crate of a build may enable, and the output of a test must not depend on that.
 pub(crate) fn ordered(items: &[Value]) -> Vec<Value> {
     let mut items = items.to_vec();
     items.iter_mut().for_each(Value::sort_all_objects);
     items
 }
 
-/// How many fields two items have in common; names count more than anything else that may be equal by chance.
+/// Counts the fields that two items have in common. A field that names an item counts more than all others,
+/// which may be equal by chance.
 fn in_common(a: &Value, b: &Value) -> usize {
     let (Value::Object(a), Value::Object(b)) = (a, b) else { return 0 };
     let equal = a.iter().filter(|(name, value)| b.get(*name) == Some(*value));
     equal.map(|(name, _)| if KEYS.contains(&name.as_str()) { 100 } else { 1 }).sum()
 }
 
-/// Two items side by side: what they have in common names them, the rest follows by field.
+/// Describes two items side by side: first the common field that names them, then each field that differs.
 fn by_field(expected: &Value, found: &Value) -> String {
     let mut lines = Vec::new();
     differ("", expected, found, &mut lines);
@@ -75,18 +77,18 @@ fn differ(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>) 
     }
 }
 
-/// The field that tells an item from others, if it has one of the usual names.
+/// Returns the field that identifies an item, if the item has a field with one of the usual names.
 fn name_of(item: &Value) -> String {
     let key = KEYS.iter().find_map(|key| Some((key, item.get(*key)?)));
     key.map_or_else(|| brief(item), |(key, value)| format!("{key} {}", brief(value)))
 }
 
-/// What items are sorted by: the field that tells them apart, then all of it.
+/// Returns the key by which items are sorted: the field that identifies an item, then the whole item.
 pub(crate) fn sort_key(item: &Value) -> String {
     format!("{} {item}", name_of(item))
 }
 
-/// A value as JSON, no longer than a line.
+/// Formats a value as JSON, shortened to one line.
 pub(crate) fn brief(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(BRIEF_CHARS_MAX) {
@@ -95,9 +97,9 @@ pub(crate) fn brief(value: &Value) -> String {
     }
 }
 
-/// Fields that usually tell items apart.
+/// The names of fields that usually identify an item.
 const KEYS: [&str; 6] = ["id", "sku", "key", "url", "name", "title"];
-/// Differences that a message shows.
+/// The most differences that a message shows.
 const SHOWN: usize = 20;
 const BRIEF_CHARS_MAX: usize = 200;
 

@@ -1,8 +1,9 @@
 //! Tests of a spider that need no network and no seconds.
 //!
-//! A [`Web`] is a scripted web: its hosts keep the rules of `opilio-sandbox` (limits, refusals, faults), so that the
-//! witness of a crawl's politeness is the server. [`crawl`] runs a spider on it in virtual time: an hour of holding
-//! still passes at once. What comes back is a [`TestRun`]: the report, the items, and the [`WebLog`] of all requests.
+//! A [`Web`] is a scripted web. Its hosts are servers of `opilio-sandbox`, with its limits, refusals and
+//! faults, so the server itself observes whether the crawl is polite. [`crawl`] runs a spider on this web in
+//! virtual time: a wait of an hour passes at once. The result is a [`TestRun`]: the report, the items, and
+//! the [`WebLog`] of all requests.
 //!
 //! ```
 //! use opilio_testkit::prelude::*;
@@ -44,9 +45,10 @@
 //!
 //! # Cassettes and snapshots
 //!
-//! [`TestCrawl::record`] crawls the web itself and writes what was said to a *cassette*, and [`TestCrawl::replaying`]
-//! answers from it: without a network, in virtual time, at the dates of the recording. [`TestRun::assert_snapshot`]
-//! compares the items with accepted ones, field by field.
+//! [`TestCrawl::record`] crawls the real web and writes all exchanges to a *cassette* (a file).
+//! [`TestCrawl::replaying`] answers requests from the cassette: without a network, in virtual time, at the
+//! dates of the recording. [`TestRun::assert_snapshot`] compares the items with items that were accepted
+//! before, field by field.
 //!
 //! ```no_run
 //! # use opilio_testkit::prelude::*;
@@ -64,12 +66,12 @@
 //! run.assert_snapshot("tests/snapshots/lamps.json");
 //! ```
 //!
-//! A cassette is a plain WARC 1.1 file: a request record and a response record for each exchange, in the order of
-//! sending, with the bodies as they are read. Fields of our own say what WARC has no field for: the session
-//! (`Opilio-Session`), the time up to the head of the answer (`Opilio-Latency-Ms`), and why an answer broke off or did
-//! not come (`Opilio-Fault`, `Opilio-Phase`, `Opilio-Detail`; without an answer in a metadata record). Secrets are left
-//! out, see [`TestCrawl::keeping_secrets`]. WARC files of other tools are replayed, too, also gzipped; their *revisit*
-//! records are passed over.
+//! A cassette is a WARC 1.1 file: a request record and a response record for each exchange, in the order of
+//! sending, with the bodies as they were read. Additional fields hold facts for which WARC has no field: the
+//! session (`Opilio-Session`), the time up to the head of the answer (`Opilio-Latency-Ms`), and why an answer
+//! broke off or did not arrive (`Opilio-Fault`, `Opilio-Phase`, `Opilio-Detail`; if there is no answer, they
+//! are in a metadata record). Secrets are left out, see [`TestCrawl::keeping_secrets`]. WARC files of other
+//! tools can be replayed, too, also gzipped ones; their *revisit* records are skipped.
 
 mod cassette;
 mod crawl;
@@ -92,7 +94,7 @@ pub use opilio;
 #[doc(no_inline)]
 pub use opilio_sandbox as sandbox;
 
-/// All that a test of a spider usually needs, the facade's prelude included.
+/// The names that a test of a spider usually needs, including the prelude of the crate `opilio`.
 pub mod prelude {
     pub use crate::{TestCrawl, TestRun, Web, WebLog, WebRequest, crawl};
     pub use opilio::core::{Host, Reason};
@@ -106,8 +108,8 @@ pub mod prelude {
     pub use opilio_sandbox::{Dialect, Fault, HostConfig, Limit, PageWriter, RefusalForm, Site, Trigger};
     pub use std::time::Duration;
 
-    /// Sixty seconds, for `30 * MINUTE`.
+    /// One minute, so that a test can write `30 * MINUTE`.
     pub const MINUTE: Duration = Duration::from_secs(60);
-    /// Sixty minutes.
+    /// One hour.
     pub const HOUR: Duration = Duration::from_secs(3_600);
 }

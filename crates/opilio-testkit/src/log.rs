@@ -1,4 +1,4 @@
-//! What arrived at a scripted web: every request in order, and the log of each host.
+//! The requests that arrived at a scripted web, in order, and the log of each host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use url::Url;
 
 use crate::polite;
 
-/// A request as it arrived at the web.
+/// A request as it arrived at the scripted web.
 #[derive(Clone, Debug)]
 pub struct WebRequest {
-    /// When it arrived, since the first run began.
+    /// The time of arrival, counted from the begin of the first run.
     pub at: Duration,
-    /// Its method.
+    /// The method of the request.
     pub method: Method,
-    /// Its URL.
+    /// The URL of the request.
     pub url: Url,
-    /// Its header fields, without those that a connection adds.
+    /// The header fields of the request, without those that a connection adds.
     pub headers: HeaderMap,
-    /// Its body; empty if it has none.
+    /// The body of the request; empty if it has none.
     pub body: Bytes,
-    /// The session that it belongs to; `None` for the crawl's own.
+    /// The session that the request belongs to; `None` for the crawl's own session.
     pub session: Option<Arc<str>>,
-    /// The status of its answer; `None` if there was no answer.
+    /// The status of the answer; `None` if there was no answer.
     pub status: Option<u16>,
-    /// The body of its answer.
+    /// The body of the answer.
     pub(crate) answer: Bytes,
 }
 
 impl WebRequest {
-    /// Path and query.
+    /// Returns the path and query of the URL.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]
     }
 
-    /// Whether it went to this path and query, or to this URL.
+    /// Returns whether the request went to this target: a path with its query, or a whole URL.
     #[must_use]
     pub fn is_to(&self, target: &str) -> bool {
         if target.starts_with('/') {
@@ -49,7 +49,7 @@ impl WebRequest {
         Url::parse(target).is_ok_and(|url| url == self.url)
     }
 
-    /// `GET https://shop.example/lamps at 1.5 s, answered by 200`.
+    /// Describes the request in words, as in `GET https://shop.example/lamps at 1.5 s, answered by 200`.
     pub(crate) fn describe(&self) -> String {
         let Self { at, method, url, status, .. } = self;
         let answer =
@@ -64,7 +64,7 @@ pub struct WebLog {
     sites: BTreeMap<Host, Log>,
     requests: Vec<WebRequest>,
     pub(crate) home: Option<Host>,
-    /// What the crawl was told about each host.
+    /// The politeness settings that the crawl had for each host.
     pub(crate) policies: BTreeMap<Host, HostPolicy>,
 }
 
@@ -73,18 +73,18 @@ impl WebLog {
         Self { sites, requests, home: None, policies: BTreeMap::new() }
     }
 
-    /// All requests, robots.txt and repeated attempts included.
+    /// Returns all requests, those for robots.txt and repeated attempts included.
     #[must_use]
     pub fn requests(&self) -> &[WebRequest] {
         &self.requests
     }
 
-    /// The requests to a path and query, or to a URL.
+    /// Returns the requests to this target: a path with its query, or a whole URL.
     pub fn requests_to<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a WebRequest> {
         self.requests.iter().filter(move |request| request.is_to(target))
     }
 
-    /// The log of the home, as its host kept it.
+    /// Returns the log that the home's server kept. The home is the host to which plain paths belong.
     ///
     /// # Panics
     /// If the web has no home.
@@ -95,7 +95,7 @@ impl WebLog {
         log.unwrap_or_else(|| panic!("the web has no home, since the spider has no seed: see Web::at"))
     }
 
-    /// The log of a host: `shop.example`, or with its port where that is neither 80 nor 443.
+    /// Returns the log of a host, given as `shop.example`, or with its port unless that is 80 or 443.
     ///
     /// # Panics
     /// If the web has no such host.
@@ -113,25 +113,25 @@ impl WebLog {
         self.sites.iter()
     }
 
-    /// Checks that every host was treated as it asked, and as the crawl was told:
+    /// Checks that the crawl respected each host's demands and its own settings:
     ///
-    /// - nothing arrived in the time of a stated wait (`Retry-After` and the like), and one request alone after it;
-    /// - no more requests in flight, and no more in the rate's period, than the host's policy allows;
-    /// - robots.txt was asked for before a page, and no page that it forbids was asked for; its crawl delay was kept;
+    /// - no request arrived during a wait that a server had stated, and one request came alone after it;
+    /// - the requests in flight and the requests per period never exceeded the host's policy;
+    /// - robots.txt was requested before any page, and its rules and its crawl delay were kept;
     /// - no host banned the crawl.
     ///
     /// # Panics
-    /// If something of this does not hold: names each breach, with the requests.
+    /// If a check fails. The message names each breach, with the requests.
     #[track_caller]
     pub fn assert_polite(&self) {
         let breaches = polite::breaches(self);
         assert!(breaches.is_empty(), "the crawl was not polite:\n  {}", breaches.join("\n  "));
     }
 
-    /// Checks that a path and query, or a URL, was asked for.
+    /// Checks that this target (a path with its query, or a whole URL) was requested.
     ///
     /// # Panics
-    /// If it was not: names the requests that come closest.
+    /// If the target was not requested. The message names the most similar requests.
     #[track_caller]
     pub fn assert_requested(&self, target: &str) {
         assert!(
@@ -141,10 +141,11 @@ impl WebLog {
         );
     }
 
-    /// Checks that a path and query, or a URL, was asked for once, whatever the answer.
+    /// Checks that this target (a path with its query, or a whole URL) was requested exactly once, whatever
+    /// the answer.
     ///
     /// # Panics
-    /// If it was not.
+    /// If the target was not requested, or was requested more than once.
     #[track_caller]
     pub fn assert_requested_once(&self, target: &str) {
         self.assert_requested(target);
@@ -152,20 +153,21 @@ impl WebLog {
         assert!(all.len() == 1, "{target} was requested {} times:\n  {}", all.len(), all.join("\n  "));
     }
 
-    /// Checks that a path and query, or a URL, was never asked for.
+    /// Checks that this target (a path with its query, or a whole URL) was never requested.
     ///
     /// # Panics
-    /// If it was.
+    /// If the target was requested.
     #[track_caller]
     pub fn assert_not_requested(&self, target: &str) {
         let all: Vec<_> = self.requests_to(target).map(WebRequest::describe).collect();
         assert!(all.is_empty(), "{target} was requested:\n  {}", all.join("\n  "));
     }
 
-    /// Checks that no request that changes something (POST, PATCH, PUT, DELETE) was sent twice with the same body.
+    /// Checks that no request that changes data on the server (POST, PATCH, PUT, DELETE) was sent twice with
+    /// the same body.
     ///
     /// # Panics
-    /// If one was: names all its attempts.
+    /// If a request was sent twice. The message names all its attempts.
     #[track_caller]
     pub fn assert_nothing_sent_twice(&self) {
         let mut sent: BTreeMap<_, Vec<String>> = BTreeMap::new();
@@ -181,7 +183,7 @@ impl WebLog {
         );
     }
 
-    /// The requests that resemble a target most, for a message.
+    /// Returns, for a message, the requests that are most similar to a target.
     fn closest(&self, target: &str) -> String {
         let alike = |request: &WebRequest| {
             let text = if target.starts_with('/') { request.path() } else { request.url.as_str() };
@@ -197,5 +199,5 @@ impl WebLog {
     }
 }
 
-/// Requests that a message names.
+/// The most requests that such a message names.
 const CLOSEST: usize = 5;

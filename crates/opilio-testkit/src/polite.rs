@@ -1,4 +1,4 @@
-//! What a polite crawl does not do, read from the log of a web.
+//! Finds breaches of politeness in the log of a scripted web.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use opilio_sandbox::Log;
 
 use crate::log::{WebLog, WebRequest};
 
-/// Each breach in words.
+/// Returns each breach of politeness in words.
 pub(crate) fn breaches(log: &WebLog) -> Vec<String> {
     let mut found = Vec::new();
     for (host, site) in log.sites() {
@@ -64,7 +64,8 @@ fn limits(host: &Host, site: &Log, policy: &HostPolicy, found: &mut Vec<String>)
     }
 }
 
-/// Checks robots.txt, where one was asked for; a crawl that was told not to ask has none.
+/// Checks the requests against a host's robots.txt, if the crawl requested it. A crawl may be set up not to
+/// request it.
 fn rules(host: &Host, requests: &[&WebRequest], policy: &HostPolicy, found: &mut Vec<String>) {
     let is_rules = |request: &WebRequest| request.path() == "/robots.txt";
     let Some(place) = requests.iter().position(|request| is_rules(request)) else { return };
@@ -104,9 +105,10 @@ fn seconds(time: Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
 }
 
-/// Requests that come in this time after a wait came at once.
+/// After a wait, at most one request may come alone. Requests that follow within this time count as sent
+/// together with it.
 const PROBE_WINDOW: Duration = Duration::from_millis(250);
-/// Requests that a breach names.
+/// The most requests that the description of a breach names.
 const NAMED: usize = 5;
 
 #[cfg(test)]
@@ -119,7 +121,8 @@ mod tests {
     use opilio_sandbox::{Ask, HostConfig, Limit, Site};
     use url::Url;
 
-    /// What a host and its crawl would have written down, had the crawl sent this: seconds, and the path.
+    /// Returns the breaches that would be found if a crawl had sent these requests to a host, each given by
+    /// its second and its path.
     fn sent(config: HostConfig, policy: HostPolicy, asks: &[(f64, &str)], takes: Duration) -> Vec<String> {
         let mut site = opilio_sandbox::Host::new(config);
         let mut open: Vec<(Duration, u64)> = Vec::new();

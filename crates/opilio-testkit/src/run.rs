@@ -1,4 +1,4 @@
-//! What a test's crawl gave: its report, its items, its log, and what can be asserted about them.
+//! The result of a crawl in a test: its report, its items, its log, and assertions about them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use crate::diff;
 use crate::log::WebLog;
 use crate::snapshot;
 
-/// A crawl that has ended. All its runs count as one.
+/// The result of a crawl that has ended. If the crawl was killed and resumed, all its runs count as one.
 #[derive(Clone, Debug)]
 pub struct TestRun {
     /// The report of the crawl, with the counts of all its runs.
     pub report: CrawlReport,
-    /// The rows that it wrote, as JSON, in the order of writing.
+    /// The rows that the crawl wrote, as JSON values, in the order of writing.
     pub items: Vec<Value>,
-    /// What arrived at the web.
+    /// The requests that arrived at the web.
     pub log: WebLog,
-    /// The virtual time that it took, from the first run's begin to the last one's end.
+    /// The virtual time from the begin of the first run to the end of the last run.
     pub took: Duration,
-    /// Requests that the cassette has no answer to.
+    /// The requests, in words, to which the cassette has no answer.
     pub(crate) unknown: Vec<String>,
 }
 
 impl TestRun {
-    /// The items as values of their type.
+    /// Returns the items, read as values of type `T`.
     ///
     /// # Panics
-    /// If one of them has another shape.
+    /// If an item cannot be read as a `T`.
     #[must_use]
     #[track_caller]
     pub fn items_as<T: DeserializeOwned>(&self) -> Vec<T> {
@@ -42,10 +42,10 @@ impl TestRun {
         self.items.iter().map(read).collect()
     }
 
-    /// Checks that the crawl has come to its end, and that no URL failed.
+    /// Checks that the crawl has finished, and that no URL failed.
     ///
     /// # Panics
-    /// If it has not, or one did: names the failures.
+    /// If the crawl has not finished, or a URL failed. The message names the failures.
     #[track_caller]
     pub fn assert_finished(&self) {
         let report = &self.report;
@@ -58,10 +58,10 @@ impl TestRun {
         );
     }
 
-    /// Checks that these are the items, in any order.
+    /// Checks that the crawl wrote exactly these items, in any order.
     ///
     /// # Panics
-    /// If one is missing, or not expected, or differs: shows the differences by field.
+    /// If an item is missing, unexpected, or different. The message shows the differences by field.
     #[track_caller]
     pub fn assert_items<T: Serialize>(&self, expected: impl IntoIterator<Item = T>) {
         let value = |item: T| match serde_json::to_value(item) {
@@ -73,12 +73,14 @@ impl TestRun {
         assert!(differences.is_empty(), "the items are not the expected ones:\n{}", differences.join("\n"));
     }
 
-    /// Checks that the items are those of a snapshot: a file of JSON with the items that were accepted, in any order.
+    /// Compares the items, in any order, with a snapshot: a JSON file of items that were accepted earlier.
     ///
-    /// With `OPILIO_ACCEPT=1` in the environment the file is written instead: the items are accepted.
+    /// With `OPILIO_ACCEPT=1` in the environment, the items are accepted: they are written to the file, and
+    /// nothing is compared.
     ///
     /// # Panics
-    /// If an item is missing, or new, or differs: shows the differences by field, and the command that accepts them.
+    /// If an item is missing, new, or different. The message shows the differences by field, and the command
+    /// that accepts them.
     ///
     /// ```no_run
     /// # use opilio_testkit::prelude::*;
@@ -94,11 +96,12 @@ impl TestRun {
         }
     }
 
-    /// Checks that a field is filled in at least this share (0 to 1) of the items: it is there, and neither `null` nor
-    /// an empty text or list. A field of a field is named with a dot: `offer.price`.
+    /// Checks that at least this share (0 to 1) of the items has a value in a field. `null`, an empty text
+    /// and an empty list do not count as values. A dot leads to a nested field: `offer.price`.
     ///
     /// # Panics
-    /// If there are no items, or it is filled in fewer: shows some of them.
+    /// If there are no items, or if fewer items have a value. The message shows some of the items without a
+    /// value.
     #[track_caller]
     pub fn assert_filled(&self, field: &str, share: f64) {
         assert!(!self.items.is_empty(), "there are no items, so that {field} is filled in none");
@@ -127,5 +130,5 @@ fn is_filled(item: &Value, field: &str) -> bool {
     }
 }
 
-/// Items that a message shows.
+/// The most items that a message shows.
 const SHOWN: usize = 3;

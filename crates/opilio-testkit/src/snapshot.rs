@@ -1,4 +1,4 @@
-//! Snapshots: the items that a crawl is known to give, in a file that a diff shows field by field.
+//! Snapshots: files with the accepted items of a crawl, written so that a diff shows changes field by field.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::cassette::{command, is_set};
 use crate::diff;
 
-/// Compares items with those of a file; writes the file where that was asked for.
+/// Compares items with those of a snapshot file, or writes the file if the environment says so
+/// (`OPILIO_ACCEPT`).
 ///
 /// # Errors
 /// The differences in words, or why the file cannot be used.
@@ -41,8 +42,8 @@ fn compare(path: &Path, items: &[Value]) -> Result<(), String> {
     Err(format!("the items are not those of the snapshot {shown}:\n{differences}\naccept them: {accept}"))
 }
 
-/// Writes items in an order that does not depend on the order of fetching, a field on each line. An older file stays
-/// until the new one is whole, and one that is equal stays untouched.
+/// Writes items to a file, one field per line, in an order that does not depend on the order of fetching. An
+/// older file is replaced only when the new one is complete, and is not touched if it has the same content.
 fn write(path: &Path, items: &[Value]) -> std::io::Result<()> {
     let items = diff::ordered(items);
     let mut sorted: Vec<(String, &Value)> = items.iter().map(|item| (diff::sort_key(item), item)).collect();

@@ -1,5 +1,5 @@
-//! Plays a scripted web: keeps its hosts and its time over all runs of a crawl, and makes the transports that
-//! lead to it.
+//! Plays a scripted web: keeps its hosts and its clock over all runs of a crawl, and makes transports that
+//! connect to it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -34,17 +34,19 @@ struct StageState {
     wall_start: SystemTime,
     source: WebSource,
     requests: Vec<WebRequest>,
-    /// How much time had passed when this run began: that of the earlier runs, and that between them.
+    /// The time that had passed when this run began: the duration of the earlier runs and of the breaks
+    /// between them.
     before: Duration,
     /// When this run began; `None` between runs.
     began: Option<Instant>,
-    /// The most requests that may arrive: at the next request the web is cut off, and the run is killed.
+    /// The most requests that may arrive. The next request is not answered: the web is cut off, and the run
+    /// is killed.
     requests_max: usize,
     cut: Arc<Notify>,
 }
 
 impl WebStage {
-    /// Makes the web of these sites.
+    /// Creates a web with these hosts, each served by its own simulated server.
     pub(crate) fn of_sites(sites: impl IntoIterator<Item = (Host, HostConfig)>) -> Self {
         let sites = sites
             .into_iter()
@@ -52,7 +54,7 @@ impl WebStage {
         Self::new(WebSource::Sites(sites.collect()), SystemTime::UNIX_EPOCH + WALL_START)
     }
 
-    /// Makes the web of a cassette. Its time is that of the recording.
+    /// Creates a web that answers from a cassette. Its dates are those of the recording.
     pub(crate) fn of_tape(tape: Tape) -> Self {
         let began = tape.began;
         Self::new(WebSource::Cassette(tape), began)
@@ -70,8 +72,8 @@ impl WebStage {
         })))
     }
 
-    /// Begins a run. The returned `Notify` is notified when the web is cut off: when one more than `requests_max`
-    /// requests have arrived.
+    /// Begins a run. The returned `Notify` is notified when the web is cut off, which happens at the first
+    /// request beyond `requests_max`.
     pub(crate) fn begin_run(&self, requests_max: usize) -> Arc<Notify> {
         let mut state = self.lock();
         (state.began, state.requests_max) = (Some(Instant::now()), requests_max);
@@ -85,7 +87,7 @@ impl WebStage {
         (state.before, state.began) = (state.now(), None);
     }
 
-    /// Lets time go by between two runs.
+    /// Advances the web's clock between two runs.
     pub(crate) fn pass(&self, time: Duration) {
         self.lock().before += time;
     }
@@ -144,7 +146,7 @@ impl StageState {
         self.before + self.began.map_or(Duration::ZERO, |began| began.elapsed())
     }
 
-    /// Takes a request, and returns its answer; `None` if the web is cut off.
+    /// Accepts a request, and returns its answer; `None` if the web is cut off.
     fn arrive(&mut self, ask: &TransportRequest) -> Option<SiteDelivery> {
         if self.requests.len() >= self.requests_max {
             self.cut.notify_one();
@@ -191,9 +193,9 @@ impl StageState {
     }
 }
 
-/// The answer to a request: its bytes, at which pace they are sent, and how it ends.
+/// The answer to a request: its bytes, the pace at which they are sent, and how the answer ends.
 struct SiteDelivery {
-    /// The request in the log of its host; `None` if there is no such host.
+    /// The number of the request in the log of its host; `None` if there is no such host.
     arrival: Option<(Host, ArrivalId)>,
     /// The status; 0 if there is no answer.
     status: u16,
@@ -208,10 +210,10 @@ struct SiteDelivery {
 
 enum DeliveryEnd {
     Whole,
-    /// The request never gets an answer.
+    /// The server never answers the request.
     Silence,
-    /// The answer fails: in `Phase::Body` after this part of the body, in an earlier phase instead of an
-    /// answer.
+    /// The answer fails: in `Phase::Body` after the given part of the body, in an earlier phase before any
+    /// part of the answer has arrived.
     Broken {
         phase: Phase,
         fault: Fault,
@@ -269,8 +271,8 @@ impl SiteDelivery {
     fn of_tape(tape: &mut Tape, host: Host, now: Duration, ask: &TransportRequest) -> Self {
         let exchange = match tape.answer(&RequestKey::of(ask)) {
             Ok(exchange) => exchange,
-            // This fault is like that of an address that may not be connected to, so that the crawl does not
-            // retry.
+            // The crawl never retries after this fault (an address that it may not connect to), so the
+            // missing answer ends the URL at once.
             Err(words) => return Self::refused(Phase::Waiting, Fault::BlockedAddress, words),
         };
         let id = tape.hear(&host, now, &exchange);
@@ -303,7 +305,7 @@ impl Transport for StageTransport {
     }
 }
 
-/// Sends the client its answer.
+/// Sends an answer to the client.
 async fn deliver(
     stage: WebStage,
     delivery: SiteDelivery,
@@ -364,7 +366,8 @@ fn fields(headers: Vec<(&'static str, String)>) -> HeaderMap {
     headers
 }
 
-/// An exchange whose end its host has to record. If it is dropped before its end, the client has gone away.
+/// An exchange whose end must be written to the log of its host. If it is dropped before its end, the log
+/// says that the client has gone away.
 struct OpenExchange {
     stage: WebStage,
     arrival: Option<(Host, ArrivalId)>,
@@ -379,6 +382,6 @@ impl Drop for OpenExchange {
     }
 }
 
-/// The wall time at which every scripted web begins: 2026-01-01T00:00:00Z, as in `opilio-sandbox`. It is fixed,
-/// so that dates in answers are the same at each run.
+/// The wall time at which every scripted web begins: 2026-01-01T00:00:00Z, as in `opilio-sandbox`. It is
+/// fixed, so that the dates in answers are the same in each run.
 const WALL_START: Duration = Duration::from_secs(1_767_225_600);

@@ -1,4 +1,4 @@
-//! The scripted web, as a test describes it.
+//! The scripted web that a test describes.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use opilio::core::Host;
 use opilio_sandbox::{HostConfig, PageWriter, Site};
 use url::Url;
 
-/// A web of a few hosts, each with its pages and the rules of `opilio-sandbox`.
+/// A web of a few hosts, each with its pages and the behaviour of a server of `opilio-sandbox`.
 ///
-/// A page is named by its path (`/lamps?page=2`), and then belongs to the *home*: the host of the spider's first
-/// seed, or of [`Web::at`]. A page of another host is named by its whole URL. A host that has no page and no site does
-/// not exist: its name cannot be resolved.
+/// A page is given by its path (`/lamps?page=2`) and then belongs to the *home*: the host of the spider's
+/// first seed, or of [`Web::at`]. A page of another host is given by its whole URL. A host without pages and
+/// without a site does not exist: its name cannot be resolved.
 ///
 /// ```
 /// use opilio_testkit::prelude::*;
@@ -32,7 +32,7 @@ pub struct Web {
     others: BTreeMap<Host, (Url, SiteDraft)>,
 }
 
-/// A site, before it is known where it is.
+/// The description of a site, before its host is known.
 #[derive(Clone, Debug, Default)]
 struct SiteDraft {
     config: Option<HostConfig>,
@@ -49,32 +49,33 @@ struct DraftPage {
 }
 
 impl Web {
-    /// A web without a page.
+    /// Creates a web without pages.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Says where the home is; without this it is the host of the spider's first seed.
+    /// Sets the home: the host to which plain paths belong. By default this is the host of the spider's first
+    /// seed.
     ///
     /// # Panics
-    /// If this is no URL of a host.
+    /// If this is not a URL with a host.
     #[must_use]
     pub fn at(mut self, url: &str) -> Self {
         self.at = Some(place(url).0);
         self
     }
 
-    /// A page of HTML at a path of the home, or at a URL.
+    /// Adds an HTML page at a path of the home, or at a whole URL.
     ///
     /// # Panics
-    /// If the target is neither.
+    /// If the target is neither a path nor a URL.
     #[must_use]
     pub fn page(self, target: &str, html: impl Into<Bytes>) -> Self {
         self.put(target, 200, HTML, Vec::new(), html.into())
     }
 
-    /// A document of JSON.
+    /// Adds a JSON document at a path of the home, or at a whole URL.
     ///
     /// # Panics
     /// As [`Web::page`].
@@ -83,13 +84,13 @@ impl Web {
         self.put(target, 200, "application/json", Vec::new(), value.to_string().into())
     }
 
-    /// The home's robots.txt. Without it there is none, and everything is allowed.
+    /// Sets the home's robots.txt. Without this call the home has none, and everything is allowed.
     #[must_use]
     pub fn robots(self, text: impl Into<Bytes>) -> Self {
         self.put("/robots.txt", 200, "text/plain", Vec::new(), text.into())
     }
 
-    /// An answer with a status and header fields of its own: a redirect, a page that is gone, a cookie.
+    /// Adds an answer with its own status and header fields: a redirect, a page that is gone, a cookie.
     ///
     /// # Panics
     /// As [`Web::page`].
@@ -105,26 +106,27 @@ impl Web {
         self.put(target, status, HTML, headers, body.into())
     }
 
-    /// The home's rules: its limit, refusals, faults, and the site below the pages that were given. A
-    /// [`HostConfig`] serves a shop of its own, unless its [`Site`] says otherwise.
+    /// Sets the behaviour of the home's server: its limit, refusals and faults, and the site that serves all
+    /// paths without a page given by the test. A [`HostConfig`] serves a generated shop by default; its
+    /// [`Site`] can be changed.
     #[must_use]
     pub fn site(mut self, config: HostConfig) -> Self {
         self.home.config = Some(config);
         self
     }
 
-    /// The rules of another host.
+    /// Sets the behaviour of another host's server.
     ///
     /// # Panics
-    /// If this is no URL of a host.
+    /// If this is not a URL with a host.
     #[must_use]
     pub fn site_at(mut self, url: &str, config: HostConfig) -> Self {
         self.other(url).config = Some(config);
         self
     }
 
-    /// The home's pages are written on demand, from their path and query; `None` is answered by 404. For sites without
-    /// an end, such as calendars. Call it after [`Web::site`], whose [`Site`] it replaces.
+    /// Generates the home's pages on demand, from path and query; for `None` the answer is a 404. This is for
+    /// endless sites, such as calendars. Call it after [`Web::site`], whose [`Site`] it replaces.
     #[must_use]
     pub fn written(mut self, write: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         let config = self.home.config.take().unwrap_or_default();
@@ -154,7 +156,7 @@ impl Web {
         &mut self.others.entry(host).or_insert_with(|| (url, SiteDraft::default())).1
     }
 
-    /// The hosts with their rules, and which of them is the home. `seed` is the spider's first one.
+    /// Returns the hosts with their behaviour, and which host is the home. `seed` is the spider's first seed.
     pub(crate) fn build(self, seed: Option<&str>) -> (Option<Host>, Vec<(Host, HostConfig)>) {
         let home = self.at.or_else(|| seed.and_then(|seed| Url::parse(seed).ok()));
         let home = home.and_then(|url| Some((Host::of(&url).ok()?, url)));
@@ -185,7 +187,7 @@ impl SiteDraft {
     }
 }
 
-/// A URL and the host that serves it.
+/// Returns a text as a URL, and the host that serves the URL.
 #[track_caller]
 fn place(text: &str) -> (Url, Host) {
     let url = Url::parse(text);

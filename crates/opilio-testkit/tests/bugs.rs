@@ -1,4 +1,4 @@
-//! Five slips that spiders have, each planted in one, and the test that catches it.
+//! Five common bugs of spiders, each planted in a spider, and the test that finds it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use opilio_testkit::prelude::*;
@@ -6,15 +6,15 @@ use opilio_testkit::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Slip {
     None,
-    /// Products are asked for by the step of listings.
+    /// Products are requested with the step of listing pages.
     WrongStep,
-    /// The link to the next listing is forgotten.
+    /// The link to the next listing page is forgotten.
     LostLink,
-    /// The calendar's link to the next month is followed for ever.
+    /// The calendar's link to the next month is followed without end.
     EndlessCalendar,
-    /// The selector of the price matches nothing any more.
+    /// The selector of the price no longer matches.
     DroppedField,
-    /// An order counts as safe to repeat.
+    /// An order is marked as safe to repeat.
     PostSentTwice,
 }
 
@@ -76,8 +76,8 @@ impl Spider for Shop {
     }
 }
 
-/// A shop of six lamps on three listings, with a calendar that has no end. The first order is reset after it was
-/// carried out.
+/// Returns a shop with six lamps on three listing pages, and an endless calendar. The server carries out the
+/// first order, then resets the connection.
 fn shop() -> Web {
     let write = |path: &str| {
         let number = |prefix: &str| path.strip_prefix(prefix).and_then(|rest| rest.parse::<u32>().ok());
@@ -102,7 +102,7 @@ fn shop() -> Web {
     Web::new().site(rules).written(write).page("/order", "<p>Thank you</p>")
 }
 
-/// What a user's tests of this spider would check.
+/// Makes the checks that a user's tests of this spider would make.
 fn check(slip: Slip) -> Result<(), String> {
     let checked = std::panic::catch_unwind(|| {
         let run = crawl(Shop(slip)).on(shop()).max_requests(200).run();

@@ -1,4 +1,5 @@
-//! Recording a crawl, and replaying it without a network: the same rows, without secrets, in no time.
+//! Tests that record a crawl and replay it without a network: with the same rows, without secrets, in virtual
+//! time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ enum Step {
     Order,
 }
 
-/// Reads a shop, orders the first product, and asks for things that go wrong.
+/// Reads a shop, orders the first product, and requests some URLs that fail.
 struct Shop {
     base: String,
 }
@@ -70,7 +71,7 @@ fn fast(spider: Shop) -> TestCrawl<Shop> {
     })
 }
 
-/// A cassette of this test's own.
+/// Returns the path of a cassette for this test alone.
 fn place(dir: &tempfile::TempDir) -> PathBuf {
     dir.path().join("cassettes/shop.warc")
 }
@@ -82,7 +83,7 @@ fn a_replay_gives_the_rows_of_its_recording_with_every_connect_refused_and_no_se
     let base = sandbox.base(0);
     let spider = || Shop { base: base.replace("//", "//me:hush-info@") };
     let recorded = fast(spider()).record(place(&dir)).unwrap();
-    // 45 products, an order, a session; `/gone` and `/broken` fail.
+    // The rows are 45 products, an order and a session; `/gone` and `/broken` fail.
     assert_eq!((recorded.items, recorded.failed()), (47, 2), "{recorded}");
     sandbox.stop();
     std::net::TcpStream::connect(sandbox.addr(0)).unwrap_err();
@@ -117,7 +118,8 @@ fn secrets_are_recorded_when_they_are_asked_for() {
     assert_eq!(fast(spider()).replaying(place(&dir)).run().items.len(), 3);
 }
 
-/// The time that this thread was at work, where the system tells it: other tests do not count. Else the time of day.
+/// Returns the CPU time of this thread, so that other tests do not count; where the system does not tell it,
+/// the time of day.
 fn spent() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanos = stat.and_then(|stat| stat.split(' ').next()?.parse().ok());
@@ -231,7 +233,7 @@ fn dates_of_a_replay_are_those_of_its_recording() {
         }
     }
     let run = crawl(Dates).replaying("tests/foreign/wget.warc").run();
-    // Recorded at 10:09:12. Robots.txt comes first, and the page a second later.
+    // The recording began at 10:09:12. Robots.txt is requested first, and the page a second later.
     assert_eq!(run.items, ["2026-11-30T10:09:13.005Z"]);
 }
 
@@ -276,7 +278,8 @@ fn failures_without_an_answer_are_recorded_and_replayed() {
     assert_eq!(replayed.report.reasons, recorded.reasons);
 }
 
-/// Runs by itself only, as `a_variable_records_the_cassette_and_another_accepts_the_items` has it.
+/// Does nothing unless `a_variable_records_the_cassette_and_another_accepts_the_items` runs it as a child
+/// process.
 #[test]
 fn a_test_with_a_cassette_and_a_snapshot() {
     let (Ok(base), Ok(dir)) = (std::env::var("TESTKIT_BASE"), std::env::var("TESTKIT_DIR")) else { return };

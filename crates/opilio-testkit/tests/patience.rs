@@ -1,4 +1,4 @@
-//! A whole test file: a 429, an hour of holding still, and a resume after a kill.
+//! A test that is a complete file: a 429, a hold of an hour, and a resume after a kill.
 use opilio_testkit::prelude::*;
 
 struct Titles;

@@ -1,9 +1,10 @@
-//! A spider on a scripted web: pages, several hosts, rules, faults, kills, and what assertions say.
+//! Tests of a spider on a scripted web: pages, several hosts, robots.txt, faults, kills, and the messages of
+//! assertions.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use opilio_testkit::prelude::*;
 
-/// Follows everything, and writes the title of every page.
+/// Follows all links, and writes the title of every page.
 struct Titles;
 
 impl Spider for Titles {
@@ -21,7 +22,7 @@ impl Spider for Titles {
     }
 }
 
-/// Pages that link to each other in a row.
+/// Adds pages that form a chain: each links to the next.
 fn row(web: Web, count: usize) -> Web {
     let path = |n: usize| if n.is_multiple_of(count) { "/".to_owned() } else { format!("/{n}") };
     (0..count).fold(web, |web, n| {
@@ -56,7 +57,7 @@ fn hosts_robots_redirects_and_json_are_what_the_web_says() {
     let reasons: Vec<_> = run.report.failures.iter().map(|failure| failure.reason).collect();
     assert_eq!(reasons, [Reason::Robots, Reason::Dns]);
     assert_eq!(run.log.host("b.example").served(), 1);
-    // The crawl delay: robots.txt, home, old, new.
+    // The crawl delay lies between four requests: robots.txt, home, old page, new page.
     assert!(run.took >= Duration::from_secs(15) && run.took < Duration::from_secs(60), "{:?}", run.took);
 }
 
@@ -130,7 +131,8 @@ fn impolite_crawls_are_said_with_what_they_did() {
         let log = run.log.clone();
         panics(move || log.assert_polite())
     };
-    // What the crawl obeys when it was told not to ask for the rules.
+    // The server bans a client as soon as it has refused one request, and the crawl's default rate is above
+    // its limit.
     let rules = HostConfig::new().site(Site::Empty).limit(Limit::per_minute(2)).ban_at(1);
     let run = crawl(Titles).on(row(Web::new(), 9).site(rules)).run();
     assert!(words(&run).contains("shop.example banned the crawl"), "{}", words(&run));

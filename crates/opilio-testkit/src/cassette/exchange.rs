@@ -1,4 +1,4 @@
-//! One exchange of a cassette: a request and what came of it, as WARC records.
+//! One exchange of a cassette: a request and its answer or failure, as WARC records.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,7 +15,7 @@ use super::http_text;
 use super::secrets;
 use super::warc::WarcRecord;
 
-/// What makes two requests the same: method, URL, body and session, without their secrets.
+/// The parts by which two requests count as the same: method, URL, body and session, without their secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey {
     pub(crate) method: Method,
@@ -35,7 +35,8 @@ impl RequestKey {
         }
     }
 
-    /// `POST https://shop.example/search with the body "q=lamp" in the session alice`.
+    /// Describes the request in words, as in `POST https://shop.example/search with the body "q=lamp" in the
+    /// session alice`.
     pub(crate) fn describe(&self) -> String {
         let Self { method, url, body, session } = self;
         let mut text = format!("{method} {url}");
@@ -54,11 +55,11 @@ impl RequestKey {
 #[derive(Clone, Debug)]
 pub(crate) struct RecordedRequest {
     pub(crate) key: RequestKey,
-    /// The URL and the body as they are written: with secrets, if these were asked for.
+    /// The URL and the body as they are recorded: with their secrets only if the test asked to keep them.
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// When it was sent.
+    /// The time at which the request was sent.
     pub(crate) at: SystemTime,
 }
 
@@ -74,20 +75,20 @@ impl RecordedRequest {
     }
 }
 
-/// An answer as it came, up to its end or to where it broke off.
+/// An answer as it was received, up to its end or to the point at which it broke off.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RecordedAnswer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    /// The body as it was sent, without framing.
+    /// The body as it was sent, without the framing of the connection (such as chunks).
     pub(crate) body: Bytes,
-    /// The body broke off.
+    /// The fault by which the body broke off; `None` if it did not break off.
     pub(crate) broken: Option<RecordedFault>,
-    /// The crawl did not want the rest of the body.
+    /// Whether the crawl stopped reading the body early, because it did not want the rest.
     pub(crate) cut: bool,
 }
 
-/// Why there is no answer, or no more of it.
+/// The fault because of which a request got no answer, or only a part of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RecordedFault {
     pub(crate) phase: Phase,
@@ -98,13 +99,13 @@ pub(crate) struct RecordedFault {
 #[derive(Clone, Debug)]
 pub(crate) struct RecordedExchange {
     pub(crate) request: RecordedRequest,
-    /// From the request to the head of the answer, or to the failure.
+    /// The time from the request to the head of the answer, or to the failure.
     pub(crate) latency: Duration,
     pub(crate) result: Result<RecordedAnswer, RecordedFault>,
 }
 
 impl RecordedExchange {
-    /// The two records of the exchange, the `nth` of its file.
+    /// Returns the exchange as two WARC records; it is exchange number `nth` of its file.
     pub(crate) fn records(&self, nth: usize) -> [WarcRecord; 2] {
         let RecordedRequest { key, url, headers, body, at } = &self.request;
         let [request_id, answer_id] = [record_id("request", nth, key), record_id("answer", nth, key)];
@@ -137,8 +138,8 @@ impl RecordedExchange {
         [request, answer]
     }
 
-    /// All exchanges of a file, in its order. Records of other kinds are passed over, and so are answers whose
-    /// URL or head cannot be read.
+    /// Returns all exchanges of a file, in the order of the file. Skips records of other kinds, and answers
+    /// whose URL or head cannot be read.
     pub(crate) fn all_of(records: &[WarcRecord]) -> Vec<Self> {
         let requests: Vec<&WarcRecord> =
             records.iter().filter(|record| record.field("WARC-Type") == Some("request")).collect();
@@ -173,7 +174,7 @@ impl RecordedExchange {
             _ => return None,
         };
         let uri = record.field("WARC-Target-URI")?;
-        // wget of old puts it into angle brackets.
+        // Old versions of wget put the URL into angle brackets.
         let url = Url::parse(uri.trim_start_matches('<').trim_end_matches('>')).ok()?;
         let sent = request.and_then(|request| http_text::read_request(&request.block));
         let (method, headers, body) = sent.unwrap_or((Method::GET, HeaderMap::new(), Bytes::new()));
@@ -195,7 +196,8 @@ impl RecordedFault {
         record.with(FAULT, fault).with(PHASE, phase).with(DETAIL, &*self.words)
     }
 
-    /// A body that breaks off in somebody else's file was reset.
+    /// Returns the fault that a record describes. A body that breaks off in a file of another tool counts as
+    /// reset.
     fn of(record: &WarcRecord) -> Self {
         let named = |name: &str| record.field(name).unwrap_or_default().to_owned();
         let (fault, phase) = (named(FAULT), named(PHASE));
@@ -206,7 +208,7 @@ impl RecordedFault {
     }
 }
 
-/// The same exchange has the same id in every recording.
+/// Returns the id of a WARC record. It depends on the exchange alone, so it is the same in every recording.
 fn record_id(what: &str, nth: usize, key: &RequestKey) -> String {
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();
@@ -214,24 +216,25 @@ fn record_id(what: &str, nth: usize, key: &RequestKey) -> String {
         hasher.finish()
     };
     let (high, low) = (half(0), half(1));
-    // Version 8, variant 1: an id of one's own making (RFC 9562 §5.8).
+    // UUID version 8, variant 1: an id whose bits the application chooses (RFC 9562 §5.8).
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
     let (d, e) = (((low >> 48) & 0x3fff) | 0x8000, low & 0xffff_ffff_ffff);
     format!("<urn:uuid:{a:08x}-{b:04x}-8{c:03x}-{d:04x}-{e:012x}>")
 }
 
-/// A wall time in seconds, as WARC wants it.
+/// Formats a wall time as WARC dates are written, to the second.
 pub(crate) fn date(at: SystemTime) -> String {
     let at = jiff::Timestamp::try_from(at).unwrap_or_default();
     jiff::Timestamp::from_second(at.as_second()).unwrap_or_default().to_string()
 }
 
-/// Header fields that the head of a message has, as far as HTTP allows them.
+/// Returns a header field, or `None` if HTTP does not allow this name or value.
 pub(crate) fn field(name: &str, value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     Some((HeaderName::from_bytes(name.trim().as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
 }
 
-/// Whether a field frames a message on its connection: the record has the message without it.
+/// Returns whether a header field only frames a message on its connection. Records hold messages without such
+/// fields.
 pub(crate) fn is_framing(name: &HeaderName) -> bool {
     [header::TRANSFER_ENCODING, header::CONNECTION, header::TRAILER].contains(name)
 }
@@ -244,7 +247,7 @@ const FAULT: &str = "Opilio-Fault";
 const PHASE: &str = "Opilio-Phase";
 const DETAIL: &str = "Opilio-Detail";
 const BODY_CHARS_SHOWN: usize = 80;
-/// The faults that a transport tells.
+/// The faults that a transport can report, and so the faults that a cassette can hold.
 const FAULTS: [Fault; 16] = [
     Fault::Dns,
     Fault::NoSuchName,

@@ -6,7 +6,7 @@ use url::{Position, Url};
 
 use super::exchange::{field, is_framing};
 
-/// A request as it would stand on a connection.
+/// Writes a request as text, as it would be sent on a connection.
 pub(crate) fn request(method: &Method, url: &Url, headers: &HeaderMap, body: &[u8]) -> Bytes {
     let mut text =
         format!("{method} {} HTTP/1.1\r\n", &url[Position::BeforePath..Position::AfterQuery]).into_bytes();
@@ -18,7 +18,7 @@ pub(crate) fn request(method: &Method, url: &Url, headers: &HeaderMap, body: &[u
     text.into()
 }
 
-/// An answer as it would stand on a connection, its body in one piece.
+/// Writes an answer as text, as it would be sent on a connection, with its body in one piece.
 pub(crate) fn answer(status: u16, headers: &HeaderMap, body: &[u8]) -> Bytes {
     let reason =
         StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("-");
@@ -41,14 +41,15 @@ fn write_fields(text: &mut Vec<u8>, headers: &HeaderMap, length: Option<usize>) 
     text.extend_from_slice(b"\r\n");
 }
 
-/// Method, header fields and body of a request; `None` if it has no head.
+/// Reads the method, header fields and body of a request; `None` if the text has no complete head.
 pub(crate) fn read_request(text: &Bytes) -> Option<(Method, HeaderMap, Bytes)> {
     let (first, headers, body) = read(text)?;
     let method = first.split(' ').next()?.parse().ok()?;
     Some((method, headers, body))
 }
 
-/// Status, header fields and body of an answer; `None` if it has no head. A chunked body is put together.
+/// Reads the status, header fields and body of an answer; `None` if the text has no complete head. The chunks
+/// of a chunked body are joined.
 pub(crate) fn read_answer(text: &Bytes) -> Option<(u16, HeaderMap, Bytes)> {
     let (first, mut headers, mut body) = read(text)?;
     let status = first.split(' ').nth(1)?.parse().ok()?;
@@ -89,8 +90,8 @@ fn read(text: &Bytes) -> Option<(String, HeaderMap, Bytes)> {
     Some((String::from_utf8_lossy(first).into_owned(), headers, text.slice(at..)))
 }
 
-/// The chunks of a body (RFC 9112 §7.1) in one piece; `None` if it is not chunked after all, as some writers leave the
-/// field and not the chunks.
+/// Joins the chunks of a body (RFC 9112 §7.1). Returns `None` if the body is not chunked: some writers remove
+/// the chunks but keep the header field.
 fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     loop {

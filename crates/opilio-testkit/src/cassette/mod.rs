@@ -1,4 +1,4 @@
-//! Cassettes: a crawl's exchanges in a file, and the web that answers from it.
+//! Cassettes: files with the exchanges of a crawl, from which a later test answers the same requests.
 
 mod exchange;
 mod http_text;
@@ -18,43 +18,43 @@ use warc::{WarcError, WarcRecord};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CassetteError {
-    /// There is none at this place.
+    /// There is no cassette at this path.
     #[error("there is no cassette at {}; record it: {command}", path.display())]
     Missing {
-        /// The place.
+        /// The path of the missing cassette.
         path: PathBuf,
-        /// The command that records it.
+        /// The command that records the cassette.
         command: String,
     },
     /// The file cannot be read or written.
-    #[error("read or write the cassette {}", path.display())]
+    #[error("cannot read or write the cassette {}", path.display())]
     File {
-        /// The place.
+        /// The path of the cassette.
         path: PathBuf,
-        /// The system's error.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The file is no WARC file.
-    #[error("read the cassette {} as a WARC file: {why}", path.display())]
+    /// The file is not a WARC file.
+    #[error("cannot read the cassette {} as a WARC file: {why}", path.display())]
     Format {
-        /// The place.
+        /// The path of the cassette.
         path: PathBuf,
-        /// Where it breaks the format, and how.
+        /// The place at which the file breaks the format, and how.
         why: String,
     },
-    /// The crawl that was to be recorded could not be run.
-    #[error("record a crawl to {}", path.display())]
+    /// The crawl that was to be recorded could not run.
+    #[error("cannot record a crawl to {}", path.display())]
     Crawl {
-        /// The place.
+        /// The path of the cassette.
         path: PathBuf,
-        /// Why it could not be run.
+        /// The reason why the crawl could not run.
         #[source]
         source: Box<opilio::CrawlError>,
     },
 }
 
-/// Reads a cassette, or a WARC file of somebody else's.
+/// Reads a cassette, or a WARC file that another tool has written.
 pub(crate) fn load(path: &Path) -> Result<Vec<RecordedExchange>, CassetteError> {
     let file = std::fs::read(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => {
@@ -66,7 +66,7 @@ pub(crate) fn load(path: &Path) -> Result<Vec<RecordedExchange>, CassetteError> 
     Ok(RecordedExchange::all_of(&warc::read(&file).map_err(format)?))
 }
 
-/// Writes a cassette; an older one stays until the new one is whole.
+/// Writes a cassette. An older cassette at this path is replaced only when the new one is complete.
 pub(crate) fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
     let failed = |source| CassetteError::File { path: path.to_owned(), source };
     let mut file = Vec::new();
@@ -89,12 +89,12 @@ pub(crate) fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), Ca
     std::fs::rename(&draft, path).map_err(failed)
 }
 
-/// The command that records the cassette of the test that runs: its thread has its name.
+/// Returns the command that records the cassette of the running test. The test's name is that of its thread.
 pub(crate) fn recording_command() -> String {
     command(RECORD)
 }
 
-/// A variable and the command that runs this test again.
+/// Returns the command that runs this test again with an environment variable set.
 pub(crate) fn command(variable: &str) -> String {
     let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}")).unwrap_or_default();
     let thread = std::thread::current();
@@ -103,12 +103,12 @@ pub(crate) fn command(variable: &str) -> String {
     format!("{variable}=1 cargo test{package}{test}")
 }
 
-/// Whether cassettes are to be recorded anew.
+/// Returns whether cassettes are to be recorded anew (`OPILIO_RECORD`).
 pub(crate) fn is_recording() -> bool {
     is_set(RECORD)
 }
 
-/// Whether a variable is set to anything but nothing or 0.
+/// Returns whether an environment variable is set to a value other than the empty text and 0.
 pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
 }

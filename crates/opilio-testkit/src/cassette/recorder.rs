@@ -1,4 +1,5 @@
-//! Records what goes through a transport: every request as it is sent, every answer as it comes, every failure.
+//! Records the traffic of a transport: each request as it is sent, each answer as it arrives, and each
+//! failure.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +14,11 @@ use tokio::time::Instant;
 use super::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest};
 use super::secrets;
 
-/// What has been recorded so far; shards on several threads write to it.
+/// The exchanges recorded so far. The shards write to it from several threads.
 #[derive(Clone, Default)]
 pub(crate) struct Recording {
-    /// In the order of sending; `None` for what is under way.
+    /// The exchanges in the order in which their requests were sent; `None` for an exchange that has not
+    /// ended.
     exchanges: Arc<Mutex<Vec<Option<RecordedExchange>>>>,
     keep_secrets: bool,
 }
@@ -26,13 +28,13 @@ impl Recording {
         Self { exchanges: Arc::default(), keep_secrets }
     }
 
-    /// Wraps transports, so that they are recorded.
+    /// Returns a function that wraps a transport, so that its traffic is recorded.
     pub(crate) fn around(&self) -> impl Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync + use<> {
         let recording = self.clone();
         move |inner| Rc::new(RecordingTransport { inner, recording: recording.clone() })
     }
 
-    /// All exchanges that have ended.
+    /// Returns all exchanges that have ended.
     pub(crate) fn exchanges(&self) -> Vec<RecordedExchange> {
         self.lock().iter().flatten().cloned().collect()
     }
@@ -64,7 +66,7 @@ struct RecordingTransport {
 
 impl Transport for RecordingTransport {
     fn send(&self, mut ask: TransportRequest) -> Sending<'_> {
-        // What is not compressed can be read in a diff.
+        // Asks for an uncompressed answer, so that people can read the cassette and its diffs.
         ask.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let mut record = self.recording.begin(&ask);
         async move {
@@ -85,7 +87,7 @@ impl Transport for RecordingTransport {
     }
 }
 
-/// The same body, written down on its way.
+/// Returns a stream with the same body, which also records the body while it is read.
 fn recorded(body: BodyStream, record: OpenRecord) -> BodyStream {
     let pieces = stream::unfold((body, record), |(mut body, mut record)| async move {
         let piece = body.next().await;
@@ -99,15 +101,15 @@ fn recorded(body: BodyStream, record: OpenRecord) -> BodyStream {
     pieces.boxed_local()
 }
 
-/// An exchange under way. If it is dropped before its end, the crawl has given it up: a request without an answer in
-/// time, or an answer of which enough was read.
+/// An exchange that has not ended yet. If it is dropped before its end, the crawl has given it up: the answer
+/// came too late, or the crawl had read enough of it.
 struct OpenRecord {
     nth: usize,
     request: RecordedRequest,
     began: Instant,
     recording: Recording,
     progress: Progress,
-    /// The head of the answer, and when it came.
+    /// The head of the answer, and the time from the request to the head; `None` before the head has arrived.
     answered: Option<(RecordedAnswer, std::time::Duration)>,
     body: BytesMut,
     is_written: bool,
@@ -151,7 +153,8 @@ impl OpenRecord {
 impl Drop for OpenRecord {
     fn drop(&mut self) {
         if let Some((answer, _)) = &self.answered {
-            // A body whose length was said is over with its last byte, and nobody asks for more.
+            // If the answer has stated the length of its body, nobody reads on after the last byte, so the
+            // record ends here.
             let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             let is_whole = length.and_then(|length| length.parse().ok()) == Some(self.body.len());
             self.write(!is_whole, None);
@@ -164,7 +167,7 @@ impl Drop for OpenRecord {
 }
 
 fn fault_of(error: &TransportError) -> RecordedFault {
-    // Its words begin with the phase, which is a field of its own.
+    // The error's text begins with its phase, which is recorded in a field of its own, so it is removed here.
     let words = error.to_string();
     let words = words.strip_prefix(&format!("{}: ", error.phase())).unwrap_or(&words).to_owned();
     RecordedFault { phase: error.phase(), fault: error.fault(), words }

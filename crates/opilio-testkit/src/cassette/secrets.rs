@@ -1,27 +1,28 @@
-//! What a cassette leaves out: logins, cookies, tokens, and what forms carry under password-like names.
+//! Removes secrets from cassettes: logins, cookies, tokens, and form fields whose names look like those of
+//! passwords.
 //!
-//! The place of a secret stays, with [`LEFT_OUT`] in it, so that a replay takes the same way. Requests are compared
-//! after the same has been left out of both.
+//! [`LEFT_OUT`] replaces the value of each secret and the name stays, so that a replay takes the same path.
+//! Two requests are compared after the secrets have been removed from both.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-/// What stands in the place of a secret.
+/// The text that replaces the value of a secret.
 pub(crate) const LEFT_OUT: &str = "left-out";
 
-/// Whether a field of a form, a parameter or a header field has the name of a secret.
+/// Returns whether this is the name of a secret, for a form field, a query parameter or a header field.
 fn is_secret_name(name: &str) -> bool {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_ascii_lowercase();
     PARTS.iter().any(|part| plain.contains(part)) || WHOLE.contains(&plain.as_str())
 }
 
-/// A URL without user info, and without the values of secret parameters.
+/// Returns a URL without user info, and with the values of secret parameters replaced.
 pub(crate) fn without_secrets(url: &Url) -> Url {
     let mut url = url.clone();
-    // Both fail for URLs that cannot have a login only.
+    // Both calls fail only for URLs that cannot have user info.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);
@@ -31,7 +32,7 @@ pub(crate) fn without_secrets(url: &Url) -> Url {
     url
 }
 
-/// A form without the values of its secrets; `None` if it has none, so that it stays as it was written.
+/// Returns a form with the values of its secrets replaced; `None` if it has no secrets and can stay as it is.
 fn form_without_secrets(form: &str) -> Option<String> {
     let has_secret = form_urlencoded::parse(form.as_bytes())
         .any(|(name, value)| is_secret_name(&name) && !value.is_empty());
@@ -47,14 +48,15 @@ fn form_without_secrets(form: &str) -> Option<String> {
     Some(pairs.collect::<Vec<_>>().join("&"))
 }
 
-/// The body of a request without secrets: of a form, of JSON, of a form with files.
+/// Returns the body of a request with its secrets replaced. Handles forms, JSON, and forms with files.
 pub(crate) fn body_without_secrets(headers: &HeaderMap, body: &Bytes) -> Bytes {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = content_type.to_ascii_lowercase();
     if kind.contains("json") {
         let mut value = serde_json::from_slice::<Value>(body).unwrap_or_default();
-        // A cassette finds a request by its body: the order of fields must not depend on the features of a build.
+        // A cassette finds a request by its body. The order of fields in JSON depends on a cargo feature of
+        // `serde_json`, so the fields are sorted.
         value.sort_all_objects();
         return if leave_out(&mut value) { value.to_string().into() } else { body.clone() };
     }
@@ -65,7 +67,7 @@ pub(crate) fn body_without_secrets(headers: &HeaderMap, body: &Bytes) -> Bytes {
     form.and_then(form_without_secrets).map_or_else(|| body.clone(), Bytes::from)
 }
 
-/// Leaves secrets out of JSON; tells whether there was one.
+/// Replaces the secrets in a JSON value; returns whether it had any.
 fn leave_out(value: &mut Value) -> bool {
     match value {
         Value::Object(fields) => fields.iter_mut().fold(false, |found, (name, value)| {
@@ -81,22 +83,23 @@ fn leave_out(value: &mut Value) -> bool {
     }
 }
 
-/// Whether a part of a form with files has the name of a secret. Such a form is left out whole.
+/// Returns whether a part of a form with files has the name of a secret. The body of such a form is left out
+/// as a whole.
 fn names_a_secret(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let names = text.split("name=\"").skip(1).filter_map(|rest| rest.split('"').next());
     names.into_iter().any(is_secret_name)
 }
 
-/// The header fields of a request without secrets: those with the name of one, and those that the crawl itself keeps as
-/// one, do not stay.
+/// Returns the header fields of a request without its secrets: without fields that have the name of a secret,
+/// and without fields that the crawl marks as secret.
 pub(crate) fn request_fields(headers: &HeaderMap) -> HeaderMap {
     let fields = headers.iter().filter(|(name, value)| !value.is_sensitive() && !is_secret_field(name));
     fields.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The header fields of an answer without secrets: cookies are set to nothing worth having, and `Location` loses what
-/// a URL of a request loses.
+/// Returns the header fields of an answer with its secrets replaced: the values of cookies, and the secrets
+/// in the URL of `Location`.
 pub(crate) fn answer_fields(url: &Url, headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, value) in headers {
@@ -115,8 +118,8 @@ fn is_secret_field(name: &HeaderName) -> bool {
     SECRET_FIELDS.contains(name) || is_secret_name(name.as_str())
 }
 
-/// `sid=7; Path=/` becomes `sid=left-out; Path=/`: a jar takes it, and the crawl goes the same way. A cookie that is
-/// deleted stays deleted.
+/// Replaces the value of a cookie: `sid=7; Path=/` becomes `sid=left-out; Path=/`. A cookie jar accepts the
+/// result, so a replay continues as the crawl did. A cookie that deletes an older one stays as it is.
 fn cookie_without_secret(value: &HeaderValue) -> HeaderValue {
     let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
     let (pair, attributes) =
@@ -136,7 +139,7 @@ fn location_without_secrets(url: &Url, value: &HeaderValue) -> HeaderValue {
     let mut bare = target.clone();
     bare.set_fragment(None);
     let without = without_secrets(&target);
-    // A relative one stays as it was written.
+    // If the URL has no secrets, the field stays as it is, since it may be a relative URL.
     if without == bare {
         return value.clone();
     }
@@ -144,7 +147,7 @@ fn location_without_secrets(url: &Url, value: &HeaderValue) -> HeaderValue {
 }
 
 const SECRET_FIELDS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
-/// A name that has one of these in it is that of a secret.
+/// A name that contains one of these texts is the name of a secret.
 const PARTS: [&str; 9] = [
     "password",
     "passwd",
@@ -156,7 +159,7 @@ const PARTS: [&str; 9] = [
     "credential",
     "privatekey",
 ];
-/// And one that is one of these.
+/// A name that equals one of these texts is the name of a secret, too.
 const WHOLE: [&str; 7] = ["pass", "pwd", "pin", "otp", "sessionid", "sid", "auth"];
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A cassette that plays: finds the answer to each request, several to the same one in order.
+//! Replays a cassette: finds the recorded answer to each request. Several answers to equal requests are given
+//! in order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -10,14 +11,14 @@ use opilio_sandbox::{Arrival, ArrivalId, Log};
 use super::exchange::{RecordedExchange, RequestKey};
 use super::recording_command;
 
-/// The exchanges of a cassette, by their request.
+/// The exchanges of a cassette, found by their requests.
 pub(crate) struct Tape {
     path: PathBuf,
     answers: HashMap<RequestKey, Answers>,
     hosts: BTreeMap<Host, Heard>,
-    /// When the recording began.
+    /// The wall time at which the recording began.
     pub(crate) began: SystemTime,
-    /// Requests that the cassette has no answer to.
+    /// The requests, in words, to which the cassette has no answer.
     pub(crate) unknown: Vec<String>,
 }
 
@@ -27,7 +28,7 @@ struct Answers {
     given: usize,
 }
 
-/// What a host of the cassette would have seen.
+/// The requests to one host of the cassette, as the host itself would have logged them.
 #[derive(Default)]
 struct Heard {
     arrivals: Vec<Arrival>,
@@ -56,11 +57,11 @@ impl Tape {
         self.hosts.iter().map(|(host, heard)| (host.clone(), Log::from_entries(heard.arrivals.clone())))
     }
 
-    /// The answer to a request. To more requests than were recorded the last answer is given again, if the method is
-    /// safe.
+    /// Returns the recorded answer to a request. If a request with a safe method comes more often than it was
+    /// recorded, its last answer is repeated.
     ///
     /// # Errors
-    /// The request in words, and how to record it, when the cassette has no answer to it.
+    /// When the cassette has no answer. The error describes the request, and tells how to record it.
     pub(crate) fn answer(&mut self, key: &RequestKey) -> Result<RecordedExchange, String> {
         let Some(answers) = self.answers.get_mut(key) else {
             return Err(self.refuse(key, "is not in"));
@@ -83,7 +84,7 @@ impl Tape {
         words
     }
 
-    /// Writes a request into the log of its host, as the host itself would.
+    /// Writes a request into the log of its host, as the host itself would do it.
     pub(crate) fn hear(&mut self, host: &Host, now: Duration, exchange: &RecordedExchange) -> ArrivalId {
         let heard = self.hosts.entry(host.clone()).or_default();
         heard.in_flight += 1;
@@ -115,7 +116,8 @@ impl Tape {
         id
     }
 
-    /// An exchange is over, or was given up.
+    /// Records in the log of its host that an exchange has ended, or that the client has given it up
+    /// (`abandoned`).
     pub(crate) fn left(&mut self, host: &Host, now: Duration, id: ArrivalId, abandoned: bool) {
         let Some(heard) = self.hosts.get_mut(host) else { return };
         heard.in_flight = heard.in_flight.saturating_sub(1);

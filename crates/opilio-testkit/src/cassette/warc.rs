@@ -5,15 +5,15 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
-/// A record: what stands between `WARC/1.1` and the next one.
+/// One record of a WARC file: its named fields and its block of bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WarcRecord {
-    /// The named fields in order, without `Content-Length`.
+    /// The named fields in their order, without `Content-Length`.
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) block: Bytes,
 }
 
-/// Where a file breaks the format, and how.
+/// The place at which a file breaks the WARC format, and how.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("byte {at}: {why}")]
 pub(crate) struct WarcError {
@@ -26,7 +26,8 @@ impl WarcRecord {
         Self::default().with("WARC-Type", kind)
     }
 
-    /// With one more field; line ends in it, which would end the field, become spaces.
+    /// Returns the record with one more field. Line breaks in the value would end the field, so spaces
+    /// replace them.
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         let value = value.into().replace(['\r', '\n'], " ");
         self.fields.push((name.to_owned(), value));
@@ -38,7 +39,7 @@ impl WarcRecord {
         self
     }
 
-    /// The first field of this name, whatever its case.
+    /// Returns the value of the first field with this name, whatever its case.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -55,10 +56,10 @@ impl WarcRecord {
     }
 }
 
-/// All records of a file, gzipped or not.
+/// Reads all records of a file, which may be compressed with gzip.
 ///
 /// # Errors
-/// At the first place that breaks the format.
+/// When the file breaks the format. The error names the first such place.
 pub(crate) fn read(file: &[u8]) -> Result<Vec<WarcRecord>, WarcError> {
     let mut plain = Vec::new();
     let file = if file.starts_with(&GZIP) {
@@ -94,7 +95,8 @@ pub(crate) fn read(file: &[u8]) -> Result<Vec<WarcRecord>, WarcError> {
     }
 }
 
-/// The fields after the first line, and where the empty line after them ends. Lines may end with LF alone.
+/// Reads the fields after the first line of a record. Returns them with the position after the empty line
+/// that ends them. Lines may end with LF alone.
 fn read_fields(text: &[u8]) -> Option<(Vec<(String, String)>, usize)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut at = text.iter().position(|byte| *byte == b'\n')? + 1;
@@ -107,7 +109,7 @@ fn read_fields(text: &[u8]) -> Option<(Vec<(String, String)>, usize)> {
             return Some((fields, at));
         }
         match (line.strip_prefix([' ', '\t']), line.split_once(':')) {
-            // A folded line goes on with the field before it.
+            // A folded line (one that begins with white space) continues the field before it.
             (Some(more), _) => {
                 let (_, value) = fields.last_mut()?;
                 value.push(' ');
