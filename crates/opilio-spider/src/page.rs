@@ -15,35 +15,37 @@ use url::Url;
 #[cfg(feature = "derive")]
 mod typed;
 
-/// An answer on its way from the fetcher to the spider. It holds no DOM, so it may cross threads.
+/// An answer on its way from the fetcher to the spider. It holds no DOM (a parsed HTML tree), so it may be sent to
+/// another thread.
 #[derive(Debug)]
 pub struct Answer {
-    /// The URL that the bytes came from.
+    /// The URL that the body was received from: the last URL of a chain of redirects.
     pub url: Url,
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// All header fields.
+    /// All header fields of the answer.
     pub headers: HeaderMap,
     /// The body, decompressed.
     pub body: Bytes,
-    /// The body was longer than needed, and its rest was not read.
+    /// Whether the body was longer than needed, so that its rest was not read.
     pub cut: bool,
-    /// The part of the crawl's memory for bodies that this body takes.
+    /// The part of the crawl's memory limit for bodies that this body takes.
     pub permit: Option<BodyShare>,
-    /// From the start of the attempt to the last byte.
+    /// The time from the start of the attempt to the last byte of the answer.
     pub elapsed: Duration,
-    /// When it had arrived, in milliseconds since 1970; `None` if it comes from a cache, or was never fetched.
+    /// When the answer had arrived, in milliseconds since 1970; `None` if the answer comes from a cache or
+    /// was never fetched.
     pub fetched_unix_millis: Option<i64>,
 }
 
-/// The part of the crawl's memory for bodies that one body takes. Dropping it frees the memory. Nothing here
-/// reads it, since the transport owns the budget.
+/// The part of the crawl's memory limit for bodies that one body takes. Dropping this value gives the memory back. No
+/// code of this crate looks into the value: the transport made it and counts the memory.
 pub struct BodyShare {
     _share: Box<dyn Send + Sync>,
 }
 
 impl BodyShare {
-    /// Keeps a permit of the transport for as long as the body lives.
+    /// Wraps a permit of the transport. The permit is kept for as long as the body.
     pub fn new(permit: impl Send + Sync + 'static) -> Self {
         Self { _share: Box::new(permit) }
     }
@@ -57,8 +59,8 @@ impl fmt::Debug for BodyShare {
 
 /// A fetched page, as `parse` receives it.
 ///
-/// The page decodes its text, collects its links and builds its DOM at the first call that needs them, and
-/// once. So a spider that reads only links needs no DOM.
+/// The text is decoded, the links are collected and the DOM is built when a method first needs them, and only once. A
+/// spider that reads only links never builds the DOM.
 ///
 /// Tests of a spider make a page with [`Page::from_html`] or [`Page::builder`].
 #[derive(Debug)]
@@ -75,7 +77,7 @@ pub struct Page<Step> {
     known_hash: Option<u64>,
     step: Step,
     document: Document,
-    /// Freed when the page is dropped.
+    /// The page's part of the memory limit for bodies. It is given back when the page is dropped.
     pub(crate) permit: Option<BodyShare>,
 }
 
@@ -87,29 +89,29 @@ struct Arrival {
     unix_millis: Option<i64>,
 }
 
-/// The facts of a page besides its bytes.
+/// The facts about a page that do not come from the answer.
 pub struct PageFacts {
-    /// The URL that was requested. Redirects may have led elsewhere.
+    /// The URL that was requested. After redirects the page's own URL is another one.
     pub requested_url: Arc<str>,
-    /// The number of links from a seed.
+    /// The number of links from a seed to this page.
     pub depth: u16,
-    /// The number of attempts.
+    /// How many attempts the page took.
     pub attempts: u16,
-    /// The page or sitemap that it was found on; `None` for a seed.
+    /// The page or sitemap on which the URL was found; `None` for a seed.
     pub referrer: Option<Box<str>>,
-    /// The user agent of the request.
+    /// The user agent that the request was sent with.
     pub user_agent: Arc<str>,
-    /// Its session; `None` for the crawl's own.
+    /// The session of the request; `None` for the crawl's own session.
     pub session: Option<Box<str>>,
-    /// The hash of its body in an earlier run, if it is known.
+    /// The hash of the page's body in an earlier run, if it is known.
     pub known_hash: Option<u64>,
-    /// Its host has sent the same content too often, so its links are not followed.
+    /// Whether the host has sent the same content too often. Then the links of the page are not followed.
     pub is_repeated: bool,
 }
 
 impl<Step> Page<Step> {
     pub(crate) fn new(answer: Answer, step: Step, facts: PageFacts) -> Self {
-        // As bytes, since the values need not be ASCII.
+        // Read as bytes, since the values need not be ASCII.
         let content_types = answer.headers.get_all(http::header::CONTENT_TYPE).iter().map(|v| v.as_bytes());
         Self {
             requested_url: facts.requested_url,
@@ -132,7 +134,7 @@ impl<Step> Page<Step> {
         }
     }
 
-    /// A page that was never fetched, for tests of a spider.
+    /// Makes a page that was never fetched, for tests of a spider.
     #[must_use]
     pub fn from_html(url: Url, step: Step, html: impl Into<Bytes>) -> Self {
         let facts = PageFacts {
@@ -165,12 +167,12 @@ impl<Step> Page<Step> {
         )
     }
 
-    /// The step that this page was requested for.
+    /// Returns the step for which this page was requested.
     pub fn step(&self) -> &Step {
         &self.step
     }
 
-    /// The URL that was requested: the first of a chain of redirects. The output names pages by it.
+    /// Returns the URL that was requested: the first URL of a chain of redirects. Outputs name a page by this URL.
     pub fn requested_url(&self) -> &str {
         &self.requested_url
     }
@@ -181,124 +183,129 @@ impl<Step> Page<Step> {
         &self.requested_url
     }
 
-    /// The URL that the bytes came from, after redirects. Links are relative to it (or to `<base>`).
+    /// Returns the URL that the body was received from, after redirects. Relative links are resolved against this
+    /// URL, or against `<base>` if the page has that element.
     pub fn url(&self) -> &Url {
         self.document.url()
     }
 
-    /// The status, 200–299 (or 304).
+    /// Returns the HTTP status: 200–299, or 304.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// All header fields.
+    /// Returns all header fields of the answer.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// A header field as text; `None` if it is absent or not ASCII.
+    /// Returns a header field as text; `None` if the field is absent or not ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The number of links from a seed; 0 for a seed.
+    /// Returns the number of links from a seed to this page; 0 for a seed.
     pub fn depth(&self) -> u16 {
         self.depth
     }
 
-    /// The number of attempts: at least 1, or 0 if the page was read from the cache.
+    /// Returns how many attempts the page took: at least 1, or 0 if the page was read from the cache.
     pub fn attempts(&self) -> u16 {
         self.attempts
     }
 
-    /// The time from the start of the last attempt to the last byte.
+    /// Returns the time from the start of the last attempt to the last byte of the answer.
     pub fn elapsed(&self) -> Duration {
         self.arrival.elapsed
     }
 
-    /// When it had arrived, in milliseconds since 1970; `None` if it was read from a cache, or never fetched.
+    /// Returns when the answer had arrived, in milliseconds since 1970; `None` if the page was read from a cache or
+    /// was never fetched.
     pub fn fetched_unix_millis(&self) -> Option<i64> {
         self.arrival.unix_millis
     }
 
-    /// Whether the body was longer than its limit, so that its end is missing.
+    /// Returns whether the body was longer than the limit for bodies, so that its end is missing.
     pub fn is_cut(&self) -> bool {
         self.arrival.cut
     }
 
-    /// The URL of the page or sitemap that it was first found on; `None` for a seed.
+    /// Returns the URL of the page or sitemap on which this URL was first found; `None` for a seed.
     pub fn referrer(&self) -> Option<&str> {
         self.referrer.as_deref()
     }
 
-    /// The session of the request; `None` for the crawl's own.
+    /// Returns the session of the request; `None` for the crawl's own session.
     pub fn session(&self) -> Option<&str> {
         self.session.as_deref()
     }
 
-    /// Whether the answer was a 304: the page has not changed since the request's validators. Then there is
-    /// no body.
+    /// Returns whether the answer was a 304: the page has not changed since the server sent the validators (such as
+    /// an `ETag`) of the request. Such an answer has no body.
     pub fn is_not_modified(&self) -> bool {
         self.status == 304
     }
 
-    /// Whether the page is as an earlier run fetched it: the answer is a 304, or the body is the same. Needs
-    /// a crawl with a history (`Crawler::history`) that is refreshed (`Crawler::refresh`); otherwise `false`.
+    /// Returns whether the page is the same as when an earlier run fetched it: the answer is a 304, or the body is
+    /// equal. This works only in a crawl that keeps a history (`Crawler::history`) and is refreshed
+    /// (`Crawler::refresh`); in all other crawls the result is `false`.
     pub fn is_unchanged(&self) -> bool {
         let same = |known| xxhash_rust::xxh3::xxh3_64(self.body()) == known;
         self.is_not_modified() || self.known_hash.is_some_and(same)
     }
 
-    /// The field `ETag`, for [`Request::if_none_match`](crate::Request::if_none_match).
+    /// Returns the header field `ETag`, for [`Request::if_none_match`](crate::Request::if_none_match).
     pub fn etag(&self) -> Option<&str> {
         self.header("etag")
     }
 
-    /// The field `Last-Modified`, for [`Request::if_modified_since`](crate::Request::if_modified_since).
+    /// Returns the header field `Last-Modified`, for
+    /// [`Request::if_modified_since`](crate::Request::if_modified_since).
     pub fn last_modified(&self) -> Option<&str> {
         self.header("last-modified")
     }
 
-    /// The validators to send with the next request for this page, so that the server can answer 304.
+    /// Returns the validators to send with the next request for this page, so that the server can answer 304.
     pub fn validators(&self) -> Validators {
         let body_hash = Some(xxhash_rust::xxh3::xxh3_64(self.body())).filter(|_| !self.is_not_modified());
         Validators { body_hash, ..Validators::read(&self.headers) }
     }
 
-    /// The body, decompressed.
+    /// Returns the body, decompressed.
     pub fn body(&self) -> &Bytes {
         self.document.body()
     }
 
-    /// The SHA-256 of the body. Equal bodies have equal hashes, whatever their URL.
+    /// Returns the SHA-256 of the body. Equal bodies have equal hashes, whatever their URLs.
     pub fn body_hash(&self) -> ContentHash {
         ContentHash::of(self.body())
     }
 
-    /// The document, for all that has no shortcut here.
+    /// Returns the document, which has further methods for reading it.
     pub fn document(&self) -> &Document {
         &self.document
     }
 
-    /// The body as text. The encoding follows from the BOM, the header, `<meta>` or the bytes.
+    /// Returns the body as text. The encoding is found from the byte order mark, the header field, `<meta>`, or the
+    /// bytes themselves.
     pub fn text(&self) -> &str {
         self.document.text()
     }
 
-    /// The `<title>`, white space collapsed.
+    /// Returns the text of `<title>`, with each run of white space replaced by one space.
     pub fn title(&self) -> Option<&str> {
         self.document.title()
     }
 
-    /// The matches of a CSS selector, in HTML and in XML. Builds the DOM at the first call.
+    /// Returns the elements that a CSS selector matches, in HTML and in XML. The first call builds the DOM.
     ///
     /// # Errors
-    /// When the selector cannot be read.
+    /// When the selector cannot be parsed.
     pub fn css(&self, selector: &str) -> Result<Matches<'_>, SelectorError> {
         self.document.css(selector)
     }
 
-    /// The first form that a selector matches, with the values of its fields; see
+    /// Returns the first form that a selector matches, with the values of its fields. To send the form, see
     /// [`Request::submit`](crate::Request::submit).
     ///
     /// # Errors
@@ -307,16 +314,16 @@ impl<Step> Page<Step> {
         self.document.form(selector)
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Errors
-    /// When the body is no JSON, or does not fit the type.
+    /// When the body is not JSON, or does not fit the type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
         self.document.json()
     }
 
-    /// The directives for this crawler: `<meta name=robots>` and the header field `X-Robots-Tag`, including
-    /// those that name its user agent.
+    /// Returns the robots directives (such as `noindex`) of the page: those of `<meta name=robots>` and of the header
+    /// field `X-Robots-Tag`, including directives that name the user agent of this crawler.
     pub fn robots(&self) -> Directives {
         let fields = self.headers.get_all("x-robots-tag").iter();
         let words = fields.map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -324,24 +331,24 @@ impl<Step> Page<Step> {
         header.fold(self.document.robots(&self.user_agent), |all, one| all | one)
     }
 
-    /// Whether the page asks not to be indexed. The crawl ignores it; a spider may act on it.
+    /// Returns whether the page asks not to be indexed. The crawl ignores this wish; a spider may respect it.
     pub fn is_noindex(&self) -> bool {
         self.robots().noindex
     }
 
-    /// The canonical URL that the page names (`<link rel=canonical>`).
+    /// Returns the canonical URL that the page states (`<link rel=canonical>`).
     pub fn canonical(&self) -> Option<Url> {
         self.document.canonical()
     }
 
-    /// The links that a crawler follows: `a`, `area`, frames, `meta refresh`, `next`, entries of feeds. They
-    /// are absolute, http or https, in document order, without fragments and repeats.
+    /// Returns the links that a crawler follows: those in `a`, `area`, frames, `meta refresh`, `next`, and in entries
+    /// of feeds. The URLs are absolute, http or https, in document order, without fragments. Each URL occurs once.
     pub fn links(&self) -> Vec<Link> {
         self.document.links()
     }
 }
 
-/// A URL that ended as a failure, as `failed` receives it.
+/// A URL that ended as a failure, as `Spider::failed` receives it.
 #[derive(Debug)]
 pub struct Failure<Step> {
     pub(crate) url: Arc<str>,
@@ -355,42 +362,42 @@ pub struct Failure<Step> {
 }
 
 impl<Step> Failure<Step> {
-    /// The URL that was requested.
+    /// Returns the URL that was requested.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The step that it was requested for.
+    /// Returns the step for which the URL was requested.
     pub fn step(&self) -> &Step {
         &self.step
     }
 
-    /// The page or sitemap that it was found on; `None` for a seed.
+    /// Returns the page or sitemap on which the URL was found; `None` for a seed.
     pub fn referrer(&self) -> Option<&str> {
         self.referrer.as_deref()
     }
 
-    /// Why it failed, as a stable word.
+    /// Returns the reason of the failure, one of a fixed list of words.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The number of attempts.
+    /// Returns how many attempts were made.
     pub fn attempts(&self) -> u16 {
         self.attempts
     }
 
-    /// The number of links from a seed.
+    /// Returns the number of links from a seed to this URL.
     pub fn depth(&self) -> u16 {
         self.depth
     }
 
-    /// The error text of the last attempt.
+    /// Returns the error text of the last attempt.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 
-    /// The answer, if a complete one arrived (a 404 with its body).
+    /// Returns the answer, if a complete one arrived, such as a 404 with its body.
     pub fn page(&self) -> Option<&Page<Step>> {
         self.page.as_ref()
     }

@@ -1,4 +1,4 @@
-//! A page that was never fetched, fact by fact: for tests of a spider.
+//! Builds pages that were never fetched, for tests of a spider.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,8 +11,8 @@ use crate::page::{Answer, Page, PageFacts};
 use crate::request::{BadUrl, Target};
 
 impl Page<()> {
-    /// Begins a page that was never fetched, with the status 200 and no body, for unit tests of `parse`. `url` is where
-    /// its bytes came from.
+    /// Begins to build a page that was never fetched, for unit tests of `parse`. The page has the status 200 and no
+    /// body. `url` is the URL that the body comes from.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -49,7 +49,7 @@ impl Page<()> {
     }
 }
 
-/// A page in the making: see [`Page::builder`].
+/// A page that is being built: see [`Page::builder`].
 #[derive(Debug)]
 #[must_use = "a page is made by `build`"]
 pub struct PageBuilder<Step> {
@@ -73,29 +73,29 @@ struct PageDraft {
 }
 
 impl<Step> PageBuilder<Step> {
-    /// The step that it was requested for.
+    /// Sets the step for which the page was requested.
     pub fn step<Other>(self, step: Other) -> PageBuilder<Other> {
         PageBuilder { draft: self.draft, step }
     }
 
-    /// The URL that was requested, if redirects led elsewhere.
+    /// Sets the URL that was requested, for a page that was reached by redirects.
     pub fn requested_url(mut self, url: impl Into<Target>) -> Self {
         self.draft.requested_url = Some(url.into());
         self
     }
 
-    /// The status.
+    /// Sets the HTTP status.
     pub fn status(mut self, status: u16) -> Self {
         self.draft.status = status;
         self
     }
 
-    /// One more header field.
+    /// Adds a header field.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let Ok(headers) = &mut self.draft.headers {
             match read_header(name, value) {
                 Ok((name, mut value)) => {
-                    // A server has sent it.
+                    // Not a secret: a server has sent this field.
                     value.set_sensitive(false);
                     headers.append(name, value);
                 }
@@ -105,17 +105,17 @@ impl<Step> PageBuilder<Step> {
         self
     }
 
-    /// A body of HTML.
+    /// Sets a body of HTML, with its content type.
     pub fn html(self, html: impl Into<Bytes>) -> Self {
         self.body("text/html; charset=utf-8", html)
     }
 
-    /// A body of JSON.
+    /// Sets a body of JSON, with its content type.
     pub fn json(self, value: &serde_json::Value) -> Self {
         self.body("application/json", value.to_string())
     }
 
-    /// A body of another type.
+    /// Sets a body of the given content type.
     pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         self.draft.body = body.into();
         if let Ok(headers) = &mut self.draft.headers {
@@ -124,43 +124,43 @@ impl<Step> PageBuilder<Step> {
         self
     }
 
-    /// The number of links from a seed.
+    /// Sets the number of links from a seed to this page.
     pub fn depth(mut self, depth: u16) -> Self {
         self.draft.depth = depth;
         self
     }
 
-    /// The number of attempts that it took.
+    /// Sets how many attempts the page took.
     pub fn attempts(mut self, attempts: u16) -> Self {
         self.draft.attempts = attempts;
         self
     }
 
-    /// The time from the start of the attempt to the last byte.
+    /// Sets the time from the start of the attempt to the last byte.
     pub fn elapsed(mut self, elapsed: Duration) -> Self {
         self.draft.elapsed = elapsed;
         self
     }
 
-    /// The page or sitemap that it was found on.
+    /// Sets the page or sitemap on which the URL was found.
     pub fn referrer(mut self, url: &str) -> Self {
         self.draft.referrer = Some(url.into());
         self
     }
 
-    /// The session that it was fetched in.
+    /// Sets the session in which the page was fetched.
     pub fn session(mut self, name: &str) -> Self {
         self.draft.session = Some(name.into());
         self
     }
 
-    /// When it had arrived.
+    /// Sets when the page had arrived.
     pub fn fetched_at(mut self, at: SystemTime) -> Self {
         self.draft.fetched_at = Some(at);
         self
     }
 
-    /// The page.
+    /// Builds the page.
     ///
     /// # Errors
     /// When a text is not a URL, or HTTP does not allow a header field.
@@ -197,7 +197,7 @@ impl<Step> PageBuilder<Step> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadPage {
-    /// A URL cannot be read.
+    /// A text that was given as a URL is not a URL.
     #[error(transparent)]
     Url(#[from] BadUrl),
     /// HTTP does not allow a header field.

@@ -1,4 +1,4 @@
-//! The requests of a spider: a URL, the step that reads the answer, and options.
+//! The requests of a spider. A request has a URL, the step that reads the answer, and options.
 
 use opilio_core::{Priority, Proxy, Score, Validators};
 use opilio_extract::{Document, Form};
@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::data::{Reads, RequestOptions};
 
-/// A request of a spider: by default a GET, once per crawl, within the host's budget.
+/// A request of a spider. By default it is a GET, is sent once per crawl, and keeps to the limits of its host.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -29,12 +29,13 @@ pub struct Request<Step> {
     pub(crate) reads: Reads,
     pub(crate) again: bool,
     pub(crate) guessed: bool,
-    /// It is one of the links on its page. Set only if the page's host has sent the same content too often.
+    /// Whether the request is for a link of its page. Set only if the page's host has sent the same content
+    /// too often.
     pub(crate) is_link: bool,
 }
 
-/// The URL of a request: a [`Url`], or a text that may be relative to the page. A text that is no URL counts
-/// as filtered later on.
+/// The URL of a request: a [`Url`], or a text that may be relative to the page. If the text turns out not to be a
+/// URL, the request counts as filtered.
 #[derive(Clone, Debug)]
 pub struct Target(TargetKind);
 
@@ -52,7 +53,7 @@ impl Target {
         }
     }
 
-    /// The absolute URL, resolved as the links of a page; `None` for a text that is no web URL.
+    /// Returns the absolute URL, resolved as the links of a page are; `None` for a text that is not a web URL.
     pub(crate) fn seen_from(&self, document: &Document) -> Option<Url> {
         match &self.0 {
             TargetKind::Url(url) => Some(url.clone()),
@@ -60,7 +61,7 @@ impl Target {
         }
     }
 
-    /// The absolute URL. A text may be relative to `base`.
+    /// Returns the absolute URL. A relative text is resolved against `base`.
     pub(crate) fn absolute(self, base: Option<&Url>) -> Result<Url, BadUrl> {
         let text = match self.0 {
             TargetKind::Url(url) => return Ok(url),
@@ -74,11 +75,11 @@ impl Target {
     }
 }
 
-/// A text that is no URL.
+/// A text that is not a URL.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not a URL: {}", why(*error))]
 pub struct BadUrl {
-    /// The text that was given, without user info.
+    /// The text that was given, with any user name and password removed.
     pub text: String,
     error: url::ParseError,
 }
@@ -117,7 +118,7 @@ impl From<String> for Target {
 }
 
 impl<Step> Request<Step> {
-    /// A GET of this URL (a [`Url`], or a text that may be relative to the page). `step` reads the answer.
+    /// Makes a GET of this URL (a [`Url`], or a text that may be relative to the page). `step` reads the answer.
     #[must_use]
     pub fn get(url: impl Into<Target>, step: Step) -> Self {
         Self {
@@ -133,7 +134,7 @@ impl<Step> Request<Step> {
         }
     }
 
-    /// A POST to this URL, with [`json`](Self::json), [`form`](Self::form) or another [`body`](Self::body).
+    /// Makes a POST to this URL. Add a body with [`json`](Self::json), [`form`](Self::form) or [`body`](Self::body).
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -149,13 +150,14 @@ impl<Step> Request<Step> {
         Self::get(url, step).method("POST")
     }
 
-    /// A sitemap. Each page that it lists is requested with `step`, as if it were a seed, if the crawl's
-    /// scope and [`Spider::lists`](crate::Spider::lists) accept it.
+    /// Makes a request for a sitemap. Each page that the sitemap lists is requested with `step`, as if it were a
+    /// seed, if the crawl's scope and [`Spider::lists`](crate::Spider::lists) accept it.
     ///
-    /// Reads XML sitemaps and indexes (up to three levels of them), RSS and Atom feeds and lists of URLs,
-    /// gzipped or not: up to 50,000 entries and 50 MiB each, as sitemaps.org has it. Compressed, a file may
-    /// be as long as a body. Each file is fetched through its host's gate and ends once: as a sitemap if it
-    /// was read to its end, otherwise as a failure. Entries before a broken place or a limit count.
+    /// Reads XML sitemaps and sitemap indexes (up to three levels of indexes), RSS and Atom feeds, and plain lists of
+    /// URLs, with or without gzip. At most 50,000 entries and 50 MiB of each file are read: the limits of
+    /// sitemaps.org. The compressed file may be as long as any body. Each file keeps to the limits of its host and
+    /// ends once: as a sitemap if it was read to its end, otherwise as a failure. Entries before a broken place or
+    /// before a limit are used.
     #[must_use]
     pub fn sitemap(url: impl Into<Target>, step: Step) -> Self {
         Self::nested_sitemap(url, step, 0)
@@ -165,28 +167,30 @@ impl<Step> Request<Step> {
         Self { reads: Reads::Sitemap { depth }, ..Self::get(url, step) }
     }
 
-    /// The usual place of a sitemap, which no standard names. It is no failure if none is there.
+    /// Makes a request for `/sitemap.xml`, the usual place of a sitemap, which no standard defines. If there is no
+    /// file at that place, this is not a failure.
     pub(crate) fn usual_sitemap(step: Step) -> Self {
         Self { guessed: true, ..Self::sitemap("/sitemap.xml", step) }
     }
 
-    /// All sitemaps that the robots.txt of this URL's origin names, each as by [`Request::sitemap`]. They may
-    /// be on other hosts. If it names none, or does not exist, `/sitemap.xml` is tried. A crawl that obeys
-    /// robots.txt fetches it once.
+    /// Makes a request for all sitemaps that the robots.txt of this URL's origin names. Each is read as by
+    /// [`Request::sitemap`], and may be on another host. If robots.txt names no sitemap or does not exist,
+    /// `/sitemap.xml` is tried. A crawl that obeys robots.txt does not fetch it a second time for this.
     #[must_use]
     pub fn sitemaps_of(origin: impl Into<Target>, step: Step) -> Self {
         let origin = origin.into();
         let robots = origin.clone().absolute(None).ok().and_then(|url| url.join("/robots.txt").ok());
-        // A text that is no URL is found later, as for any request.
+        // A text that is not a URL is reported later, as for every other request.
         Self { reads: Reads::SitemapsOf, ..Self::get(robots.map_or(origin, Target::from), step) }
     }
 
-    /// Sends a form, such as a login: see [`Page::form`](crate::Page::form).
+    /// Makes a request that sends a form, such as a login form: see [`Page::form`](crate::Page::form).
     ///
     /// The session keeps the cookies of the answer. Request the pages behind a login in the step that reads
-    /// the answer; otherwise they may be fetched before. So begin at the page with the form, not at a page
-    /// behind it: if the answer redirects to a known URL, the form ends as an alias of that URL, and a
-    /// warning says so. [`Request::again`] fetches a known URL once more.
+    /// the answer to the form. Pages that are requested earlier may be fetched before the login. Use the page
+    /// with the form as the seed, not a page behind the login: if the answer redirects to a URL that the
+    /// crawl already knows, the form ends as an alias of that URL, and the crawl logs a warning.
+    /// [`Request::again`] fetches a known URL once more.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -230,95 +234,96 @@ impl<Step> Request<Step> {
         }
     }
 
-    /// The URL, or the text that it is made from.
+    /// Returns the URL as it was given: its text may be relative.
     pub fn target(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The step that reads the answer.
+    /// Returns the step that reads the answer.
     pub fn step(&self) -> &Step {
         &self.step
     }
 
-    /// The priority among the requests of its host: higher ones are sent first. 0 by default.
+    /// Sets the priority among the requests of the same host: requests of higher priority are sent first. 0
+    /// by default.
     #[must_use]
     pub fn priority(mut self, priority: i8) -> Self {
         self.priority = Priority(priority);
         self
     }
 
-    /// The score, for a crawl whose order is by score: among requests of one host and priority, higher scores
-    /// are sent first. 0 by default. Kept to about two significant digits.
+    /// Sets the score, for a crawl that is ordered by score: among the requests of one host and one priority, those
+    /// with higher scores are sent first. 0 by default. A score is stored with about two significant digits.
     #[must_use]
     pub fn score(mut self, score: f32) -> Self {
         self.score = Score::of(score);
         self
     }
 
-    /// Another method than GET. Then the method and the body are part of the dedup key.
+    /// Sets another method than GET. Then the method and the body are part of the key by which duplicates are found.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.options().method = Some(method.to_ascii_uppercase()).filter(|method| method != "GET");
         self
     }
 
-    /// A header field of this request alone.
+    /// Adds a header field to this request alone.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.options().headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
 
-    /// The body to send.
+    /// Sets the body to send.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.options().body = Some(body.into());
         self
     }
 
-    /// The number of retries instead of the policy's.
+    /// Sets how often this request is retried, instead of the number of the retry policy.
     #[must_use]
     pub fn retries(mut self, retries: u16) -> Self {
         self.options().retries = Some(retries);
         self
     }
 
-    /// Allows repeating the request although its method is not idempotent: the server can carry it out twice
-    /// without harm.
+    /// Allows the request to be repeated although its method is not idempotent. Use this if the server can carry out
+    /// the request twice without harm.
     #[must_use]
     pub fn safe_to_repeat(mut self) -> Self {
         self.options().repeatable = true;
         self
     }
 
-    /// Uses a named session, with its own cookies, header fields and credentials: see
-    /// [`Session`](crate::Session). Redirects keep the session, and requests of its page inherit it unless
-    /// they name another one. An empty name is the crawl's own session.
+    /// Uses a named session, with its own cookies, header fields and credentials: see [`Session`](crate::Session).
+    /// Redirects keep the session. Requests that are made on the page inherit the session, unless they name another
+    /// one. An empty name means the crawl's own session.
     ///
-    /// One URL in two sessions is two requests, since a server may show users different pages. So each
-    /// session fetches it once.
+    /// The same URL in two sessions counts as two requests, since a server may show different pages to different
+    /// users. So each session fetches the URL once.
     #[must_use]
     pub fn session(mut self, name: impl Into<String>) -> Self {
         self.options().session = Some(name.into());
         self
     }
 
-    /// Uses this proxy instead of the crawl's, also after redirects. The frontier stores the proxy with its
-    /// login.
+    /// Sends the request through this proxy instead of the crawl's proxy, also after redirects. The frontier stores
+    /// the URL of the proxy with its user name and password.
     #[must_use]
     pub fn proxy(mut self, proxy: &Proxy) -> Self {
         self.options().proxy = Some(proxy.expose().to_owned());
         self
     }
 
-    /// Sends JSON as the body.
+    /// Sends a JSON value as the body.
     #[must_use]
     pub fn json(self, value: &serde_json::Value) -> Self {
         self.header("content-type", "application/json").body(value.to_string())
     }
 
-    /// Sends these fields as the body, as a form does (`application/x-www-form-urlencoded`). To send a form
-    /// of a page with its hidden fields use [`submit`](Self::submit).
+    /// Sends these fields as the body, encoded like an HTML form (`application/x-www-form-urlencoded`). To send a
+    /// form of a page together with its hidden fields, use [`submit`](Self::submit).
     #[must_use]
     pub fn form<K: AsRef<str>, V: AsRef<str>>(self, fields: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
@@ -326,14 +331,14 @@ impl<Step> Request<Step> {
         self.header("content-type", "application/x-www-form-urlencoded").body(body.finish())
     }
 
-    /// Requests a URL although the crawl knows it: to read a page by two steps, or to poll a page that
-    /// changes. Without it a URL is requested once, and a second request with another step counts as
-    /// [`CrawlReport::other_step`](crate::CrawlReport::other_step).
+    /// Requests a URL even if the crawl knows it already: to read a page by two steps, or to poll a page that
+    /// changes. Without `again`, each URL is requested once, and a second request with another step is only counted,
+    /// as [`CrawlReport::other_step`](crate::CrawlReport::other_step).
     ///
-    /// Each page that asks again, and each seed, gets one more request for each step. Parsing the same page
-    /// twice, after a kill, sends it once. The report counts it as a URL of its own. A page that asks for
-    /// itself again goes on until a limit of the crawl ends it (`Crawler::max_pages`, a depth limit,
-    /// `Crawler::max_duration`).
+    /// Each page and each seed can request a URL again once for each step. If a page is parsed twice, because the
+    /// process was killed, the request is still sent once. The report counts it as a URL of its own. A page that
+    /// always requests itself again keeps the crawl running until a limit ends it (`Crawler::max_pages`, a depth
+    /// limit, or `Crawler::max_duration`).
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -350,20 +355,20 @@ impl<Step> Request<Step> {
         self
     }
 
-    /// Requests the page only if its entity tag is another one (RFC 9110 §13.1.2). Otherwise `parse` receives
+    /// Requests the page only if its entity tag differs from this one (RFC 9110 §13.1.2). Otherwise `parse` receives
     /// a page that [is not modified](crate::Page::is_not_modified).
     #[must_use]
     pub fn if_none_match(self, etag: impl AsRef<[u8]>) -> Self {
         self.header("if-none-match", etag)
     }
 
-    /// Requests the page only if it was modified since this HTTP-date (RFC 9110 §13.1.3).
+    /// Requests the page only if it was modified after this HTTP-date (RFC 9110 §13.1.3).
     #[must_use]
     pub fn if_modified_since(self, date: impl AsRef<[u8]>) -> Self {
         self.header("if-modified-since", date)
     }
 
-    /// Requests the page only if it has changed since it had these validators.
+    /// Requests the page only if it has changed since the server sent these validators.
     #[must_use]
     pub fn unless_unchanged(mut self, since: &Validators) -> Self {
         if let Some(etag) = &since.etag {

@@ -1,4 +1,4 @@
-//! The trait that users implement, and the results of its `parse`.
+//! The trait that users implement, and the collector for the results of its method `parse`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// A spider: it names the seeds, and turns pages into items and requests.
+/// A spider. It names the seeds (the first requests), and turns pages into items and further requests.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -43,67 +43,69 @@ use url::Url;
 /// }
 /// ```
 pub trait Spider: Send + Sync + Sized + 'static {
-    /// One record of the output.
+    /// One item of the output, such as a product.
     type Item: Serialize + Send;
-    /// The kind of a page. The step travels with the request, and the frontier keeps it as JSON.
+    /// The kind of a page, such as "listing" or "product". Each request carries a step, and the frontier
+    /// stores it as JSON.
     ///
-    /// The JSON holds the names of variants and fields. A crawl can be resumed after some were added or put
-    /// in another order. If names have changed, the resume is refused (`CrawlError::OtherSteps`);
-    /// `#[serde(alias = "old")]` lets a new name stand for an old one.
+    /// The JSON holds the names of variants and fields. A crawl can still be resumed after variants or fields were
+    /// added or reordered. After one was renamed, the crawl is not resumed (`CrawlError::OtherSteps`), unless
+    /// `#[serde(alias = "old")]` states the old name.
     type Step: Serialize + DeserializeOwned + Clone + Send + 'static;
 
-    /// The version of the steps. Raise it when the same names get another meaning: a stored frontier of
-    /// another version is refused.
+    /// The version of the steps. Raise this number when a name of a variant or field gets another meaning. A stored
+    /// frontier of another version is refused.
     const VERSION: u32 = 1;
 
-    /// The name of the spider in a stored frontier. By default it is the path of the type, so a spider that
-    /// moves to another module counts as another one. Return a fixed name to prevent that.
+    /// Returns the name of the spider, as a stored frontier holds it. By default this is the path of the type, so a
+    /// spider that moves to another module counts as another spider. Return a fixed name to prevent that.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 
-    /// The columns of an item, in words, for a spider whose columns are a setting. A crawl is not resumed
-    /// into the same output if the words differ.
+    /// Returns the columns of an item, in words, for a spider whose columns are configurable. If the words differ
+    /// from those of an earlier run, the crawl is not resumed into the same output.
     fn item_layout(&self) -> String {
         String::new()
     }
 
-    /// The first requests of the crawl.
+    /// Returns the first requests of the crawl.
     fn seeds(&self) -> Vec<Request<Self::Step>>;
 
-    /// Reads a page. It computes and does not wait; I/O is done by requests.
+    /// Reads a page and puts items and requests into `found`. It must compute only and never wait: to fetch
+    /// something, add a request.
     ///
     /// # Errors
-    /// An error ends this URL as `parse_error`, a panic as `parse_panic`. Both discard the items and requests
-    /// of this page, and the crawl goes on.
+    /// If `parse` returns an error, the URL ends as `parse_error`; if it panics, as `parse_panic`. In both cases the
+    /// items and requests of this page are discarded, and the crawl goes on.
     fn parse(&self, page: &Page<Self::Step>, found: &mut Found<Self>) -> Result<(), ParseError>;
 
-    /// Whether to request a page that a sitemap lists. By default all are; a spider may choose by `lastmod`,
-    /// for instance.
+    /// Returns whether a page that a sitemap lists is requested. By default all pages are. A spider may choose by the
+    /// entry's `lastmod`, for instance.
     fn lists(&self, entry: &Entry) -> bool {
         let _ = entry;
         true
     }
 
-    /// Called when a URL ended as a failure. It may add requests and items.
+    /// Called when a URL has ended as a failure. The spider may add requests and items to `found`.
     fn failed(&self, failure: &Failure<Self::Step>, found: &mut Found<Self>) {
         let _ = (failure, found);
     }
 
-    /// Called when the crawl begins.
+    /// Called once when the crawl begins.
     fn opened(&self) {}
 
-    /// Called when the crawl has ended.
+    /// Called once when the crawl has ended.
     fn closed(&self, report: &CrawlReport) {
         let _ = report;
     }
 }
 
-/// Why `parse` could not read a page. `?` converts any error into it.
+/// Why `parse` could not read a page. The operator `?` converts any error into a `ParseError`.
 pub struct ParseError(Box<dyn std::error::Error + Send + Sync>);
 
 impl ParseError {
-    /// Makes an error from words.
+    /// Makes an error with this text.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into().into())
@@ -134,14 +136,14 @@ impl fmt::Debug for ParseError {
     }
 }
 
-/// The requests and items of one page. All of them count, or none if `parse` fails.
+/// The requests and items that `parse` adds for one page. If `parse` fails, all of them are discarded.
 pub struct Found<S: Spider> {
     pub(crate) items: Vec<S::Item>,
     pub(crate) requests: Vec<Request<S::Step>>,
-    /// Links that the page asks not to follow. They count as filtered.
+    /// Links that the page asks crawlers not to follow. They count as filtered.
     pub(crate) unfollowed: Vec<Url>,
     pub(crate) files: Vec<(ContentHash, Bytes)>,
-    /// The part of the crawl's memory for bodies that the files take.
+    /// The part of the crawl's memory limit for bodies that the files take.
     pub(crate) permit: Option<BodyShare>,
 }
 
@@ -161,11 +163,11 @@ impl<S: Spider> Found<S> {
         self.items.push(item);
     }
 
-    /// Keeps the page's body as a file in the crawl's `Crawler::files`. The file's name is the hash; an item
-    /// can hold its [`ContentHash::path`].
+    /// Stores the page's body as a file in the directory of `Crawler::files`. The name of the file is the hash of the
+    /// body; an item can hold its [`ContentHash::path`].
     ///
-    /// The file is written before the page counts as done. If that fails, the page ends as `not_stored`, and
-    /// its items and requests do not count.
+    /// The file is written before the page counts as done. If the file cannot be written, the page ends as
+    /// `not_stored`, and its items and requests are discarded.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -191,7 +193,7 @@ impl<S: Spider> Found<S> {
         self.file_of(page.body().clone())
     }
 
-    /// Keeps other bytes as a file, as [`Found::file`] does for a page's body.
+    /// Stores any other bytes as a file, in the same way as [`Found::file`] stores a page's body.
     pub fn file_of(&mut self, bytes: impl Into<Bytes>) -> ContentHash {
         let bytes = bytes.into();
         let hash = ContentHash::of(&bytes);
@@ -199,24 +201,24 @@ impl<S: Spider> Found<S> {
         hash
     }
 
-    /// Adds a request. A URL given as text may be relative to the page; a text that is no URL counts as
-    /// filtered.
+    /// Adds a request. A URL that is given as text may be relative to the page. A text that is not a URL
+    /// counts as filtered.
     pub fn request(&mut self, request: Request<S::Step>) {
         self.requests.push(request);
     }
 
-    /// Adds a GET of a URL, which may be relative to the page.
+    /// Adds a GET of a URL. The URL may be relative to the page.
     pub fn link(&mut self, page: &Page<S::Step>, href: impl Into<Target>, step: S::Step) {
         let target = href.into();
         let url = target.seen_from(page.document());
         self.requests.push(Request::get(url.map_or(target, Target::from), step));
     }
 
-    /// Follows the links of all elements that a selector matches: their `href` or `src`, or the text of an
-    /// RSS `<link>`. Returns the number of links. Ignores `nofollow`, since the caller chose these links.
+    /// Adds a request for each element that a selector matches. The URL is the element's `href` or `src`, or the text
+    /// of an RSS `<link>`. Returns the number of links. `nofollow` is ignored, since the caller chose these links.
     ///
     /// # Errors
-    /// When the selector cannot be read.
+    /// When the selector cannot be parsed.
     pub fn follow(
         &mut self,
         page: &Page<S::Step>,
@@ -235,14 +237,15 @@ impl<S: Spider> Found<S> {
         Ok(count)
     }
 
-    /// Follows all links of the page, except those that it asks not to follow (`rel=nofollow`, or
-    /// [`Page::robots`] for the whole page). Returns the number of links.
+    /// Adds a request for each link of the page, except for links that the page asks not to follow (`rel=nofollow`,
+    /// or [`Page::robots`] for the whole page). Returns the number of links.
     pub fn follow_links(&mut self, page: &Page<S::Step>, step: S::Step) -> usize {
         self.links(page, page.links(), step)
     }
 
-    /// Follows the given links of the page, as [`Found::follow_links`] does. Links that the page asks not to
-    /// follow count as filtered (`nofollow`), unless another page has them without that request.
+    /// Adds a request for each of the given links of the page, as [`Found::follow_links`] does for all. Links
+    /// that the page asks not to follow count as filtered (`nofollow`), unless another page has the same
+    /// links without `nofollow`.
     pub fn links(
         &mut self,
         page: &Page<S::Step>,
@@ -261,7 +264,7 @@ impl<S: Spider> Found<S> {
         self.requests.len() - before
     }
 
-    /// Marks the requests for links of the page, as opposed to URLs that the spider made.
+    /// Marks those requests whose URLs are links of the page. The other URLs were made by the spider.
     pub(crate) fn tell_links(&mut self, page: &Page<S::Step>) {
         let shown: HashSet<Url> = page.links().into_iter().map(|link| link.url).collect();
         for request in &mut self.requests {
@@ -269,17 +272,17 @@ impl<S: Spider> Found<S> {
         }
     }
 
-    /// The items so far, for tests of a spider.
+    /// Returns the items so far, for tests of a spider.
     pub fn items(&self) -> &[S::Item] {
         &self.items
     }
 
-    /// The number of requests so far, for tests of a spider.
+    /// Returns the number of requests so far, for tests of a spider.
     pub fn requested(&self) -> usize {
         self.requests.len()
     }
 
-    /// The requests so far, for tests of a spider.
+    /// Returns the requests so far, for tests of a spider.
     pub fn requests(&self) -> &[Request<S::Step>] {
         &self.requests
     }
@@ -311,7 +314,7 @@ impl<S: Spider> Found<S> {
 /// ```
 ///
 /// # Errors
-/// The error that `parse` returns.
+/// When `parse` returns an error.
 pub fn parse_page<S: Spider>(spider: &S, page: &Page<S::Step>) -> Result<Found<S>, ParseError> {
     let mut found = Found::new();
     spider.parse(page, &mut found)?;

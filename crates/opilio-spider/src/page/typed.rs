@@ -1,4 +1,5 @@
-//! Structs whose fields are read from pages: `#[derive(Extract)]`.
+//! Reads structs from pages: structs with `#[derive(Extract)]`, each field of which says where on the page
+//! its value is.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,7 @@ use opilio_extract::{Extract, jiff};
 use super::Page;
 
 impl<Step> Page<Step> {
-    /// Reads a struct that derives `Extract`: each of its fields from the source above it.
+    /// Reads a struct that derives `Extract`. The attribute above each field says where the page has the value.
     ///
     /// ```
     /// # mod opilio { pub use opilio_spider::*; pub use opilio_extract as extract; }
@@ -34,21 +35,23 @@ impl<Step> Page<Step> {
     /// ```
     ///
     /// # Errors
-    /// When fields cannot be read: all of them are named. In a spider's `parse`, `?` ends the page as a failure with
-    /// reason `parse_error` and these words.
+    /// When fields cannot be read: the error names all of them. If `parse` of a spider returns this error (by `?`),
+    /// the page ends as a failure with reason `parse_error` and the text of the error.
     pub fn extract<T: Extract>(&self) -> Result<T, ExtractFaults> {
         self.document.extract_in(self)
     }
 
-    /// Reads each value of a struct with `#[extract(each = "SELECTOR")]`, in document order.
+    /// Reads one value for each element that `#[extract(each = "SELECTOR")]` of the struct matches, in
+    /// document order.
     ///
     /// # Errors
-    /// When fields of any of them cannot be read.
+    /// When a field of any of these values cannot be read.
     pub fn extract_all<T: ExtractEach>(&self) -> Result<Vec<T>, ExtractFaults> {
         together(self.extract_each())
     }
 
-    /// Reads each value of a struct with `#[extract(each = "SELECTOR")]`, in document order, each with its own error.
+    /// Reads one value for each element that `#[extract(each = "SELECTOR")]` of the struct matches, in document
+    /// order. Each value has its own result.
     pub fn extract_each<T: ExtractEach>(&self) -> Vec<Result<T, ExtractFaults>> {
         self.document.extract_each_in(self)
     }
@@ -63,7 +66,8 @@ impl<Step> PageAround for Page<Step> {
         self.depth
     }
 
-    /// By the crawl's clock; for an answer from a cache, by its field `Date`.
+    /// Returns when the page was fetched, by the crawl's clock; for an answer from a cache, the time in its
+    /// field `Date`.
     fn fetched_at(&self) -> Option<jiff::Timestamp> {
         let date = || {
             let date: SystemTime = httpdate::parse_http_date(self.header("date")?).ok()?;

@@ -1,4 +1,4 @@
-//! The numbers of a report: the counts of the store, and the totals of all runs.
+//! Fills in the numbers of a report: the counts of the store, and the totals of all runs.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,11 +8,12 @@ use super::{CrawlReport, FAILURES_MAX, FailureRecord};
 use crate::run_history::{RunHistory, Totals};
 
 impl CrawlReport {
-    /// A report with the counts of the store, the oldest [`FAILURES_MAX`] failures and the totals of all runs. The
-    /// other fields have their defaults.
+    /// Makes a report with the counts of the store, the oldest [`FAILURES_MAX`] failures and the totals of all runs.
+    /// The other fields have their defaults.
     #[must_use]
     pub fn of_books(stats: FrontierStats, failures: Vec<Failure>, totals: Totals) -> Self {
-        // A list that is not full leaves nothing out: if the counts say otherwise, the books do not balance.
+        // A list that is not full leaves out no failure. If the counts say otherwise, the counts of the report do not
+        // add up, and `CrawlReport::balances` reports that.
         let unlisted = match failures.len() < FAILURES_MAX {
             true => 0,
             false => stats.failures_total().saturating_sub(failures.len() as u64),
@@ -40,8 +41,8 @@ impl CrawlReport {
         }
     }
 
-    /// Compares the report with the earlier runs, and fills in whether they had left nothing to do. Tells whether this
-    /// run neither sent a request nor read from the cache, although something was left.
+    /// Compares the report with the earlier runs, and fills in whether they had left nothing to do. Returns whether
+    /// this run neither sent a request nor read from the cache, although there was something left to do.
     pub fn compare_with(&mut self, earlier: &RunHistory) -> bool {
         let before = earlier.totals;
         let is_idle = self.requests == before.requests && self.cached == before.cached;

@@ -1,4 +1,4 @@
-//! The report of a crawl: counts of what became of every URL. And the numbers of one that runs.
+//! The report of a crawl: counts of how its URLs ended. The module `progress` has the numbers of a running crawl.
 
 mod books;
 mod progress;
@@ -16,33 +16,34 @@ use crate::scope::{Elsewhere, Follow};
 
 pub use progress::Progress;
 
-/// The counts of a crawl, over all its runs.
+/// The counts of a crawl, added up over all its runs.
 ///
-/// `discovered = filtered + admitted` and `admitted = pages + sitemaps + aliases + failures + left` hold
-/// after every kill. Requests, retries, refusals, bytes and time are saved with every settle. They cover at
-/// least the URLs that have ended, and lack the work of a killed run after its last commit.
+/// `discovered = filtered + admitted` and `admitted = pages + sitemaps + aliases + failures + left` always
+/// hold, even after the process was killed. Requests, retries, refusals, bytes and time are stored together
+/// with the results of URLs. They include the work for all URLs that have ended. If a run was killed, they
+/// lack its work after the last commit.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CrawlReport {
-    /// Distinct URLs that were met: seeds and links.
+    /// Distinct URLs that were found: seeds and links.
     pub discovered: u64,
-    /// URLs that were admitted.
+    /// URLs that were admitted to the crawl: those that no rule has filtered.
     pub admitted: u64,
-    /// URLs that ended as a page. Sitemaps do not count.
+    /// URLs that ended as a page. Sitemaps are not counted here.
     pub pages: u64,
-    /// Sitemaps (or robots.txt files that name some) that were read to their end.
+    /// Sitemaps, and robots.txt files that name sitemaps, that were read to their end.
     pub sitemaps: u64,
-    /// URLs whose redirects led to a known URL. With `merge_canonical`, also those whose canonical URL was
-    /// known.
+    /// URLs that were redirected to a URL which the crawl already knew. With `merge_canonical`, also pages whose
+    /// canonical URL is that of an earlier page.
     pub aliases: u64,
-    /// URLs that have not ended, since the crawl stopped early.
+    /// URLs that have not ended, because the crawl stopped early.
     pub left: u64,
     /// Requests sent, including robots.txt, redirects and retries.
     pub requests: u64,
-    /// Attempts beyond the first of a URL.
+    /// Attempts beyond the first attempt of each URL.
     pub retries: u64,
-    /// Answers of 429 or 503.
+    /// Answers with the status 429 or 503.
     pub refusals: u64,
-    /// Items that every output has written.
+    /// Items that all outputs have written.
     pub items: u64,
     /// The names of the outputs.
     pub outputs: Vec<String>,
@@ -50,38 +51,41 @@ pub struct CrawlReport {
     pub bytes: u64,
     /// Pages and redirects that were read from the cache without a request.
     pub cached: u64,
-    /// URLs that ended as a failure: the first 10,000, so that the report of a crawl of millions fits into
-    /// memory. [`failed`](Self::failed) counts all of them, and `opilio failed --state DIR` lists them.
+    /// URLs that ended as a failure. Only the first 10,000 are listed, so that the report of a crawl of
+    /// millions of URLs fits into memory. [`failed`](Self::failed) counts all of them, and `opilio failed
+    /// --state DIR` lists all of them.
     pub failures: Vec<FailureRecord>,
-    /// The number of failures that the list leaves out.
+    /// The number of failures that `failures` leaves out.
     #[serde(rename = "failures_unlisted")]
     pub unlisted: u64,
     /// The number of failures for each reason.
     pub reasons: BTreeMap<Reason, u64>,
-    /// URLs that were requested again with another step than the first time. The first request counts, so the
-    /// other step reads none of them. See [`Request::again`](crate::Request::again).
+    /// URLs that were requested a second time with another step. Only the first request of a URL is sent, so the
+    /// other step reads none of these pages. See [`Request::again`](crate::Request::again).
     ///
-    /// Counted among the last 200,000 or so URLs. URLs of earlier runs count when they are fetched.
+    /// The crawl remembers the steps of about the last 200,000 URLs, and counts only among these. URLs of earlier
+    /// runs are included once they are fetched.
     pub other_step: u64,
     /// The number of filtered URLs for each reason.
     pub filtered: BTreeMap<&'static str, u64>,
-    /// The first host out of scope that links of this run led to.
+    /// The first host that links of this run led to and that is out of the crawl's scope.
     #[serde(skip)]
     pub elsewhere: Option<Elsewhere>,
     /// Why the crawl ended.
     pub stopped: Stopped,
-    /// This run had nothing to do: earlier runs had ended every URL, and the seeds are the same.
+    /// Whether this run had nothing to do: earlier runs had ended every URL, and the seeds are the same.
     pub nothing_left: bool,
-    /// When those runs ended the last URL. `None` if an earlier version of Opilio wrote the state.
+    /// When the earlier runs ended the last URL, if this run had nothing to do. `None` if an earlier version of
+    /// Opilio wrote the state.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_date")]
     pub finished_before: Option<SystemTime>,
-    /// How long this run started less than it could, since memory was near its limit.
+    /// How long this run started fewer requests than it could, because memory was near its limit.
     #[serde(rename = "slowed_ms", serialize_with = "as_millis")]
     pub slowed: Duration,
-    /// The sink that had not finished when an interrupted crawl ended; `None` for every other crawl.
+    /// The sink that had not finished writing when an interrupted crawl ended; `None` for every other crawl.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<Unwritten>,
-    /// The running time of all runs together, without the time between them.
+    /// How long all runs together were running. The time between runs is not counted.
     #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
     pub elapsed: Duration,
 }
@@ -89,12 +93,12 @@ pub struct CrawlReport {
 /// The rows that a sink had not written when the crawl ended.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Unwritten {
-    /// The name of the sink that was writing; empty if none was.
+    /// The name of the sink that was writing; empty if no sink was writing.
     pub sink: String,
-    /// Pages whose rows were not written. They count as left. 0 if all is written and only the sync to disk
-    /// is missing.
+    /// Pages whose rows were not written. They count as left. 0 if all rows are written and only the sync to disk has
+    /// not finished.
     pub pages: u64,
-    /// Bytes of their rows.
+    /// The size of the rows of these pages, in bytes.
     pub bytes: u64,
 }
 
@@ -110,14 +114,13 @@ impl fmt::Display for Unwritten {
 }
 
 impl CrawlReport {
-    /// The number of URLs that ended as a failure, including those that [`failures`](Self::failures) has no
-    /// room for.
+    /// Returns how many URLs ended as a failure, including those for which [`failures`](Self::failures) has no room.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.reasons.values().sum()
     }
 
-    /// The number of items and the outputs, in words. Each output has all items.
+    /// Returns the number of items and the outputs, in words. Each output has all items.
     #[must_use]
     pub fn items_taken(&self) -> String {
         let items = plural(self.items, "item", "items");
@@ -129,7 +132,8 @@ impl CrawlReport {
         }
     }
 
-    /// The sentence about a run that [had nothing to do](Self::nothing_left): when the crawl had finished.
+    /// Returns, for a run that [had nothing to do](Self::nothing_left), a sentence that says when the crawl had
+    /// finished. Returns `None` for any other run.
     #[must_use]
     pub fn why_nothing_left(&self) -> Option<String> {
         self.nothing_left.then(|| match self.finished_before {
@@ -138,8 +142,8 @@ impl CrawlReport {
         })
     }
 
-    /// Why a crawl ended without a request; `None` for one that sent some, or that [had nothing to
-    /// do](Self::nothing_left).
+    /// Returns, for a crawl that ended without a request, a sentence that says why. Returns `None` for a crawl that
+    /// sent requests, or that [had nothing to do](Self::nothing_left).
     #[must_use]
     pub fn why_no_request(&self) -> Option<String> {
         if self.requests > 0 || self.cached > 0 || self.nothing_left || self.left > 0 {
@@ -161,8 +165,8 @@ impl CrawlReport {
         })
     }
 
-    /// Why a crawl finished without a page and without a failure although it sent requests: all URLs that it
-    /// found were filtered. `None` for all other crawls.
+    /// Returns, for a crawl that sent requests and finished without a page and without a failure, a sentence that
+    /// says why: all URLs that it found were filtered. Returns `None` for any other crawl.
     #[must_use]
     pub fn why_no_page(&self) -> Option<String> {
         let is_empty = self.pages == 0 && self.aliases == 0 && self.left == 0 && self.failed() == 0;
@@ -173,14 +177,15 @@ impl CrawlReport {
         Some(format!("all that was found was filtered ({})", filtered.join(", ")))
     }
 
-    /// The [host](Self::elsewhere) that links led to, for a crawl that finished with at most one page.
+    /// Returns the [host](Self::elsewhere) out of scope that links led to, if the crawl finished with at most
+    /// one page.
     #[must_use]
     pub fn leads_elsewhere(&self) -> Option<&Elsewhere> {
         let is_over = self.stopped == Stopped::Finished && !self.nothing_left;
         self.elsewhere.as_ref().filter(|_| is_over && self.pages <= 1)
     }
 
-    /// Whether both equations hold. Tests and debug builds check it.
+    /// Returns whether both equations in the description of this type hold. Tests and debug builds check this.
     #[must_use]
     pub fn balances(&self) -> bool {
         let failures = self.failed();
@@ -191,8 +196,8 @@ impl CrawlReport {
     }
 }
 
-/// One line: `512 pages, 1 alias, 8 failures (6 http_4xx, 2 timeout), 498 items to shop.jsonl in 3.7s; 552 requests,
-/// 4 retries, 2 refusals`.
+/// Prints one line: `512 pages, 1 alias, 8 failures (6 http_4xx, 2 timeout), 498 items to shop.jsonl in 3.7s; 552
+/// requests, 4 retries, 2 refusals`.
 impl fmt::Display for CrawlReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { left, other_step, .. } = self;
@@ -256,7 +261,7 @@ fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// A time for people: `under 0.1s`, `3.7s`, `2m 5s`, `1h 2m`.
+/// Returns a time span for people: `under 0.1s`, `3.7s`, `2m 5s`, `1h 2m`.
 fn seconds(span: Duration) -> String {
     let (millis, secs) = (span.as_millis(), span.as_secs());
     match (millis, secs) {
@@ -267,10 +272,10 @@ fn seconds(span: Duration) -> String {
     }
 }
 
-/// The most failures that the line for people names.
+/// The most failures that the one-line report names, so that the line stays readable.
 pub const FAILURES_NAMED: usize = 3;
 
-/// The most failures that a report lists.
+/// The most failures that a report lists. The limit keeps the report of a large crawl small.
 pub const FAILURES_MAX: usize = 10_000;
 
 fn as_millis<S: serde::Serializer>(span: &Duration, out: S) -> Result<S::Ok, S::Error> {
@@ -287,24 +292,25 @@ fn as_date<S: serde::Serializer>(at: &Option<SystemTime>, out: S) -> Result<S::O
 /// One URL that ended as a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailureRecord {
-    /// The URL that was asked for.
+    /// The URL that was requested: the first of a chain of redirects.
     pub url: String,
-    /// The stable word.
+    /// The reason of the failure, one of a fixed list of words.
     pub reason: Reason,
-    /// The attempts that it used up.
+    /// How many attempts were made.
     pub attempts: u16,
     /// The status of the last answer, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The error text, if it says more than the reason.
+    /// The text of the error, if it says more than the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The page or sitemap that the URL was found on; `None` for a seed.
+    /// The page or sitemap on which the URL was found; `None` for a seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
 }
 
-/// `http://a.example/b ended as http_4xx with status 404 after 1 attempt, linked from http://a.example/`.
+/// Prints one line: `http://a.example/b ended as http_4xx with status 404 after 1 attempt, linked from
+/// http://a.example/`.
 impl fmt::Display for FailureRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ended as {}", self.url, self.reason)?;
@@ -343,10 +349,12 @@ pub enum Stopped {
     MaxDuration,
     /// `Handle::stop` was called.
     Interrupted,
-    /// A signal that the crawl catches stopped it. The word in the report's JSON is `interrupted`, too.
+    /// A signal that the crawl catches, such as Ctrl-C, stopped the crawl. The report's JSON has
+    /// `interrupted` for this, too.
     #[serde(rename = "interrupted")]
     Signal,
-    /// Memory stayed at its limit with no request or page under way, so that waiting could not help.
+    /// Memory stayed at its limit although no request was in flight and no page was being parsed, so that waiting
+    /// could not help.
     MemoryLimit,
 }
 

@@ -1,8 +1,9 @@
-//! How a record keeps a spider's step: as JSON, by the names of its variants and fields.
+//! How a record stores a spider's step: as JSON, with the names of its variants and fields.
 //!
-//! A step outlives the program that made it. The places of variants and fields change from build to build, so
-//! their names are kept. One step of each *shape* (the names in it) is kept with the state. So a resume with
-//! other names is refused before it changes anything.
+//! A stored step may be read by a later build of the program. The order of variants and fields may change
+//! from build to build, so their names are stored and not their numbers. The state of the crawl also holds
+//! one example of each *shape*: the set of names in a step. So a spider whose names have changed is refused
+//! before the crawl changes anything.
 
 mod shape;
 #[cfg(test)]
@@ -16,30 +17,30 @@ use crate::data::RequestData;
 use shape::LEAF;
 pub(crate) use shape::shape;
 
-/// A step cannot be kept, or cannot be read back.
+/// Why a step cannot be stored, or cannot be read back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
     /// The step has no JSON form, for instance a map whose keys are neither texts nor numbers.
     #[error("the step has no JSON form")]
     Encode(#[source] serde_json::Error),
-    /// Its JSON form cannot be read as a step.
+    /// The JSON form of the step cannot be read as the spider's `Step`.
     #[error("the step {step} cannot be read")]
     Decode {
         /// The JSON form, shortened.
         step: String,
-        /// The error: the name in the JSON form, and the names that the spider knows.
+        /// The error of the decoder: it has the name in the JSON form, and the names that the spider knows.
         source: BadStep,
     },
-    /// A field of it is not read.
+    /// The JSON form has a field that the spider's `Step` does not read.
     #[error("the step {step} has a field that the spider's `Step` does not read: `{field}`")]
     Unread {
         /// The JSON form, shortened.
         step: String,
-        /// The path of the field.
+        /// The path of the field, from the outermost value.
         field: String,
     },
-    /// Its JSON form is read as another step: for an untagged enum, the first variant that fits.
+    /// The JSON form is read back as a different step: for an untagged enum, the first variant that fits is taken.
     #[error("the step {step} is read back as another one, {other}")]
     Other {
         /// The JSON form, shortened.
@@ -47,10 +48,10 @@ pub enum StepError {
         /// The step that was read instead, shortened.
         other: String,
     },
-    /// It cannot be packed with the other data of its record.
+    /// The step cannot be encoded together with the other data of its record.
     #[error("the request cannot be encoded")]
     Pack(#[source] postcard::Error),
-    /// An earlier version of Opilio kept it by the places of variants and fields, and these have changed.
+    /// An earlier version of Opilio stored the numbers of variants and fields, and these numbers have changed.
     #[error(
         "the step was stored by an earlier version of Opilio, without the names of variants and fields, and does not fit the spider's `Step`"
     )]
@@ -58,7 +59,8 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// Only the names differ. An alias in serde lets a new name stand for an old one.
+    /// Returns whether the step cannot be read only because names differ. A serde alias can then map the old name to
+    /// the new one.
     #[must_use]
     pub fn is_of_names(&self) -> bool {
         match self {
@@ -71,7 +73,7 @@ impl StepError {
     }
 }
 
-/// The error of serde about a kept step, without line and column, since a kept step is one line.
+/// The error of serde about a stored step. Line and column are left out, since a stored step is one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{said}")]
 pub struct BadStep {
@@ -89,25 +91,25 @@ impl BadStep {
     }
 }
 
-/// The kept form of a step.
+/// Returns the form in which a step is stored.
 pub fn encode<Step: Serialize>(step: &Step) -> Result<Vec<u8>, StepError> {
     let mut bytes = Vec::new();
     encode_into(step, &mut bytes)?;
     Ok(bytes)
 }
 
-/// Writes the kept form into a buffer, in place of its content.
+/// Writes the stored form of a step into a buffer, whose content is replaced.
 pub fn encode_into<Step: Serialize>(step: &Step, bytes: &mut Vec<u8>) -> Result<(), StepError> {
     bytes.clear();
     serde_json::to_writer(&mut *bytes, step).map_err(StepError::Encode)?;
-    // The step `()` has no bytes.
+    // The stored form of the step `()` is empty.
     if bytes == NULL {
         bytes.clear();
     }
     Ok(())
 }
 
-/// The step that a record carries.
+/// Decodes the step of a record.
 pub fn decode<Step: DeserializeOwned>(extra: &RequestData) -> Result<Step, StepError> {
     match &extra.step[..] {
         [] => decode_named(NULL).or_else(|error| decode_placed(&[]).map_err(|_| error)),
@@ -130,7 +132,8 @@ fn decode_named<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError>
     }
 }
 
-/// Earlier versions wrote postcard. Bytes left over belong to another type.
+/// Decodes a step that an earlier version wrote with postcard. If bytes are left over, another type of step
+/// was written.
 fn decode_placed<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError> {
     match postcard::take_from_bytes(bytes) {
         Ok((step, [])) => Ok(step),
@@ -138,11 +141,11 @@ fn decode_placed<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError
     }
 }
 
-/// Whether a step is read back unchanged.
+/// Checks that a step is the same after it is decoded and encoded again.
 pub fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), StepError> {
     let step: Step = decode(&RequestData { step: bytes.to_vec(), ..RequestData::default() })?;
     let again = encode(&step)?;
-    // Sets and maps have no order: their texts may differ in the order of the same characters.
+    // Sets and maps have no fixed order: their JSON may have the same characters in another order.
     let sorted = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         bytes.sort_unstable();
@@ -154,35 +157,36 @@ pub fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), Ste
     }
 }
 
-/// One step of a shape, for the state.
+/// An example of one shape of step, to be stored with the state of the crawl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// A hash of the names in it.
+    /// A hash of the names of variants and fields in the step.
     pub shape: u64,
-    /// The kept form.
+    /// The step in its stored form.
     pub json: String,
 }
 
 impl Sample {
-    /// `None` for a step that has no names, or is too large to be kept twice.
+    /// Makes an example from a step and its stored form. Returns `None` if the step has no names, or is larger than
+    /// `SAMPLE_MAX`.
     pub fn of<Step: Serialize>(step: &Step, bytes: &[u8]) -> Option<Self> {
         let shape = shape(step).filter(|_| !bytes.is_empty() && bytes.len() <= SAMPLE_MAX)?;
         Some(Self { shape, json: String::from_utf8(bytes.to_vec()).ok()? })
     }
 
-    /// A kept step, read as the present `Step`.
+    /// Makes an example from a stored one, by decoding it as the present `Step`.
     pub fn read<Step: Serialize + DeserializeOwned>(json: String) -> Result<Self, StepError> {
         let step: Step = decode_named(json.as_bytes())?;
         Ok(Self { shape: shape(&step).unwrap_or(LEAF), json })
     }
 }
 
-/// The hash of a kept step.
+/// Returns the hash of a step in its stored form; 0 for the step `()`.
 pub fn hash(bytes: &[u8]) -> u64 {
     if bytes.is_empty() { 0 } else { xxhash_rust::xxh3::xxh3_64(bytes) }
 }
 
-/// A kept step for messages, shortened.
+/// Returns a stored step as text for messages, shortened.
 pub fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(if bytes.is_empty() { NULL } else { bytes });
     match text.char_indices().nth(TEXT_MAX) {
@@ -192,7 +196,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 const NULL: &[u8] = b"null";
-/// The most characters of a step in messages.
+/// The most characters of a step that a message shows.
 const TEXT_MAX: usize = 120;
-/// The most bytes of a step that is kept as a sample.
+/// The most bytes of a step that is stored as an example, so that examples take little space.
 const SAMPLE_MAX: usize = 4_096;

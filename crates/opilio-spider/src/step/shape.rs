@@ -1,11 +1,13 @@
-//! The shape of a step: a hash of the names in it. A serializer without output computes it.
+//! Computes the shape of a step: a hash of the names of its variants and fields. A serializer that writes nothing
+//! visits the names.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use serde::ser::{self, Serialize};
 
-/// A hash of the names of variants and fields in a step. Values do not count. `None` if there is no name.
+/// Returns the hash of the names of variants and fields in a step. Values do not change the hash. Returns `None` if
+/// the step has no names.
 pub(crate) fn shape<Step: Serialize>(step: &Step) -> Option<u64> {
     step.serialize(Shape).ok().filter(|shape| *shape != LEAF)
 }
@@ -18,11 +20,11 @@ fn named(hash: u64, name: &str) -> u64 {
     name.bytes().fold(mix(hash, name.len() as u64), |hash, byte| mix(hash, u64::from(byte)))
 }
 
-/// Serializes a value to its shape.
+/// A serializer whose result is the shape of the value.
 #[derive(Clone, Copy)]
 struct Shape;
 
-/// The step itself refuses to be serialized. Its encoding has reported that already.
+/// The step's own `Serialize` failed. The code that encodes the step has already reported this.
 #[derive(Debug, thiserror::Error)]
 #[error("no shape")]
 struct NoShape;
@@ -33,7 +35,7 @@ impl ser::Error for NoShape {
     }
 }
 
-/// Lists and maps: the shapes of their elements, each once.
+/// Collects the shape of a list or map: the shapes of its elements, each once.
 #[derive(Default)]
 struct Several(BTreeSet<u64>);
 
@@ -51,7 +53,7 @@ impl Several {
     }
 }
 
-/// Tuples, structs and variants: the shapes of their parts, in order.
+/// Collects the shape of a tuple, struct or variant: the shapes of its parts, in order.
 struct Ordered(u64);
 
 impl Ordered {
@@ -210,7 +212,7 @@ macro_rules! fields {
 
 fields!(SerializeStruct, SerializeStructVariant);
 
-/// The shape of a value without names.
+/// The shape of a value that contains no names.
 pub(super) const LEAF: u64 = 0;
 const VARIANT: u64 = 1;
 const STRUCT: u64 = 2;

@@ -1,4 +1,4 @@
-//! How a step is kept, and how it is read back.
+//! Tests how a step is stored, and how it is read back.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What a user reads: the error and its causes.
+/// Returns the text that a user sees: the error and its causes.
 fn said(error: StepError) -> String {
     crate::ParseError::from(error).to_string()
 }
@@ -71,7 +71,7 @@ fn what_an_earlier_version_kept_by_place_is_read_to_its_last_byte() {
     assert_eq!(placed::<Old>(&bytes).unwrap(), Old::Product { id: 5 });
     let more = [&bytes[..], &[0]].concat();
     assert!(matches!(placed::<Old>(&more), Err(StepError::Placed)));
-    // A `()` was nothing, and still is.
+    // Earlier versions stored the step `()` as nothing, as this version does.
     placed::<()>(&[]).unwrap();
     #[derive(Debug, Deserialize)]
     struct Empty {}
