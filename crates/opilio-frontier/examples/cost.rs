@@ -3,8 +3,9 @@
 //!
 //! `cargo run --release -p opilio-frontier --example cost -- [URLS] [HOSTS]`
 //!
-//! Pages have 50 links with paths of 48 bytes, four in five to the page's own host. Only the store's calls are
-//! timed. Bytes are those that the store got from the allocator, and those by which the process grew.
+//! Each page has 50 links, whose paths have 48 bytes; four of five links lead to the page's own host. Only the calls
+//! of the store are timed. Bytes are counted twice: those that the store got from the allocator, and those by which
+//! the process grew.
 
 #![allow(clippy::print_stdout, reason = "an example's output")]
 
@@ -54,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Admits every page's links in one batch each.
+/// Admits the links of every page, one batch for each page. Returns the time that the store needed.
 fn admit(store: &mut MemoryFrontier, hosts: &[Host], pages: usize) -> Result<Duration, Box<dyn Error>> {
     let mut spent = Duration::ZERO;
     for page in 0..pages {
@@ -67,8 +68,8 @@ fn admit(store: &mut MemoryFrontier, hosts: &[Host], pages: usize) -> Result<Dur
     Ok(spent)
 }
 
-/// Leases 16 URLs of each host in turn and settles them as pages. Returns the time of the leases and that of
-/// the settles.
+/// Leases 16 URLs of each host in turn and settles them as pages. Returns two times: that of the leases and that of
+/// the settlements.
 fn drain(store: &mut MemoryFrontier) -> Result<(Duration, Duration), Box<dyn Error>> {
     let (mut lease, mut settle) = (Duration::ZERO, Duration::ZERO);
     let mut hosts = store.hosts_ready(Timestamp::EPOCH, usize::MAX)?;
@@ -100,7 +101,8 @@ fn record(hosts: &[Host], page: usize, link: usize) -> Record {
         if link.is_multiple_of(5) { n.wrapping_mul(2_654_435_761) % hosts.len() } else { page % hosts.len() };
     let host = &hosts[host];
     let url = format!("http://{host}/products/category-{:04}/item-{n:010}/overview", page % 10_000);
-    // The value is distributed like a hash. The cost of the real hash is not the store's.
+    // Spreads the numbers like a hash. The real hash is not computed, because its cost is not part of the store's
+    // cost.
     let high = (n as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let low = high.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     Record {

@@ -1,8 +1,8 @@
 //! The limits for one host: how many pages and bytes a crawl takes of it, and how deep it goes.
 //!
-//! The limit of depth applies when a URL is discovered. The limits of pages and bytes apply when URLs are
-//! leased, because only then is it known how many URLs of the host have become pages. A host gets only as many
-//! leases as its caps still allow. When a cap is reached, the queued URLs of the host and those discovered
+//! The limit of depth applies when a URL is discovered. The limits of pages and bytes apply when URLs are leased,
+//! because only then is it known how many URLs of the host have become pages. A host gets only as many leases as its
+//! caps (limits) still allow. When a cap is reached, the queued URLs of the host and the URLs that are discovered
 //! later end as [`Filtered::HostPages`] or [`Filtered::HostBytes`].
 
 use std::collections::HashMap;
@@ -14,16 +14,17 @@ use crate::batch::Filtered;
 /// The limits of one host. `None` means that there is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HostCaps {
-    /// The most URLs that end as pages. The limit is exact, however many fetches are in flight.
+    /// The most URLs of the host that may end as pages. The limit is never exceeded, however many fetches are in
+    /// flight.
     pub pages: Option<u64>,
-    /// The most bytes of page bodies, as fetched. Pages that are in flight when the limit is reached still
-    /// count.
+    /// The most bytes of page bodies, counted as fetched. Pages that are in flight when the limit is reached are
+    /// still taken, so the sum may be larger.
     pub body_bytes: Option<u64>,
-    /// The most links from a seed.
+    /// The most links that may lie between a seed and a URL of the host.
     pub depth: Option<u16>,
 }
 
-/// The caps of all hosts.
+/// The caps of all hosts: one value for every host, and other values for single hosts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Caps {
     every: HostCaps,
@@ -50,7 +51,7 @@ impl Caps {
         self.of.get(host).copied().unwrap_or(self.every)
     }
 
-    /// Returns whether any host has a limit of depth.
+    /// Returns whether at least one host has a limit of depth.
     #[must_use]
     pub fn limit_depth(&self) -> bool {
         self.every.depth.is_some() || self.of.values().any(|caps| caps.depth.is_some())
@@ -79,14 +80,14 @@ pub(crate) struct Spent {
 /// How many more leases a host may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Room {
-    /// The host may have so many more leases.
+    /// The host may have this many more leases.
     Open(u64),
-    /// The host gets no lease any more, for this reason.
+    /// The host gets no more leases, because it has reached the cap that this reason names.
     Closed(Filtered),
 }
 
 impl HostCaps {
-    /// Returns how many more leases a host may have, if it has `out` leases now.
+    /// Returns how many more leases a host may have, if `out` leases of the host are not settled yet.
     pub(crate) fn room(&self, spent: Spent, out: u64) -> Room {
         if self.body_bytes.is_some_and(|max| spent.body_bytes >= max) {
             return Room::Closed(Filtered::HostBytes);
@@ -106,7 +107,7 @@ impl Spent {
         self.body_bytes = self.body_bytes.saturating_add(body_bytes);
     }
 
-    /// Takes a page off the numbers, because it is due again. It is counted anew when it ends.
+    /// Subtracts a page, because the page is due again. It is counted anew when it ends again.
     pub(crate) fn take_back(&mut self, body_bytes: u64) {
         self.pages = self.pages.saturating_sub(1);
         self.body_bytes = self.body_bytes.saturating_sub(body_bytes);

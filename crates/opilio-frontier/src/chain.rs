@@ -1,28 +1,29 @@
-//! How a redirect to a known URL ends: in the same way as the last URL of the redirects that follow from there
-//! (the chain).
+//! How a URL ends that is redirected to a URL that the crawl knows already: in the same way as the last URL of the
+//! redirects that follow from there (the chain).
 //!
-//! A store keeps why each failed URL failed, and where each redirected URL led. A URL that ended as a page has
-//! no such entry, so that a crawl without redirects and failures stores nothing here. From a redirect's target,
-//! a store follows these entries to the last URL. If that URL has ended, the redirected URL ends in the same
-//! way. If that URL is queued or leased, the redirected URL waits for its end. If the entries lead back to an
-//! earlier URL, the redirects form a ring, and the redirected URL fails.
+//! A store keeps the reason of each failed URL and the target of each redirected URL. It keeps no such entry for a
+//! URL that ended as a page, so a crawl without redirects and failures stores nothing here. To find the end of a
+//! redirected URL, the store follows these entries from the target to the last URL. If the last URL has ended, the
+//! redirected URL ends in the same way. If the last URL is queued or leased, the redirected URL waits for its end. If
+//! the entries lead back to an earlier URL of the chain, the redirects form a ring, and the redirected URL fails.
 
 use std::sync::Arc;
 
 use opilio_core::{Attempts, Fingerprint, Lease, Reason, Record, Timestamp};
 
-/// The answer that redirected a URL: where the URL leads, and what happens if the target is known.
+/// A redirect that a server answered with: the target, and what to do if the crawl knows the target already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// The URL to fetch next. Its end counts as the end of the chain's origin, the first URL of the redirects.
+    /// The URL to fetch next. When it ends, the origin of the chain (the first URL of the redirects) ends in the same
+    /// way.
     pub target: Record,
-    /// When the target is due, if the answer stated a wait.
+    /// When the target may be requested, if the answer with the redirect stated a wait.
     pub due: Option<Timestamp>,
-    /// Whether an answer of the chain (this or an earlier one) set a cookie that the crawl keeps.
+    /// Whether this answer, or an earlier answer of the chain, set a cookie that the crawl keeps.
     pub sets_cookie: bool,
-    /// When the chain's origin may be requested again if the target is known.
+    /// When to request the origin of the chain again, if the target is known.
     pub again: Again,
-    /// The requests that were made for the URL so far.
+    /// The number of requests that were made for the URL so far.
     pub attempts: Attempts,
 }
 
@@ -32,15 +33,16 @@ impl From<Record> for Redirect {
     }
 }
 
-/// When the origin of a chain that leads to a known URL is requested again.
+/// When the origin of a chain is requested again, if the chain leads to a known URL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Again {
-    /// Never: the origin was requested again already, or the crawl keeps no cookies.
+    /// Never: the origin was requested a second time already, or the crawl keeps no cookies.
     #[default]
     Never,
-    /// If a redirect from the target onwards set a cookie. That redirect belongs to the chain of another URL.
+    /// If one of the redirects that follow from the target set a cookie. Such a redirect was an answer to the chain
+    /// of another URL.
     BehindWall,
-    /// In any case: an answer of the origin's own chain set a cookie.
+    /// In any case: an answer to this chain itself set a cookie.
     Always,
 }
 
@@ -49,12 +51,12 @@ impl Again {
     pub(crate) const ALL: [Self; 3] = [Self::Never, Self::BehindWall, Self::Always];
 }
 
-/// A redirected URL whose end the store has found.
+/// A redirected URL that waited for a known URL, now that the store knows how the known URL ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// A new lease on the redirected URL. It needs no request, only a settlement.
+    /// A new lease on the redirected URL. The URL is not requested again; the lease only has to be settled.
     pub lease: Lease,
-    /// The known URL that the redirected URL leads to.
+    /// The known URL that the redirects lead to.
     pub target: Arc<str>,
     /// How the known URL ended.
     pub known: Known,
@@ -63,25 +65,26 @@ pub struct Decided {
 /// The end of a known URL to which a redirect leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// The known URL ended as a page or as an alias of a page: the redirected URL is an alias.
+    /// The known URL ended as a page or as an alias of a page, so the redirected URL is an alias.
     Page,
-    /// The known URL failed: the redirected URL fails for the same reason.
+    /// The known URL failed, so the redirected URL fails for the same reason.
     Failed(Reason),
-    /// A redirect of another chain, followed from the target, set a cookie (a consent or login page may do so):
-    /// with that cookie, the origin may now return its page.
+    /// One of the redirects that follow from the target set a cookie, as a consent or login page may do. With that
+    /// cookie, the server may now answer the origin of the chain with its page.
     Wall,
-    /// The redirected URL's own chain has received such a cookie: the origin may now return its page.
+    /// An answer to this chain itself set such a cookie, so the server may now answer the origin of the chain with
+    /// its page.
     OwnWall,
 }
 
-/// How a URL ended, other than as a page.
+/// How a URL ended, if it did not end as a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UrlEnd {
     Failed(Reason),
     LedTo { to: Fingerprint, sets_cookie: bool },
 }
 
-/// The state of one URL of a chain, as the store knows it.
+/// The state of one URL of a chain.
 pub(crate) enum Stop {
     /// The URL ended as a page.
     Page,
@@ -90,12 +93,12 @@ pub(crate) enum Stop {
     Open,
 }
 
-/// The result of following a chain of known URLs.
+/// The result of following a chain of known URLs to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChainEnd {
     Is(Known),
-    /// The chain leads to the URL `at`, which has not ended. If `behind_wall` is true, a redirect on the way
-    /// set a cookie, and the origin is requested again however `at` ends.
+    /// The chain leads to the URL `at`, which has not ended. If `behind_wall` is true, a redirect on the way set a
+    /// cookie; then the origin is requested again, however `at` ends.
     Open {
         at: Fingerprint,
         behind_wall: bool,
@@ -112,8 +115,8 @@ pub(crate) fn judge<E>(
         return Ok(ChainEnd::Is(Known::OwnWall));
     }
     let mut behind_wall = false;
-    // Brent's algorithm: `mark` is set to the current URL after 1, 2, 4, … steps. In a ring, the chain returns
-    // to `mark`.
+    // Brent's algorithm to find rings: after 1, 2, 4, … steps, `mark` is set to the current URL. If the chain comes
+    // to `mark` again, it is a ring.
     let (mut at, mut mark, mut until) = (target, target, 1);
     for steps in 1..=STEPS_MAX {
         let ended = match look_up(at)? {
@@ -137,8 +140,9 @@ pub(crate) fn judge<E>(
     Ok(ChainEnd::Is(Known::Failed(Reason::TooManyRedirects)))
 }
 
-/// The most known redirects that are followed in a row. Only a server that generates redirects without end has
-/// so many, and each new redirect would follow all of them again.
+/// The most known redirects that are followed in a row. Only a server that generates redirects without end has longer
+/// chains, and without this limit each new redirect of such a server would make the store follow all earlier ones
+/// again.
 const STEPS_MAX: usize = 1_024;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! The bare loop: the least code over the store's database that handles the same batches. It has a key for each
-//! fingerprint and chunks of URLs, but no order among hosts, no retries, no counters and no leases that come
-//! back.
+//! The bare loop: the shortest code that handles the same batches with the database of the disk store. It stores one
+//! key for each fingerprint, and chunks of URLs. It does not order hosts, retry, count, or take leases back.
 //!
-//! Its batches are those of the store, with as many URLs for each host and commit. So it also has to write which
-//! URLs of a chunk are settled while others are not: a kill would bring them back otherwise. It keeps the position
-//! in each host but no chunks, because the chunks of 100,000 hosts, with the blocks around them, would take a
-//! gigabyte. It leases whole URLs, composed as in the store, because a lease needs its URL.
+//! Its batches are those of the store, with as many URLs for each host and commit. Therefore the loop also has to
+//! write which URLs of a chunk are settled while other URLs of the chunk are not: after a kill, the settled URLs
+//! would otherwise be due again. In memory it keeps the position in the URLs of each host, but no chunks, because the
+//! chunks of 100,000 hosts, with the blocks around them, would take a gigabyte. It leases whole URLs, composed as in
+//! the store, because a lease contains its URL.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::measure::{Meter, status};
 use crate::web::Web;
 use crate::{HOSTS_A_COMMIT, LEASED, Result, say};
 
-/// The options of the database. The cache is that of the store, and the others make reading the journal again
-/// take about as long as the goal allows.
+/// The options of the database. The cache is as large as that of the store; the other options are chosen so that
+/// reading the journal again takes about as long as the benchmark's goal allows.
 const CACHE_BYTES: u64 = 128 << 20;
 const MEMTABLE_BYTES: u64 = 32 << 20;
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
@@ -75,19 +75,20 @@ pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The position in a host's URLs.
+/// The URLs of one host that the bare loop has not leased yet.
 struct Left {
     host: u32,
     /// The age of the first chunk that still has URLs.
     age: u64,
-    /// The number of leased URLs of that chunk.
+    /// The number of URLs of that chunk that were leased already.
     leased: u8,
-    /// Whether no URL of the host is left.
+    /// Whether all URLs of the host were leased.
     is_through: bool,
 }
 
 impl Bare {
-    /// Writes `host · fingerprint` to one keyspace and chunks of a host's URLs to another.
+    /// Admits a batch: writes `host · fingerprint` to one keyspace, and chunks of the URLs of each host to another
+    /// keyspace.
     fn admit(&self, batch: Vec<(u32, Record)>, age: &mut u64) -> Result<()> {
         let mut commit = self.db.batch();
         let mut new = Vec::with_capacity(batch.len());
@@ -121,7 +122,7 @@ impl Bare {
         Ok(commit.commit()?)
     }
 
-    /// Leases some URLs of 16 hosts each and settles them in one commit, until nothing is left.
+    /// Leases some URLs of each of 16 hosts and settles them in one commit, again and again until no URL is left.
     fn drain(&self, web: &Web) -> Result<usize> {
         let hosts = 0..web.hosts.len() as u32;
         let mut left: Vec<_> =
@@ -182,11 +183,11 @@ impl Bare {
     }
 }
 
-/// The kind of the keys that hold the settled URLs of a chunk.
+/// The last byte of the keys at which the settled URLs of a chunk are stored.
 const MARK: u8 = 1;
 
-/// Appends the URLs of a chunk that are not leased yet, up to a total number. Returns how many URLs the chunk has
-/// and how many of them are leased now.
+/// Appends URLs of a chunk that are not leased yet, until `out` has a given number of URLs. Returns how many URLs the
+/// chunk has and how many of them are leased now.
 fn unpack(
     host: &str,
     mut chunk: &[u8],

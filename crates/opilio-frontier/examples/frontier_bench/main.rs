@@ -2,10 +2,10 @@
 //!
 //! `cargo xtask frontier-bench [--urls N] [--hosts N]`, 10,000,000 and 100,000 by default.
 //!
-//! Times are the CPU time of all threads of a process, with flushes and merges but without making the links.
-//! Only their ratios are meaningful: the bare loop and the disk store run side by side, each in a process of its
-//! own, over the same batches. Before the disk store is opened again, it is killed (SIGKILL) in the middle of an
-//! admission.
+//! Times are the CPU time of all threads of a process. They include the threads that write and merge files, but not
+//! the time in which the links are generated. Only the ratios of the times are meaningful: the bare loop and the disk
+//! store run side by side, each in a process of its own, with the same batches. Before the disk store is opened
+//! again, its process is killed (SIGKILL) in the middle of an admission.
 
 #![allow(clippy::print_stdout, reason = "an example's output")]
 
@@ -57,7 +57,7 @@ fn child(what: &str, dir: &Path, urls: usize, hosts: usize) -> Result<()> {
     }
 }
 
-/// Prints a figure for the parent process.
+/// Prints the name and the value of a figure, so that the parent process can read them.
 fn say(what: &str, figure: f64) {
     println!("{what} {figure}");
 }
@@ -123,7 +123,7 @@ fn run(urls: usize, hosts: usize) -> Result<()> {
 
 type StoreFigures = BTreeMap<String, f64>;
 
-/// The figures that are compared with the goals when the benchmark runs at full scale.
+/// The figures that have a goal. They are compared with their goals when the benchmark runs at full scale.
 #[derive(Default)]
 struct Goals(Vec<(String, f64, f64)>);
 
@@ -162,8 +162,8 @@ fn start(what: &str, dir: &Path, urls: usize, hosts: usize) -> Result<Running> {
 }
 
 impl Running {
-    /// Reads figures until the child has printed this one, and waits a little, so that the child is in the middle
-    /// of its work.
+    /// Reads figures until the child process has printed the figure `what`. Then waits a little, so that the child is
+    /// in the middle of its work.
     fn until(mut self, what: &str) -> Result<Self> {
         while !self.figures.contains_key(what) {
             self.hear()?.ok_or("a process ended early")?;

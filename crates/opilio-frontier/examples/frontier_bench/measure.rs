@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::Result;
 
-/// Measures calls whose input is made between them: the CPU time of all threads, background merges included,
-/// without the time in which this thread made the input.
+/// Measures calls whose input is generated between the calls: the CPU time of all threads, background merges
+/// included, without the time in which this thread generated the input.
 pub(crate) struct Meter {
     start: Duration,
     aside: Duration,
@@ -17,7 +17,7 @@ impl Meter {
         Self { start: cpu(), aside: Duration::ZERO }
     }
 
-    /// Runs work whose CPU time is not counted.
+    /// Runs `make` without counting its CPU time, and returns its result.
     pub(crate) fn aside<T>(&mut self, make: impl FnOnce() -> T) -> T {
         let start = own_cpu();
         let made = make();
@@ -25,14 +25,15 @@ impl Meter {
         made
     }
 
-    /// Waits until no merge is running, because merges belong to the calls that caused them. Returns the seconds.
+    /// Waits until no merge is running, because merges belong to the calls that caused them. Returns the measured CPU
+    /// time in seconds.
     pub(crate) fn stop(self) -> f64 {
         settle_down();
         cpu().saturating_sub(self.start).saturating_sub(self.aside).as_secs_f64()
     }
 }
 
-/// Waits until the process is idle, because merges go on for a while after the last call.
+/// Waits until the process uses no more CPU time, because merges go on for a while after the last call.
 fn settle_down() {
     loop {
         let before = cpu();
@@ -70,14 +71,14 @@ fn own_cpu() -> Duration {
     Duration::ZERO
 }
 
-/// Returns a value of this process's status, in KiB.
+/// Returns a value from `/proc/self/status`, in KiB.
 pub(crate) fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Returns the space in bytes that the files of a directory take, as the system allocated it.
+/// Returns the space in bytes that the file system has allocated for the files of a directory.
 pub(crate) fn files(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir)? {

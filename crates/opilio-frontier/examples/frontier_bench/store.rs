@@ -1,4 +1,4 @@
-//! The workloads for the stores. Each runs in a process of its own.
+//! The workloads of the benchmark for the stores. Each workload runs in a process of its own.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +16,7 @@ fn whose() -> StoreOwner {
     StoreOwner { spider: "bench".to_owned(), version: 1 }
 }
 
-/// Admits all URLs, reports that, and goes on admitting until it is killed.
+/// Admits all URLs, prints that this is done, and goes on admitting until the process is killed.
 pub(crate) fn fill(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::create(dir, DiskOptions::default(), whose())?;
     admit_new(web, batches, &mut store)?;
@@ -31,7 +31,7 @@ pub(crate) fn fill(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens the store of a killed process and leases one URL.
+/// Opens the store of a killed process and leases one URL, to measure how long opening takes.
 pub(crate) fn reopen(dir: &Path) -> Result<DiskFrontier> {
     let (start, wall) = (cpu(), Instant::now());
     let mut store = DiskFrontier::open(dir, DiskOptions::default(), whose())?;
@@ -48,7 +48,7 @@ pub(crate) fn reopen(dir: &Path) -> Result<DiskFrontier> {
     Ok(store)
 }
 
-/// Opens the store of a killed process and admits known links.
+/// Opens the store of a killed process and admits links that it knows already, while its caches are still empty.
 pub(crate) fn cold(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = reopen(dir)?;
     let mut cold = Meter::start();
@@ -114,7 +114,7 @@ pub(crate) fn idle(web: &Web, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Admits new URLs.
+/// Admits links that the store does not know, and prints the CPU time that this took.
 fn admit_new(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> {
     let mut meter = Meter::start();
     for batch in 0..batches {
@@ -125,7 +125,7 @@ fn admit_new(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> 
     Ok(())
 }
 
-/// Admits as many known URLs.
+/// Admits as many links that the store knows already, and prints the CPU time that this took.
 fn admit_known(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> {
     let mut meter = Meter::start();
     for batch in 0..batches {
@@ -137,7 +137,7 @@ fn admit_known(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()
     Ok(())
 }
 
-/// Leases some URLs of each host in turn, a few hosts in a call, and settles them as pages.
+/// Leases some URLs of each host in turn, for a few hosts in one call, and settles them as pages.
 fn drain(store: &mut dyn Frontier) -> Result<()> {
     let meter = Meter::start();
     let mut hosts = store.hosts_ready(Timestamp::EPOCH, usize::MAX)?;

@@ -1,4 +1,5 @@
-//! The synthetic web: pages of 50 links with paths of 48 bytes, four in five to the page's own host.
+//! The synthetic web of the benchmark: each page has 50 links, whose paths have 48 bytes; four of five links lead to
+//! the page's own host.
 
 use opilio_core::{Fingerprint, Host, Record, Scheme};
 use url::Url;
@@ -9,7 +10,7 @@ pub(crate) const LINKS_PER_PAGE: usize = 50;
 /// The number of pages whose links are admitted in one batch, as in a busy crawl.
 pub(crate) const PAGES_PER_BATCH: usize = 20;
 pub(crate) const BATCH: usize = LINKS_PER_PAGE * PAGES_PER_BATCH;
-/// The number of links that all pages of a host have in common: its navigation.
+/// The number of links that all pages of one host have in common, like the navigation of a real site.
 const EVERYWHERE: usize = LINKS_PER_PAGE / 2;
 
 pub(crate) struct Web {
@@ -26,7 +27,7 @@ impl Web {
         self.numbered(batch).map(|(_, record)| record)
     }
 
-    /// Returns a URL for a host that no other URL equals.
+    /// Returns a URL of this host that differs from all other URLs of the synthetic web.
     pub(crate) fn seed(&self, host: usize) -> Record {
         let url = format!("http://{}/", self.hosts[host]);
         record(url, self.hosts[host].clone())
@@ -38,8 +39,8 @@ impl Web {
         pages.flat_map(move |page| (0..LINKS_PER_PAGE).map(move |link| self.record(page, link)))
     }
 
-    /// Returns the nth batch of known links, after `batches` batches were admitted. Half of a page's links are
-    /// the same for each page of its host, and the others are any known links.
+    /// Returns a batch of links that are known after `batches` batches were admitted. Half of the links of a page are
+    /// the same for each page of its host; the other links of the page are chosen among all known links.
     pub(crate) fn known(&self, batch: usize, batches: usize) -> impl Iterator<Item = (u32, Record)> {
         let pages = batches * PAGES_PER_BATCH;
         (batch * PAGES_PER_BATCH..(batch + 1) * PAGES_PER_BATCH).flat_map(move |page| {

@@ -1,4 +1,4 @@
-//! Rules about ended URLs that become due again.
+//! Tests of the rules for ended URLs that become due again.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -10,8 +10,8 @@ use opilio_core::{LeaseId, Reason, Timestamp, Validators};
 use super::{NOW, Stores, admit, host, lease, one, paths, ready, record, settle};
 use crate::{Admission, Fetched, Frontier, FrontierError, MemoryOptions, Settlement};
 
-/// Checks that a failure that is made due again is left, has all its attempts again, and is not a failure any
-/// more.
+/// Checks that a failure that is made due again counts as left, has all its attempts again, and no longer counts as a
+/// failure.
 pub fn failures_become_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let sent = super::Record { depth: 3, extra: Bytes::from("step"), ..record("http://a.test/1") };
@@ -30,8 +30,8 @@ pub fn failures_become_due_again(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9)[0].record, sent);
 }
 
-/// Checks that the oldest failures become due again first. The remaining failures move up in the list, and
-/// later failures come behind them.
+/// Checks that the oldest failures become due again first, that the remaining failures then move up in the list, and
+/// that later failures are added behind them.
 pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"];
@@ -54,8 +54,8 @@ pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     assert_eq!(&*store.failures(1, 1).unwrap()[0].url, urls[0]);
 }
 
-/// Checks that failures of one reason become due again. Failures of other reasons keep their order, and so do
-/// those whose host may not be requested again.
+/// Checks that failures of one reason become due again. Failures of other reasons keep their order in the list, and
+/// so do failures whose host may not be requested again.
 pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls: Vec<String> = (0..6).map(|n| format!("http://a.test/{n}")).collect();
@@ -91,7 +91,8 @@ pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     assert_eq!(store.retry_failed(9).unwrap(), 3);
 }
 
-/// Checks that failures of any reason become due again. Those whose host may not be requested keep their order.
+/// Checks that failures of any reason become due again. Failures whose host may not be requested again keep their
+/// order in the list.
 pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
@@ -113,8 +114,8 @@ pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
     assert!(lease(&mut *store, "b.test", 9).is_empty());
 }
 
-/// Checks that a page becomes due again with its validators. Until it ends again, it counts as left, not as a
-/// page.
+/// Checks that a page becomes due again together with its validators. Until it ends again, it counts as left, not as
+/// a page.
 pub fn a_page_becomes_due_again_with_its_validators(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -139,8 +140,8 @@ pub fn a_page_becomes_due_again_with_its_validators(stores: &mut dyn Stores) {
     assert_eq!(store.refresh(Timestamp::NEVER, 9).unwrap(), 1);
 }
 
-/// Checks that pages become due again in the order in which they ended, and only those that ended before the
-/// instant.
+/// Checks that pages become due again in the order in which they ended, and that only pages become due that ended
+/// before the given time.
 pub fn pages_are_refreshed_oldest_first(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://b.test/3", "http://a.test/4"]);
@@ -159,7 +160,7 @@ pub fn pages_are_refreshed_oldest_first(stores: &mut dyn Stores) {
     assert_eq!(store.stats().pages, 1);
 }
 
-/// Checks that `refresh` returns a clear error and changes nothing when the store has no history.
+/// Checks that `refresh` returns the error `NoHistory` and changes nothing when the store has no history.
 pub fn a_store_without_a_history_says_so(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions::default());
     admit(&mut *store, &["http://a.test/1"]);
@@ -170,7 +171,7 @@ pub fn a_store_without_a_history_says_so(stores: &mut dyn Stores) {
     assert_eq!(store.stats().pages, 1);
 }
 
-/// Checks that failures and pages survive a kill, both before they are due again and after.
+/// Checks that a kill loses no failures and no pages, neither before they are due again nor after.
 pub fn a_kill_keeps_what_can_become_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);

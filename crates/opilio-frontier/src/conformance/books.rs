@@ -1,4 +1,4 @@
-//! Rules about what a store counts and keeps.
+//! Tests of the rules for the counters of a store, and for the data that the store keeps for its caller.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -23,7 +23,7 @@ pub fn a_repeated_batch_adds_nothing(stores: &mut dyn Stores) {
     assert_eq!((stats.discovered, stats.admitted, stats.left, stats.hosts), (2, 2, 2, 2));
 }
 
-/// Checks that a lease has all fields of the admitted record.
+/// Checks that a leased record has the same fields as when it was admitted.
 pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
     let mut store = stores.open();
     for url in [
@@ -56,7 +56,7 @@ pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
     }
 }
 
-/// Checks that every filtered URL is counted once, under the first reason.
+/// Checks that every filtered URL is counted once, under the reason for which it was filtered first.
 pub fn a_filtered_url_is_counted_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let one = store
@@ -94,7 +94,7 @@ pub fn an_admitted_url_is_not_filtered_later(stores: &mut dyn Stores) {
     assert_eq!(store.stats().filtered_total(), 0);
 }
 
-/// Checks that each ending takes one off the URLs left and adds one to its own counter.
+/// Checks that each ending subtracts one from the number of URLs left and adds one to the counter of that ending.
 pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls =
@@ -122,7 +122,7 @@ pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.aliases, stats.failures[&Reason::Timeout], stats.retries), (1, 1, 1, 1));
 }
 
-/// Checks that a settle changes only the positions of the sinks that it names.
+/// Checks that a settle changes only the positions of those sinks that are in its arguments.
 pub fn positions_are_kept_by_sink(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert_eq!(store.positions().unwrap(), []);
@@ -132,7 +132,7 @@ pub fn positions_are_kept_by_sink(stores: &mut dyn Stores) {
     assert_eq!(store.positions().unwrap(), [position("a", 2), position("b", 10)]);
 }
 
-/// Checks that a host's memo (its saved state) can be read any number of times.
+/// Checks that reading a host's memo (its saved state) does not remove the memo from the store.
 pub fn a_memo_stays_until_it_is_replaced(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), None);
@@ -146,7 +146,7 @@ pub fn a_memo_stays_until_it_is_replaced(stores: &mut dyn Stores) {
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), memo("open"));
 }
 
-/// Checks that each list has each text once.
+/// Checks that a list contains a text once, even if the text was added several times.
 pub fn texts_are_listed_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert!(store.listed("hosts").unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! Rules about the limits for one host.
+//! Tests of the rules for caps: the limits of pages, bytes and depth for one host.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -23,14 +23,15 @@ fn five(store: &mut dyn Frontier) {
     );
 }
 
-/// Makes the store end the records of hosts that reached their caps.
+/// Makes the store end the queued records of hosts that have reached their caps.
 fn close(store: &mut dyn Frontier) {
     while store.next_due() == Some(Timestamp::EPOCH) {
         assert!(store.hosts_ready(NOW, 0).unwrap().is_empty());
     }
 }
 
-/// Checks that a host has no more leases than it may still have pages. The remaining URLs end as filtered.
+/// Checks that a host never has more leases than it may still have pages. When the cap is reached, its remaining URLs
+/// end as filtered.
 pub fn a_host_gives_no_more_pages_than_its_cap(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);
@@ -57,7 +58,8 @@ pub fn a_host_gives_no_more_pages_than_its_cap(stores: &mut dyn Stores) {
     assert!(ready(&mut *store).is_empty());
 }
 
-/// Checks that only pages count towards the cap: a URL that ends otherwise makes room for another URL.
+/// Checks that only pages count towards the cap: when a URL ends in another way, another URL of the host may be
+/// leased instead.
 pub fn a_failure_makes_room_under_the_cap(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(1));
     five(&mut *store);
@@ -81,7 +83,8 @@ pub fn a_failure_makes_room_under_the_cap(stores: &mut dyn Stores) {
     assert!(stats.balances(), "{stats:?}");
 }
 
-/// Checks that the cap of bytes ends the leases of a host. Pages that are in flight at that moment still count.
+/// Checks that a host gets no more leases when its cap of bytes is reached. Pages that are in flight at that moment
+/// still count.
 pub fn bytes_close_a_host(stores: &mut dyn Stores) {
     let mut store = capped(stores, HostCaps { body_bytes: Some(100), ..HostCaps::default() });
     five(&mut *store);
@@ -98,8 +101,8 @@ pub fn bytes_close_a_host(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.filtered[&Filtered::HostBytes], stats.left), (3, 2, 0));
 }
 
-/// Checks that a URL beyond the cap of depth is filtered. It is admitted if it is later discovered at a smaller
-/// depth.
+/// Checks that a URL beyond the cap of depth is filtered, and that it is admitted if it is later discovered at a
+/// smaller depth.
 pub fn a_depth_beyond_the_cap_is_filtered(stores: &mut dyn Stores) {
     let mut store = capped(stores, HostCaps { depth: Some(1), ..HostCaps::default() });
     let at = |depth| Admission::Queue(super::Record { depth, ..record("http://a.test/1") });
@@ -111,7 +114,7 @@ pub fn a_depth_beyond_the_cap_is_filtered(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9)[0].record.depth, 1);
 }
 
-/// Checks that the caps of one host replace those of every host.
+/// Checks that the caps of a single host replace the caps for every host.
 pub fn one_host_has_caps_of_its_own(stores: &mut dyn Stores) {
     let caps = Caps::every_host(pages(1)).with_host(host("a.test"), pages(3));
     let mut store = stores.open_with(MemoryOptions { caps, ..MemoryOptions::default() });
@@ -121,8 +124,8 @@ pub fn one_host_has_caps_of_its_own(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "b.test", 9).len(), 1);
 }
 
-/// Checks that a redirect to a host that reached its caps ends as filtered. The admitted URL moves to the
-/// filtered URLs.
+/// Checks that a redirect to a host that has reached its caps ends as filtered: the redirected URL moves from the
+/// admitted to the filtered URLs.
 pub fn a_redirect_to_a_closed_host_ends_as_filtered(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(1));
     admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
@@ -135,8 +138,7 @@ pub fn a_redirect_to_a_closed_host_ends_as_filtered(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.left, stats.filtered[&Filtered::HostPages]), (1, 0, 1));
 }
 
-/// Checks that a page that is due again does not count as a page until it ends, and so may be leased under the
-/// cap.
+/// Checks that a page that is due again does not count as a page until it ends, so that the cap allows a lease on it.
 pub fn a_page_that_is_due_again_makes_room(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);
@@ -156,8 +158,8 @@ pub fn a_page_that_is_due_again_makes_room(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.left, stats.filtered[&Filtered::HostPages]), (2, 0, 3));
 }
 
-/// Checks that after a kill a host that reached its caps gets no leases, and that its remaining records still
-/// end.
+/// Checks that after a kill a host that has reached its caps gets no leases, and that its remaining records still end
+/// as filtered.
 pub fn a_kill_keeps_what_was_taken(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);

@@ -1,5 +1,5 @@
-//! Rules about the contents of a store after a kill. A store of which nothing survives passes them: its
-//! `reopen` returns `None`.
+//! Tests of what a store contains after a kill. A store that does not survive a kill returns `None` from `reopen`,
+//! and passes them.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Admission, Again, Filtered, Known, Redirect, Settlement};
 
-/// Checks that after a kill a leased record is due again, at its old place: a lease is never stored.
+/// Checks that after a kill a leased record is due again at its old place, because leases are never stored.
 pub fn a_kill_brings_leases_back(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -48,7 +48,7 @@ pub fn a_kill_keeps_what_was_settled(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "b.test", 9)), ["2"]);
 }
 
-/// Checks that the due time of a retry and the memo (saved state) of a host survive a kill.
+/// Checks that a kill changes neither the due time of a retry nor the memo (saved state) of a host.
 pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -64,7 +64,7 @@ pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     assert_eq!(lease_at(&mut *store, "a.test", 9, due)[0].record.attempts, Attempts::of(3));
 }
 
-/// Checks that the next commit writes a note. A note without a later commit is lost.
+/// Checks that the next commit writes a note, and that a kill before that commit loses the note.
 pub fn a_kill_keeps_notes_with_their_commit(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.keep_note("run", Bytes::from("one"));
@@ -80,7 +80,7 @@ pub fn a_kill_keeps_notes_with_their_commit(stores: &mut dyn Stores) {
     assert_eq!(store.note("other").unwrap(), None);
 }
 
-/// Checks that a settle and its positions are one commit.
+/// Checks that a settle and the positions of sinks in its arguments are written in one commit.
 pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -92,8 +92,8 @@ pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
 }
 
-/// Checks that URLs that wait, and decided URLs that have not ended, are decided again after a kill: at the
-/// latest when only waiting URLs are left.
+/// Checks that a kill loses no waiting URLs, and no decided URLs that are not settled. After the kill they are
+/// decided again, at the latest when only waiting URLs are left.
 pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/page", "http://a.test/gone", "http://a.test/late", "http://a.test/wall"];
@@ -108,7 +108,7 @@ pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
         let redirect = Redirect { again: Again::BehindWall, ..record(url).into() };
         settle(&mut *store, Settlement::redirected(lease.id, redirect));
     }
-    // These URLs are decided, but not settled.
+    // These URLs are decided, but their leases are not settled.
     assert_eq!(decided(&mut *store).len(), 2);
     let before = store.stats();
     let Some(mut store) = stores.reopen(store) else { return };
@@ -118,14 +118,14 @@ pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
     assert_eq!(found.iter().map(|one| one.known).collect::<Vec<_>>(), [Known::Failed(Reason::Http5xx)]);
     assert_eq!(&*found[0].lease.record.url, "http://a.test/2");
     settle(&mut *store, Settlement::failed(found[0].lease.id, Reason::Http5xx, 1, None));
-    // These URLs end after opening.
+    // These URLs end only after the store was opened again.
     let late = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&late), ["late", "wall"]);
     settle(&mut *store, Settlement::failed(late[0].id, Reason::Timeout, 1, None));
     let found = decided(&mut *store);
     assert_eq!(found.iter().map(|one| one.known).collect::<Vec<_>>(), [Known::Failed(Reason::Timeout)]);
     settle(&mut *store, Settlement::failed(found[0].lease.id, Reason::Timeout, 1, None));
-    // Only waiting URLs are left: a URL that did not fail was a page.
+    // Now only waiting URLs are left, so a known URL that did not fail must have been a page.
     let back = Record { fingerprint: Fingerprint(7), ..record("http://a.test/4") };
     settle(&mut *store, Settlement::redirected(late[1].id, Redirect { sets_cookie: true, ..back.into() }));
     let back = one(&mut *store, "a.test");

@@ -1,4 +1,4 @@
-//! Rules about how leases end.
+//! Tests of the rules for the ways in which a lease ends.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -16,7 +16,8 @@ use crate::{
     SettledCounts, Settlement,
 };
 
-/// Checks that a lease that was not tried leaves no trace, and that its host has due records again.
+/// Checks that a lease that is given back without an attempt changes no counter, and that its host then has due
+/// records again.
 pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -38,7 +39,8 @@ pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// Checks that a retry is not leased before its time, and then before younger records.
+/// Checks that a retry is not leased before its due time, and that after this time it is leased before younger
+/// records.
 pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -56,7 +58,7 @@ pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     assert_eq!((store.next_due(), store.stats().waiting), (None, 0));
 }
 
-/// Checks that a host whose only record is due later is ready at that time and not before.
+/// Checks that a host whose only record is due later is ready when the record is due, and not before.
 pub fn a_retry_wakes_its_host(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -71,8 +73,8 @@ pub fn a_retry_wakes_its_host(stores: &mut dyn Stores) {
     assert_eq!(lease_at(&mut *store, "a.test", 9, due).len(), 1);
 }
 
-/// Checks that a redirect's target is known from then on, and that its end counts as the end of the redirected
-/// URL.
+/// Checks that the target of a redirect is known after the redirect, and that the end of the target counts as the end
+/// of the redirected URL.
 pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/old"]);
@@ -94,8 +96,8 @@ pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     assert!(stats.balances());
 }
 
-/// Checks that a URL that is redirected to a known URL waits. When the known URL has ended, the waiting URL
-/// gets a new lease and ends in the same way.
+/// Checks that a URL that is redirected to a known URL waits until the known URL has ended. Then the waiting URL gets
+/// a new lease and ends in the same way as the known URL.
 pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Stores) {
     for (ending, known) in [
         (Ending::Page, Known::Page),
@@ -135,7 +137,7 @@ pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Sto
     }
 }
 
-/// Checks that a redirect to a URL that has ended already is decided at once.
+/// Checks that a redirect to a URL that has ended is decided at once.
 pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/page", "http://a.test/gone", "http://a.test/1", "http://a.test/2"]);
@@ -156,7 +158,8 @@ pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn St
     assert_eq!((stats.pages, stats.aliases, stats.failures[&Reason::Http4xx], stats.left), (1, 1, 2, 0));
 }
 
-/// Checks that rings of redirects of any length are found, also from a chain that leads into a ring.
+/// Checks that the store finds rings of redirects of any length, even when the first URL leads into the ring and is
+/// not part of it.
 pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
     for length in [2, 3, 12, 40] {
         let mut store = stores.open();
@@ -164,7 +167,7 @@ pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
         let urls: Vec<_> = (0..=length).map(url).collect();
         admit(&mut *store, &urls.iter().map(|url| &**url).collect::<Vec<_>>());
         let leases = lease(&mut *store, "a.test", 99);
-        // The last URL leads back to 1, so that 0 leads into the ring.
+        // The last URL leads back to URL 1, so URLs 1 and higher form a ring, and URL 0 leads into it.
         for (n, lease) in leases.iter().enumerate() {
             let next = if n == length { 1 } else { n + 1 };
             settle(&mut *store, Settlement::redirected(lease.id, record(&url(next))));
@@ -179,7 +182,8 @@ pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
     }
 }
 
-/// Checks that a cookie that was set by a redirect of another chain lets a chain request its origin again.
+/// Checks that the origin of a chain may be requested again when a redirect of another chain, which this chain
+/// follows, set a cookie.
 pub fn a_cookie_on_the_way_lets_a_chain_ask_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);
@@ -205,8 +209,8 @@ pub fn a_cookie_on_the_way_lets_a_chain_ask_again(stores: &mut dyn Stores) {
     assert_eq!(known, [("http://a.test/2".into(), Known::Wall), ("http://a.test/3".into(), Known::Page)]);
 }
 
-/// Checks the case that more URLs wait than one call examines, and that the URL for which they wait is
-/// redirected to another.
+/// Checks two cases together: more URLs wait than one call of `decided` checks, and the URL that they wait for is
+/// redirected to another URL.
 pub fn many_wait_for_one_url(stores: &mut dyn Stores) {
     const MANY: usize = 2_500;
     let mut store = stores.open();
@@ -251,8 +255,8 @@ pub fn a_redirects_target_may_be_due_later(stores: &mut dyn Stores) {
     assert_eq!((paths(&then), then[0].record.kind), (vec!["2"], RecordKind::Continuation));
 }
 
-/// Checks that a redirected URL fails as its target did. When failures are tried again, the redirected URL
-/// itself is requested.
+/// Checks that a redirected URL fails when its target fails. When failures are tried again, the redirected URL itself
+/// is requested.
 pub fn a_failed_target_takes_what_led_there_along_until_it_is_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -272,8 +276,8 @@ pub fn a_failed_target_takes_what_led_there_along_until_it_is_due_again(stores: 
     assert_eq!(store.stats().out, 2);
 }
 
-/// Checks that a redirect to a filtered URL is followed: the target was not fetched, so the content of the
-/// origin is not known yet. The count of filtered URLs stays.
+/// Checks that a redirect to a filtered URL is followed: the target was never fetched, so the crawl does not have its
+/// content. The count of filtered URLs stays the same.
 pub fn a_redirect_to_a_filtered_url_is_followed(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.admit(vec![filtered("http://a.test/deep", Filtered::MaxDepth)]).unwrap();
@@ -288,8 +292,8 @@ pub fn a_redirect_to_a_filtered_url_is_followed(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["deep"]);
 }
 
-/// Checks that a redirect to another spelling of the same URL is followed: it has the same fingerprint, but it
-/// was not fetched.
+/// Checks that a redirect to another spelling of the same URL is followed: both spellings have the same fingerprint,
+/// but the second was not fetched.
 pub fn a_redirect_to_itself_is_followed(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/?b=1&a=2"]);
@@ -319,7 +323,7 @@ pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     assert_eq!(known, [("http://a.test/2".into(), Known::Failed(Reason::Http5xx))]);
 }
 
-/// Checks that a late or repeated settlement changes nothing.
+/// Checks that a settlement of a lease that has already ended changes nothing.
 pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -340,8 +344,8 @@ pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
     assert_eq!(new.new, 1, "a stale redirect admits nothing");
 }
 
-/// Checks that failures are listed in the order in which they ended, in portions. A failure has the URL of the
-/// origin where one is given.
+/// Checks that failures are listed in the order in which they ended, one part of the list in each call. If a
+/// settlement names the origin of the redirects, the failure has the URL of the origin.
 pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -380,8 +384,8 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     assert_eq!(store.stats().failures[&Reason::Timeout], 2);
 }
 
-/// Checks that an admitted URL that is filtered leaves the queue for good, unless it is discovered in scope
-/// again. The counters still include it.
+/// Checks that an admitted URL that is filtered leaves the queue for good, unless it is discovered in scope again.
+/// The counters still include the URL.
 pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -409,15 +413,16 @@ pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Store
     assert!(store.stats().balances());
 }
 
-/// Checks that URLs that wait for a filtered URL fail as out of scope, and so do the URLs that wait for these.
+/// Checks that URLs that wait for a filtered URL fail as out of scope, and that URLs that wait for those URLs fail in
+/// the same way.
 pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let url = |path: &str| format!("http://a.test/{path}");
     admit(&mut *store, &["1", "2", "3", "4", "5"].map(url).each_ref().map(|url| &**url));
     let leases = lease(&mut *store, "a.test", 9);
     let to = |lease: &opilio_core::Lease, path: &str| Settlement::redirected(lease.id, record(&url(path)));
-    // URL 1 leads to 2, which is queued. URLs 3 and 4 lead to the same URL, which is not queued. URL 5 leads to
-    // 1.
+    // URL 1 redirects to URL 2, which is queued. URLs 3 and 4 redirect to one URL, which is not queued. URL 5
+    // redirects to URL 1.
     let led =
         vec![to(&leases[0], "2"), to(&leases[2], "target"), to(&leases[3], "target"), to(&leases[4], "1")];
     store.settle(led, &[], NOW).unwrap();
@@ -429,7 +434,7 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     found.sort_by(|a, b| a.lease.record.url.cmp(&b.lease.record.url));
     assert_eq!(found.iter().map(|one| &*one.lease.record.url).collect::<Vec<_>>(), ["1", "4", "5"].map(url));
     assert!(found.iter().all(|one| one.known == Known::Failed(Reason::OutOfScope)), "{found:?}");
-    // A URL that waited may be filtered itself.
+    // A URL that waited for a known URL may be filtered itself.
     settle(&mut *store, Settlement::filtered(found[0].lease.id, Filtered::ScopePattern));
     for one in &found[1..] {
         settle(&mut *store, Settlement::failed(one.lease.id, Reason::OutOfScope, 1, None));
@@ -447,8 +452,8 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     assert_eq!(decided(&mut *store)[0].known, Known::Page);
 }
 
-/// Checks that a URL that waited for a known URL has the same endings as a URL that is requested. As a page it
-/// counts towards its host's caps, can become due again, and decides the URLs that wait for it.
+/// Checks that a URL that waited for a known URL can end in the same ways as a URL that was requested. If it ends as
+/// a page, it counts towards the caps of its host, can become due again, and decides the URLs that wait for it.
 pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
     let caps = Caps::every_host(HostCaps { pages: Some(2), ..HostCaps::default() });
     let mut store = stores.open_with(MemoryOptions { caps, history: true, ..MemoryOptions::default() });
@@ -462,7 +467,7 @@ pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
     let mut found = decided(&mut *store);
     assert!(found.iter().all(|one| one.known == Known::Page) && found.len() == 2, "{found:?}");
     found.sort_by(|a, b| a.lease.record.url.cmp(&b.lease.record.url));
-    // No request was made, so nothing can be tried again: the URL goes on waiting.
+    // A URL that waited was not requested, so a retry cannot repeat a request: the URL goes on waiting.
     let [origin, behind] = &found[..] else { panic!("{found:?}") };
     settle(&mut *store, Settlement::retry(behind.lease.id, NOW + Duration::from_secs(9), Attempts::of(1)));
     assert_eq!((store.stats().retries, store.next_due()), (0, None));

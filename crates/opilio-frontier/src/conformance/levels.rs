@@ -1,4 +1,4 @@
-//! Rules about exact depths.
+//! Tests of the rules for exact depths. A level is the set of all records of one depth.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -19,8 +19,8 @@ fn at(depth: u16, url: &str) -> Admission {
     Admission::Queue(Record { depth, ..record(url) })
 }
 
-/// Checks that records of the next depth are leased when no record of the depth before is leased, however those
-/// ended.
+/// Checks that a host gets records of the next depth only when none of its leases is on a smaller depth, however
+/// those leases ended.
 pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(1, "http://a.test/3"), at(0, "http://a.test/1"), at(0, "http://a.test/2")]).unwrap();
@@ -31,7 +31,7 @@ pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     assert_eq!(store.next_due(), None, "only its own leases are waited for");
     settle(&mut *store, Settlement::page(leases[0].id));
     assert!(ready(&mut *store).is_empty() && lease(&mut *store, "a.test", 9).is_empty());
-    // A page of the same level links to this URL, which is leased first.
+    // A page links to a URL of its own depth. That URL is leased before the next depth.
     store.admit(vec![at(0, "http://a.test/0")]).unwrap();
     assert_eq!(ready(&mut *store), [host("a.test")]);
     let late = one(&mut *store, "a.test");
@@ -50,7 +50,7 @@ pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// Checks that a record that is due later delays no level. When it is due, it is leased first.
+/// Checks that a level does not wait for a record that is due later. When that record is due, it is leased first.
 pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2"), at(1, "http://b.test/3")]).unwrap();
@@ -66,7 +66,7 @@ pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     assert!(lease_at(&mut *store, "b.test", 1, due).is_empty());
 }
 
-/// Checks that a level waits for lower levels of other hosts, but not for ever.
+/// Checks that a level waits for lower levels of other hosts, but no longer than `PATIENCE`.
 pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://c.test/3")]).unwrap();
@@ -82,7 +82,7 @@ pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ["b.test", "c.test"].map(host).into());
     let third = lease_at(&mut *store, "c.test", 9, NOW + PATIENCE);
     assert_eq!(paths(&third), ["3"]);
-    // The next level again waits for `PATIENCE`.
+    // The next level may again have to wait for as long as `PATIENCE`.
     store.settle(vec![Settlement::page(third[0].id)], &[], NOW + PATIENCE).unwrap();
     assert!(lease_at(&mut *store, "c.test", 9, NOW + PATIENCE).is_empty());
     assert_eq!(store.next_due(), Some(NOW + PATIENCE * 2));
@@ -94,7 +94,7 @@ pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     assert_eq!((paths(&lease(&mut *store, "c.test", 9)), store.next_due()), (vec!["4"], None));
 }
 
-/// Checks that a record with a high priority is leased first, whatever its depth.
+/// Checks that a record with a high priority is leased before others, whatever its depth.
 pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
     let mut store = level(stores);
     let urgent = Record { depth: 5, priority: Priority(1), ..record("http://a.test/urgent") };
@@ -108,8 +108,8 @@ pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
     assert!(lease(&mut *store, "a.test", 9).is_empty());
 }
 
-/// Checks that a queued record that is discovered again at a smaller depth is leased with that depth. Its place
-/// in the queue stays.
+/// Checks that a queued record that is discovered again at a smaller depth is leased with the smaller depth. Its
+/// place in the queue stays the same.
 pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store
@@ -136,8 +136,8 @@ pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 0);
 }
 
-/// Checks that no level waits for a URL that was redirected to a known URL, because it needs no request:
-/// neither before it is decided nor while it is leased.
+/// Checks that no level waits for a URL that was redirected to a known URL, because such a URL needs no request. This
+/// holds before the URL is decided and while it is leased.
 pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store
@@ -164,7 +164,7 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert_eq!((out.len(), store.stats().out), (1, 1));
     let last = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&last), ["4"]);
-    // The URL may be requested again, at its own depth: levels wait for that request.
+    // The redirected URL may be requested again at its own depth. Higher levels wait for that request.
     let again = Record { depth: 0, ..record("http://a.test/again") };
     settle(&mut *store, Settlement::redirected(out[0].lease.id, again));
     store.admit(vec![at(1, "http://b.test/5")]).unwrap();
@@ -177,8 +177,8 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 1);
 }
 
-/// Checks that the target of a redirect belongs to the level of its origin, on any host: the next level waits
-/// for it.
+/// Checks that the target of a redirect has the level of the redirected URL, on whatever host the target is, so that
+/// the next level waits for the target.
 pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
     for target in ["http://a.test/t", "http://b.test/t", "http://c.test/t"] {
         let mut store = level(stores);
@@ -203,7 +203,8 @@ pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
     }
 }
 
-/// Checks that no record waits for a level without the option, or in an order other than breadth-first.
+/// Checks that levels do not wait for each other when the option is off, or when the order of the crawl is not
+/// breadth-first.
 pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     for (order, levels) in [(Order::BreadthFirst, false), (Order::DepthFirst, true), (Order::BestFirst, true)]
     {
@@ -216,7 +217,7 @@ pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     }
 }
 
-/// Checks that after a kill the store knows how many URLs of each level are left.
+/// Checks that after a kill the store still knows how many URLs of each level are left.
 pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://a.test/3")]).unwrap();
@@ -231,8 +232,8 @@ pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// Checks two rules over random calls (admit, return, redirect, filter, retry, settle): a host never leases a
-/// record while a record of a smaller depth is leased, and every record is leased in the end.
+/// Checks two rules with random calls (admit, return, redirect, filter, retry, settle): a host gets no lease on a
+/// record while one of its leases is on a smaller depth, and every record is leased in the end.
 pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
     'seeds: for seed in 0..stores.histories().min(24) {
         let mut random = u64::from(seed) * 2 + 1;
@@ -286,7 +287,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 let ending = match below(8) {
                     0 => Settlement::give_back(id),
                     2 => Settlement::filtered(id, crate::Filtered::ScopePattern),
-                    // The way is not shorter, and the target is mostly a known URL.
+                    // The redirect does not make the way to its target shorter, and the target is mostly a known URL.
                     3 => {
                         let url = match below(4) {
                             0 => format!("http://h{}.test/of-{step}", below(3)),
@@ -312,7 +313,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 assert!(stats.balances(), "{stats:?}");
                 match store.next_due() {
                     Some(due) => now = now.max(due),
-                    // The next step decides the URLs that wait for a known one.
+                    // Only URLs that wait for a known URL are left. The next step of the loop decides them.
                     None if stats.left > 0 && stats.left == stats.waiting => {}
                     None if stats.left > 0 => {
                         told.extend(store.hosts_ready(now, 9).unwrap());

@@ -39,7 +39,7 @@ use url::Url;
 
 use crate::{Admission, Decided, Filtered, Frontier, MemoryOptions, SettledCounts, Settlement, Want};
 
-/// Creates the stores that the rules test.
+/// Creates the stores that the tests of the rules use.
 pub trait Stores {
     /// Creates an empty store with these options. Every store has the options of the memory store.
     fn open_with(&mut self, options: MemoryOptions) -> Box<dyn Frontier>;
@@ -53,14 +53,14 @@ pub trait Stores {
     /// when nothing survives. No `checkpoint` was made, and the result must not depend on the store's `drop`.
     fn reopen(&mut self, killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>>;
 
-    /// Returns how many random histories are compared with the model. A store that takes long to open returns a
-    /// smaller number.
+    /// Returns the number of random sequences of calls for which the store is compared with the model. A store that
+    /// takes long to open returns a smaller number than the default.
     fn histories(&self) -> u32 {
         Config::default().cases
     }
 }
 
-/// Makes one test of each rule. The argument is an expression whose value is a [`Stores`].
+/// Defines one test for each rule. The argument of the macro is an expression whose value implements [`Stores`].
 #[macro_export]
 macro_rules! conformance_tests {
     ($stores:expr) => {
@@ -114,7 +114,7 @@ macro_rules! conformance_tests {
 
 const NOW: Timestamp = Timestamp::from_secs(100);
 
-/// Returns the record of a seed.
+/// Returns the record of a URL as it is admitted for a seed.
 fn record(url: &str) -> Record {
     let url = Url::parse(url).unwrap();
     Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::of(&url).unwrap())
@@ -159,7 +159,7 @@ fn ready(store: &mut dyn Frontier) -> Vec<Host> {
     store.hosts_ready(NOW, usize::MAX).unwrap()
 }
 
-/// Leases all redirected URLs that are decided now.
+/// Leases and returns all redirected URLs that are decided now.
 fn decided(store: &mut dyn Frontier) -> Vec<Decided> {
     let mut out = Vec::new();
     while store.decided(3, &mut out).unwrap() {}

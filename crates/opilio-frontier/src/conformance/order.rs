@@ -1,4 +1,4 @@
-//! Rules about the order of hosts and records.
+//! Tests of the rules for the order in which hosts are returned and records are leased.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -7,7 +7,7 @@ use opilio_core::{Priority, Score};
 use super::{NOW, Record, Stores, admit, host, lease, paths, ready, record, settle};
 use crate::{Admission, MemoryOptions, Order, Settlement, Want};
 
-/// Checks that records are leased by priority (high first), then depth (low first), then age (old first).
+/// Checks that records are leased by priority (high first), then by depth (small first), then by age (old first).
 pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let of = |path: &str, priority, depth| {
@@ -23,8 +23,8 @@ pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
     assert_eq!(paths(&order), ["1", "2", "3", "4", "5", "6", "7", "8"]);
 }
 
-/// Checks that depth-first leases the links of a page before its siblings, in the page's order. Priority goes
-/// before depth.
+/// Checks that depth-first leases the links of a page before the page's siblings, and in the order of the page. A
+/// higher priority counts more than a greater depth.
 pub fn depth_first_takes_the_deepest(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions { order: Order::DepthFirst, ..MemoryOptions::default() });
     let of = |path: &str, priority, depth| {
@@ -39,8 +39,8 @@ pub fn depth_first_takes_the_deepest(stores: &mut dyn Stores) {
     assert_eq!(leases.iter().map(|lease| lease.record.depth).collect::<Vec<_>>(), [0, 3, 3, 2, 2, 1, 1]);
 }
 
-/// Checks that best-first leases by score instead of depth. Among equal scores the older record goes first.
-/// Records keep their depths.
+/// Checks that best-first leases by score instead of depth, and among equal scores the older record first. Leased
+/// records keep their depths.
 pub fn best_first_takes_the_highest_score(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions { order: Order::BestFirst, ..MemoryOptions::default() });
     let of = |path: &str, score, depth| {
@@ -55,7 +55,7 @@ pub fn best_first_takes_the_highest_score(stores: &mut dyn Stores) {
     assert_eq!(leases[1].record.score, Score::of(0.5));
 }
 
-/// Checks that a record has one lease at a time, and that each lease has a new number.
+/// Checks that a record has at most one lease at a time, and that each lease has a new number.
 pub fn a_lease_is_out_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -73,7 +73,8 @@ pub fn a_lease_is_out_once(stores: &mut dyn Stores) {
     assert!(store.permit(&host("a.test")).is_valid(NOW));
 }
 
-/// Checks that one call leases records of several hosts, of each no more than wanted. Unknown hosts get none.
+/// Checks that one call leases records of several hosts, and no more records of each host than wanted. Unknown hosts
+/// get no leases.
 pub fn wants_are_served_in_order(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
@@ -87,7 +88,8 @@ pub fn wants_are_served_in_order(stores: &mut dyn Stores) {
     assert_eq!(paths(&out), ["2", "1", "3", "4"], "leases are appended");
 }
 
-/// Checks that the store returns a host once, and again only after a lease came back short.
+/// Checks that `hosts_ready` returns a host once, and returns it again only after `lease` gave fewer records of the
+/// host than wanted.
 pub fn a_host_is_told_once_until_a_lease_comes_back_short(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -104,7 +106,7 @@ pub fn a_host_is_told_once_until_a_lease_comes_back_short(stores: &mut dyn Store
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// Checks that the host that has waited longest comes first.
+/// Checks that `hosts_ready` returns the host first that has waited longest.
 pub fn hosts_take_turns(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1", "http://c.test/1", "http://a.test/2"]);
@@ -117,8 +119,8 @@ pub fn hosts_take_turns(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), ["c.test", "a.test"].map(host));
 }
 
-/// Checks that a caller may lease the records of a host before the store returns the host, which is then not
-/// returned.
+/// Checks that a caller may lease the records of a host before `hosts_ready` returned the host, and that the host is
+/// then not returned.
 pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
@@ -128,7 +130,7 @@ pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// Checks that no host is lost when the caller asks for fewer hosts than are ready.
+/// Checks that `hosts_ready` loses no host when the caller asks for fewer hosts than are ready.
 pub fn hosts_are_told_in_portions(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1", "http://c.test/1"]);

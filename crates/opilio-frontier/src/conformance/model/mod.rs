@@ -1,4 +1,5 @@
-//! Compares a store with a model that is too simple to be wrong, over random histories.
+//! Compares a store with a model over random sequences of calls (histories). The model is so simple that it is easily
+//! seen to be right.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -15,8 +16,8 @@ use super::{Stores, position, record};
 use crate::{Admission, Caps, Filtered, HostCaps, MemoryOptions, Order, Want};
 use simple::Model;
 
-/// Checks that every answer of the store equals that of the model, over random histories of all calls and
-/// kills, in every order, with and without caps.
+/// Checks that every answer of the store equals the answer of the model, over random histories: all calls, and kills,
+/// in any order, with and without caps.
 pub fn agrees_with_the_model(stores: &mut dyn Stores) {
     let cases = stores.histories();
     let stores = RefCell::new(stores);
@@ -27,7 +28,7 @@ pub fn agrees_with_the_model(stores: &mut dyn Stores) {
         .unwrap();
 }
 
-/// One call of the store. Its numbers are small and choose among few URLs and leases, so that different calls
+/// One call of the store. The numbers in it are small and choose among few URLs and leases, so that different calls
 /// of a history often concern the same URL.
 #[derive(Clone, Debug)]
 enum StoreCall {
@@ -42,7 +43,7 @@ enum StoreCall {
     Kill,
 }
 
-/// Generates the options of a store. Caps are small, so that histories reach them.
+/// Generates the order and the caps of a store. The caps are small, so that the histories reach them.
 fn rules() -> impl Strategy<Value = (Order, HostCaps)> {
     let order = prop::sample::select(&Order::ALL[..]);
     let caps = (
@@ -140,14 +141,14 @@ fn replay(
             StoreCall::Decide(n) => {
                 model.close(&mut *store, now)?;
                 let mut decided = Vec::new();
-                // One call checks only some of the URLs that wait.
+                // Repeats the call, because one call checks only some of the waiting URLs.
                 while decided.len() < n && store.decided((n - decided.len()).min(4), &mut decided).unwrap() {}
                 model.decided(&decided, n)?;
             }
             StoreCall::Settle(ends, at) => {
-                // The store ends due URLs of a host that is over its caps at some time of its own. A redirect's
-                // target may be one of them, and whether the target is still known depends on that. So these
-                // URLs are ended in store and model first.
+                // A store may end due URLs of a host that has reached its caps at any call. The target of a redirect
+                // may be one of these URLs, and if it has ended, the store no longer treats it as a target to wait
+                // for. So these URLs are first ended in both the store and the model.
                 if ends.iter().any(|(_, how)| matches!(how, EndKind::Redirected(_))) {
                     model.close(&mut *store, now)?;
                 }
@@ -161,8 +162,8 @@ fn replay(
                 prop_assert_eq!(store.retry_failed(n).unwrap(), model.retry_failed(n))
             }
             StoreCall::Refresh(ago, n) => {
-                // A page that is due again may make room under the caps of its host. So the store first ends
-                // the records that the caps forbid.
+                // A page that is due again may lower the number of pages below the cap of its host. So the store
+                // first ends the records that the cap forbids now.
                 model.close(&mut *store, now)?;
                 let before = Timestamp::from_secs(now.since(Timestamp::EPOCH).as_secs().saturating_sub(ago));
                 prop_assert_eq!(store.refresh(before, n).unwrap(), model.refresh(before, n));

@@ -1,4 +1,5 @@
-//! The model with which a store is compared: one map of all URLs, which is scanned for every question.
+//! The model that a store is compared with: one map of all URLs. Every question is answered by looking at all
+//! entries.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,15 +31,15 @@ pub(super) struct Model {
     ages: u64,
     told: BTreeSet<Host>,
     hosts: BTreeSet<Host>,
-    /// Every lease of this run, ended or not, with the age of its record.
+    /// Every lease of this run, ended or not, with the age (the number of the admission) of its record.
     leases: Vec<(LeaseId, u64)>,
     books: FrontierStats,
     failures: Vec<(Failure, Record)>,
     pages: Vec<ModelPage>,
     positions: Vec<SinkPosition>,
-    /// How URLs ended, as pages or otherwise.
+    /// The ending of each URL that has ended.
     ended: BTreeMap<Fingerprint, ModelEnd>,
-    /// Whether a kill may have made the store forget which URLs were pages.
+    /// Whether the process was killed, so that the store may have forgotten which URLs were pages.
     killed: bool,
 }
 
@@ -59,7 +60,7 @@ struct ModelUrl {
     record: Record,
     due: Timestamp,
     out: Option<LeaseId>,
-    /// The known URL that the record was redirected to.
+    /// The known URL that the record was redirected to and waits for. `None` if the record does not wait.
     waits_for: Option<Fingerprint>,
 }
 
@@ -68,7 +69,7 @@ impl Model {
         Self { order, caps, ..Self::default() }
     }
 
-    /// Returns how the known URL ended to which a redirect leads, or `None` if that URL has not ended.
+    /// Returns how the known URL at the end of a redirect ended, or `None` if that URL has not ended.
     fn known(&self, target: Fingerprint) -> Option<Known> {
         let (mut at, mut met) = (target, BTreeSet::new());
         loop {
@@ -101,8 +102,8 @@ impl Model {
         let is_decided = |left: &ModelUrl| {
             left.out.is_none()
                 && left.waits_for.and_then(|of| self.known(of)).is_some_and(|known| {
-                    // After a kill, a store knows which URLs were pages only when no other than waiting URLs
-                    // are left.
+                    // After a kill, a store knows which URLs were pages only when no URLs are left except those that
+                    // wait.
                     let only_waiting =
                         || self.left.values().all(|left| left.waits_for.is_some() && left.out.is_none());
                     known != Known::Page || !self.killed || only_waiting()
@@ -149,7 +150,7 @@ impl Model {
     fn judge(&self, admission: Admission) -> Admission {
         let Admission::Queue(record) = &admission else { return admission };
         let too_deep = self.caps.depth.is_some_and(|max| record.depth > max).then_some(Filtered::MaxDepth);
-        // A host without an admitted URL is not closed, even if its cap is 0.
+        // The caps of a host take effect only when a URL of the host was admitted, even if a cap is 0.
         let closed = self.hosts.contains(&record.host).then(|| self.closed(&record.host)).flatten();
         match too_deep.or(closed) {
             Some(why) => Admission::Filtered { fingerprint: record.fingerprint, why },
@@ -157,7 +158,8 @@ impl Model {
         }
     }
 
-    /// Returns which cap a host has reached, if any.
+    /// Returns the reason for which the host gets no more leases: the cap that it has reached. `None` if it has
+    /// reached no cap.
     fn closed(&self, host: &Host) -> Option<Filtered> {
         let pages: Vec<_> = self.pages.iter().filter(|page| page.record.host == *host).collect();
         let bytes: u64 = pages.iter().map(|page| page.body_bytes).sum();
@@ -179,8 +181,8 @@ impl Model {
         self.caps.pages.map_or(usize::MAX, room)
     }
 
-    /// Returns the due records of hosts that reached their caps. The store may have ended them already, or will
-    /// do so soon.
+    /// Returns the due records of hosts that have reached their caps. The store may have ended these records already,
+    /// or will end them soon.
     fn to_close(&self, now: Timestamp) -> Vec<(u64, Filtered)> {
         let closed = self.hosts.iter().filter_map(|host| Some((host, self.closed(host)?)));
         closed.flat_map(|(host, why)| self.due(host, now).into_iter().map(move |age| (age, why))).collect()
@@ -230,7 +232,7 @@ impl Model {
 
     pub(super) fn refresh(&mut self, before: Timestamp, n: usize) -> u64 {
         let mut refreshed = 0;
-        // The list is in the order in which the pages ended, and time does not go backwards.
+        // The list of pages is in the order in which the pages ended, because time does not go backwards.
         while refreshed < n && self.pages.first().is_some_and(|page| page.ended < before) {
             let ModelPage { record, .. } = self.pages.remove(0);
             self.books.pages -= 1;
@@ -248,7 +250,8 @@ impl Model {
         self.ages += 1;
     }
 
-    /// Returns the ages of a host's due records, in the order in which they are leased.
+    /// Returns the ages (numbers of the admissions) of a host's due records, in the order in which the records are
+    /// leased.
     fn due(&self, host: &Host, now: Timestamp) -> Vec<u64> {
         let is_due = |left: &ModelUrl| {
             let is_free = left.out.is_none() && left.waits_for.is_none();
@@ -305,7 +308,7 @@ impl Model {
         Ok(())
     }
 
-    /// Returns a settlement of some lease of this run, often of one that has ended already.
+    /// Returns a settlement of a random lease of this run, often of a lease that has already ended.
     pub(super) fn settlement(&self, n: u8, how: EndKind, now: Timestamp) -> Settlement {
         let unknown = LeaseId(u64::MAX);
         let recent = self.leases.len().min(8);
@@ -313,7 +316,7 @@ impl Model {
         let lease = nth.unwrap_or(unknown);
         let is_decided = self.left.values().any(|left| left.out == Some(lease) && left.waits_for.is_some());
         let how = match how {
-            // A decided URL needs no request, so there is nothing to try again.
+            // A decided URL needs no request, so a retry is generated as a return.
             EndKind::Retry(_) if is_decided => EndKind::Return,
             how => how,
         };
@@ -429,7 +432,7 @@ impl Model {
         let stats = store.stats();
         let out = self.left.values().filter(|left| left.out.is_some()).count() as u64;
         prop_assert!(stats.balances(), "{:?}", stats);
-        // A store ends the due records of a host that reached its caps at some time between two calls.
+        // A store ends the due records of hosts that have reached their caps in one of its next calls, not at once.
         let to_close = self.to_close(now);
         let closed = (self.left.len() as u64).saturating_sub(stats.left);
         prop_assert!(closed <= to_close.len() as u64, "{closed} of {to_close:?} have ended");
@@ -450,7 +453,7 @@ impl Model {
             admitted: self.books.admitted - closed,
             out,
             hosts: self.hosts.len() as u64,
-            // A store moves due records only in some of its calls.
+            // A store moves records that have become due to the queue only in some of its calls.
             waiting: stats.waiting,
             filtered,
             ..self.books.clone()
@@ -465,7 +468,7 @@ impl Model {
             .filter(|left| left.out.is_none() && left.due > now && left.waits_for.is_none())
             .map(|left| left.due);
         match store.next_due() {
-            // The store may have such records to end.
+            // The store may still have to end records of hosts that have reached their caps.
             Some(Timestamp::EPOCH) if self.caps != HostCaps::default() => {}
             Some(due) => prop_assert!(next(due) && later.min().is_none_or(|later| due <= later)),
             None => prop_assert_eq!(later.min(), None),
