@@ -8,14 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The addresses to which connections are allowed: public ones always, others only if they are named.
+/// The addresses to which connections are allowed: all public addresses, and other addresses only if they are named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressPolicy {
     everything: bool,
     allowed: Vec<IpNet>,
 }
 
-/// The error for a text that is neither an address nor a network.
+/// The error for a text that is neither an IP address nor a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an address or network: write 10.0.0.0/8, ::1/128 or 127.0.0.1")]
 pub struct AddressPolicyError(String);
@@ -39,7 +39,7 @@ impl AddressPolicy {
         Self { everything: true, allowed: Vec::new() }
     }
 
-    /// Allows public addresses, and these networks (`10.0.0.0/8`) or addresses (`127.0.0.1`).
+    /// Allows public addresses, and also the given networks (`10.0.0.0/8`) or addresses (`127.0.0.1`).
     ///
     /// # Errors
     /// When a text is neither a network nor an address.
@@ -66,7 +66,7 @@ impl AddressPolicy {
     }
 }
 
-/// Returns the IPv4 address in an IPv4-mapped IPv6 address: both reach the same server.
+/// Returns the IPv4 address in an IPv4-mapped IPv6 address, since both addresses reach the same server.
 fn embedded(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(_) => None,
@@ -77,8 +77,8 @@ fn embedded(address: IpAddr) -> Option<IpAddr> {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !NOT_PUBLIC_V4.iter().any(|net| net.contains(&v4)),
-        // All global unicast addresses are in 2000::/3. Mapped, NAT64, ULA, link-local and multicast
-        // addresses are not.
+        // All global unicast addresses are in 2000::/3. IPv4-mapped, NAT64, unique local, link-local and multicast
+        // addresses are outside of 2000::/3.
         IpAddr::V6(v6) => {
             GLOBAL_UNICAST_V6.contains(&v6) && !NOT_PUBLIC_V6.iter().any(|net| net.contains(&v6))
         }
@@ -93,7 +93,8 @@ const fn v6(a: u16, b: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix)
 }
 
-/// The networks of IANA's special-purpose registry (RFC 6890 and its successors), and one more.
+/// The IPv4 networks of IANA's special-purpose registry (RFC 6890 and its successors), and Azure's address for
+/// metadata.
 const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
@@ -110,9 +111,9 @@ const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
     v4(198, 18, 0, 0, 15),
     v4(198, 51, 100, 0, 24),
     v4(203, 0, 113, 0, 24),
-    // Multicast, reserved, broadcast.
+    // Multicast, reserved and broadcast addresses.
     v4(224, 0, 0, 0, 3),
-    // Azure's address for metadata and agents: registered as public, but reachable only from inside.
+    // Azure's address for metadata and agents: registered as public, but reachable only from inside Azure.
     v4(168, 63, 129, 16, 32),
 ];
 

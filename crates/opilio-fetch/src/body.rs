@@ -1,4 +1,5 @@
-//! Reads a body within its limits, its deadline and the crawl's memory, with at most one copy.
+//! Reads the body of an answer within its limits, its deadline and the crawl's memory, with at most one copy of the
+//! bytes.
 
 use std::time::Duration;
 
@@ -20,21 +21,22 @@ pub(crate) struct Body {
     pub(crate) cut: bool,
 }
 
-/// Reads one body.
+/// Reads the body of one answer.
 pub(crate) struct BodyReader<'a> {
     stream: BodyStream,
     limits: &'a Limits,
     budget: &'a BodyBudget,
     permit: BodyPermit,
     deadline: Instant,
-    /// The length that the head states.
+    /// The length of the body that the head of the answer states, in bytes; `None` if the head states no length.
     length: Option<u64>,
-    /// Reading ends after this many bytes as sent, even if the stream continues.
+    /// The number of bytes, as sent, after which reading ends, even if the stream continues. `None` means no such
+    /// end.
     ends_at: Option<u64>,
-    /// Reading ends after this many decoded bytes.
+    /// The number of decoded bytes after which reading ends. `None` means that the whole body is read.
     enough: Option<usize>,
     cut: bool,
-    /// The bytes as sent, so far.
+    /// The number of bytes read so far, as sent (before decoding).
     pub(crate) wire: u64,
 }
 
@@ -51,7 +53,7 @@ impl<'a> BodyReader<'a> {
         Self { stream, limits, budget, permit, deadline, length, ends_at, enough, cut: false, wire: 0 }
     }
 
-    /// Sets how many bytes as sent are read: later bytes do not belong to the body.
+    /// Sets how many bytes as sent are read. Later bytes do not belong to the body.
     pub(crate) fn ends_at(mut self, bytes: Option<u64>) -> Self {
         self.ends_at = bytes;
         self
@@ -63,10 +65,10 @@ impl<'a> BodyReader<'a> {
         self
     }
 
-    /// Reads the body to its end and decodes it.
+    /// Reads the body to its end and decodes it by these content codings.
     ///
     /// # Errors
-    /// When the body breaks off, reaches a limit or the deadline, or cannot be decoded.
+    /// When the body breaks off, exceeds a limit, is not complete by the deadline, or cannot be decoded.
     pub(crate) async fn read(&mut self, codings: &[Coding]) -> Result<Body, TransportError> {
         if self.enough.is_none() && self.length.is_some_and(|length| length > self.wire_max(codings)) {
             return Err(too_large(Fault::BodyTooLarge));
@@ -86,7 +88,8 @@ impl<'a> BodyReader<'a> {
         Ok(Body { bytes, permit, cut: self.cut })
     }
 
-    /// Reads a body without codings. Returns its only chunk, or one buffer of the body's size.
+    /// Reads a body that has no content coding. A body of one chunk is returned without a copy; several chunks are
+    /// joined in one buffer of the body's size.
     async fn plain(&mut self) -> Result<Bytes, TransportError> {
         let max = self.wire_max(&[]);
         let Some(first) = self.chunk(max).await? else { return Ok(Bytes::new()) };
@@ -110,7 +113,8 @@ impl<'a> BodyReader<'a> {
         Ok(bytes.freeze())
     }
 
-    /// Returns the requested length, if the body has more bytes than that; then its rest is not read.
+    /// Returns the requested length if the body has more than that many bytes; the rest of the body is then not
+    /// read.
     fn cut_at(&mut self, bytes: usize) -> Option<usize> {
         let enough = self.enough.filter(|enough| bytes > *enough)?;
         self.cut = true;
@@ -135,10 +139,11 @@ impl<'a> BodyReader<'a> {
         let max = self.wire_max(codings);
         let mut decoder = match self.enough {
             None => Decoder::new(codings, self.limits),
-            // The requested length is the limit here, and it is enforced below.
+            // A body of which only a certain length was requested is limited by this length, which is enforced
+            // below.
             Some(_) => Decoder::new(codings, &Limits { body_bytes_max: usize::MAX, ..self.limits.clone() }),
         };
-        // One byte more than requested shows whether the body is longer.
+        // One byte more than requested is read, to see whether the body is longer.
         let room_max = self.enough.map_or(usize::MAX, |enough| enough.saturating_add(1));
         let mut sink = DecodedOutput { bytes: BytesMut::new(), room: self.permit.bytes().min(room_max) };
         loop {
@@ -152,8 +157,8 @@ impl<'a> BodyReader<'a> {
                     return Ok(sink.bytes.freeze());
                 }
                 self.grow().await;
-                // All the memory that the body may need is reserved now. The decoder enforces the limit
-                // itself.
+                // All the memory that the body may need is reserved now, so only the decoder's own limit counts from
+                // here on.
                 sink.room = room_max;
             }
             if last {
@@ -162,7 +167,7 @@ impl<'a> BodyReader<'a> {
         }
     }
 
-    /// Returns the next chunk that is not empty; `None` at the end.
+    /// Returns the next chunk that is not empty, or `None` at the end of the body.
     async fn chunk(&mut self, max: u64) -> Result<Option<Bytes>, TransportError> {
         loop {
             let left = self.ends_at.map_or(u64::MAX, |end| end.saturating_sub(self.wire));
@@ -183,7 +188,8 @@ impl<'a> BodyReader<'a> {
         }
     }
 
-    /// Waits for all the memory that this body may still need. This time does not count against the deadline.
+    /// Waits for all the memory that this body may still need. The time of waiting does not count against the
+    /// deadline.
     async fn grow(&mut self) {
         let waiting = Instant::now();
         let bytes = self.enough.map_or(self.limits.body_bytes_max, |enough| enough + BLOCK_SLACK);
@@ -193,7 +199,7 @@ impl<'a> BodyReader<'a> {
 
     fn wire_max(&self, codings: &[Coding]) -> u64 {
         match self.enough {
-            // Reading ends at the requested length anyway.
+            // Without a coding, reading ends at the requested length, so `chunk` need not enforce a limit.
             Some(_) if codings.is_empty() => u64::MAX,
             Some(enough) => self.limits.wire_bytes_max.max(enough as u64),
             None if codings.is_empty() => self.limits.wire_bytes_max.min(self.limits.body_bytes_max as u64),

@@ -1,9 +1,9 @@
-//! The memory for bodies: a fixed budget that the fetches of all shards share.
+//! The memory for the bodies of answers: a fixed budget that the fetches of all shards share.
 //!
-//! One half of the budget is for starts: each body reserves a small share before its first byte is read. The
-//! other half is for the few large bodies: a body that outgrows its share waits until it gets *all* the
-//! memory that it may still need. So a body that holds memory of the second half can always finish, and no
-//! body waits for one that itself waits. Bodies of any size cannot cause a deadlock.
+//! One half of the budget is for beginnings: each body reserves a small share before its first byte is read. The
+//! other half is for the few large bodies: a body that needs more than its small share waits until it gets *all* the
+//! memory that it may still need. So a body that holds memory of the second half can always finish, and no body
+//! waits for a body that is itself waiting. Bodies of any size cannot cause a deadlock.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct BodyBudget {
     large_units: u32,
 }
 
-/// The memory that one body holds. Dropping it returns the memory to the budget.
+/// The memory that one body has reserved. Dropping the permit returns the memory to the budget.
 #[derive(Debug)]
 pub struct BodyPermit {
     start: Option<OwnedSemaphorePermit>,
@@ -32,7 +32,7 @@ impl Default for BodyBudget {
 }
 
 impl BodyBudget {
-    /// The share that each body reserves at its start: 256 KiB.
+    /// The share of memory that each body reserves before its first byte is read: 256 KiB.
     pub const START_BYTES: usize = 256 << 10;
 
     /// Returns the budget of a crawl: 128 MiB, or a quarter of the crawl's memory limit if that is less.
@@ -42,11 +42,11 @@ impl BodyBudget {
         Self::new(usize::try_from(quarter).unwrap_or(usize::MAX).min(CRAWL_BYTES))
     }
 
-    /// Returns a budget of this many bytes, but at least enough for one body.
+    /// Returns a budget of this many bytes, but of at least as many as one body needs.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let half = units(bytes / 2).max(units(Self::START_BYTES)).min(u32::MAX >> 3);
-        // The semaphore allows far more permits than this on every platform.
+        // tokio's semaphore allows far more permits than this number on every platform.
         let permits = half as usize;
         Self {
             starts: Arc::new(Semaphore::new(permits)),
@@ -55,22 +55,22 @@ impl BodyBudget {
         }
     }
 
-    /// Reserves the share of a start, if it is available now.
+    /// Reserves the small first share if it is available now, else returns `None`.
     #[must_use]
     pub fn try_reserve(&self) -> Option<BodyPermit> {
         let start = self.starts.clone().try_acquire_many_owned(units(Self::START_BYTES)).ok()?;
         Some(BodyPermit { start: Some(start), large: None })
     }
 
-    /// Waits until the share of a start is available, and reserves it.
+    /// Waits until the small first share is available, and reserves it.
     pub async fn reserve(&self) -> BodyPermit {
-        // The semaphore is never closed. If it were, the permit would just be empty.
+        // The semaphore is never closed. If it were closed, the permit would just be empty.
         let start = self.starts.clone().acquire_many_owned(units(Self::START_BYTES)).await.ok();
         BodyPermit { start, large: None }
     }
 
-    /// Waits until this body may grow to `bytes` in total. More than half of the budget is reduced to that
-    /// half.
+    /// Waits until this body may take `bytes` in total. If `bytes` is more than half of the budget, the body gets
+    /// that half.
     pub async fn grow(&self, permit: &mut BodyPermit, bytes: usize) {
         if permit.large.is_some() || bytes <= Self::START_BYTES {
             return;
@@ -81,12 +81,12 @@ impl BodyBudget {
 }
 
 impl BodyPermit {
-    /// Returns an empty permit, for answers without a body.
+    /// Returns a permit that holds no memory, for answers without a body.
     pub(crate) fn none() -> Self {
         Self { start: None, large: None }
     }
 
-    /// Returns how many bytes are held.
+    /// Returns how many bytes of memory this permit holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let held = |permit: &Option<OwnedSemaphorePermit>| {
@@ -95,7 +95,7 @@ impl BodyPermit {
         (held(&self.start) + held(&self.large)) * UNIT_BYTES
     }
 
-    /// Returns memory beyond `bytes` to the budget.
+    /// Returns to the budget the memory that this permit holds beyond `bytes`.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let needed = units(bytes) as usize;
         let held = self.start.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -104,7 +104,7 @@ impl BodyPermit {
     }
 }
 
-/// Keeps at most `needed` units of a permit.
+/// Reduces a permit of the semaphore to at most `needed` units.
 fn keep(permit: &mut Option<OwnedSemaphorePermit>, needed: usize) {
     if let Some(held) = permit {
         let spare = held.num_permits().saturating_sub(needed);
@@ -112,14 +112,14 @@ fn keep(permit: &mut Option<OwnedSemaphorePermit>, needed: usize) {
     }
 }
 
-/// The bytes per permit of the semaphore, whose counts are `u32`.
+/// The bytes that one permit of the semaphore stands for: 1 KiB, since the semaphore counts in `u32`.
 const UNIT_BYTES: usize = 1 << 10;
 
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// The budget of a crawl without a memory limit.
+/// The budget for bodies of a crawl without a memory limit: 128 MiB.
 const CRAWL_BYTES: usize = 128 << 20;
 
 #[cfg(test)]
@@ -164,7 +164,8 @@ mod tests {
         for _ in 0..8 {
             permits.push(budget.reserve().await);
         }
-        // All shares of starts are taken and every body turns out large: they finish one after the other.
+        // All small first shares are taken, and every body turns out to be large: the bodies finish one after the
+        // other.
         for mut permit in permits {
             budget.grow(&mut permit, 64 * MIB).now_or_never().unwrap();
             assert!(permit.bytes() >= 2 * MIB);

@@ -1,9 +1,9 @@
-//! A cache of answers on disk, for developing a spider: repeated runs read pages from disk.
+//! A cache of answers on disk, for developing a spider: repeated runs read pages from disk instead of from the web.
 //!
-//! Freshness follows RFC 9111, as the `http-cache-semantics` crate implements it, for a private cache. It
-//! stores answers to GET requests without a login: pages, redirects, and robots.txt files. `Set-Cookie` is
-//! not stored, so that no secret gets into the directory. A file that is damaged or of another version counts
-//! as absent.
+//! Freshness follows RFC 9111, as the `http-cache-semantics` crate implements it, for a private cache. The cache
+//! stores answers to GET requests without a login: pages, redirects, and robots.txt files. `Set-Cookie` is not
+//! stored, so that no secret gets into the directory. A file that is damaged or has another version of the format is
+//! treated as missing.
 
 use std::fs;
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::fetch::{FetchRequest, Purpose};
 
-/// A directory of cached answers. Clones share it, and several crawls may use it at the same time.
+/// A directory of cached answers. Clones share the directory, and several crawls may use it at the same time.
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
@@ -40,21 +40,21 @@ pub struct Cache {
     dir: Arc<Path>,
     fresh_for: Duration,
     count: Arc<AtomicU64>,
-    /// Whether a warning was logged that the cache cannot be written.
+    /// Whether a warning that the cache cannot be written was logged already.
     complained: Arc<AtomicBool>,
 }
 
-/// The request in the form that the cache looks up.
+/// A request in the form in which the cache looks up its answer.
 pub(crate) type CacheRequest = http::Request<CacheKey>;
 
-/// What distinguishes cached answers besides the request's headers. Servers show different pages to different
-/// sessions.
+/// The properties of a request, besides its headers, by which cached answers are kept apart. The session is among
+/// them because servers show different pages to different sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct CacheKey {
     pub(crate) url: Url,
     session: Option<Arc<str>>,
-    /// The statuses that the request names as "slow down" or as worth a retry: such answers are neither
-    /// stored nor read.
+    /// The statuses that the request names as "slow down" or as worth a retry. Answers with these statuses are
+    /// neither stored nor read from the cache.
     named: [Statuses; 2],
     /// Whether the request is for robots.txt. An answer to it is never used as a page, and a page never as
     /// robots.txt.
@@ -70,22 +70,22 @@ pub(crate) struct CachedAnswer {
     pub(crate) body: Bytes,
 }
 
-/// The result of a look-up.
+/// The result of looking up a request in the cache.
 #[derive(Debug)]
 pub(crate) enum CacheLookup {
     /// An answer that may be used without asking the server.
     Fresh(CachedAnswer),
-    /// An answer that may be used if the server confirms that it has not changed, and the headers for asking
-    /// it.
+    /// An answer that may be used if the server confirms that the page has not changed, and the request headers that
+    /// ask the server for this confirmation.
     Stale(CachedAnswer, HeaderMap),
     Missing,
 }
 
-/// The head of a cache file.
+/// The head of a cache file: a description of the stored answer and of its request.
 #[derive(Serialize, Deserialize)]
 struct Meta {
-    /// The URL of the request. It is compared on reading, because the hash that names the file may collide,
-    /// even by intent of a server.
+    /// The URL of the request. It is compared when the file is read: the file is named by a hash of the URL, and a
+    /// server could cause two URLs to have the same hash.
     url: String,
     session: Option<String>,
     #[serde(default)]
@@ -103,10 +103,10 @@ impl CacheKey {
 }
 
 impl Cache {
-    /// Opens a directory, or creates it.
+    /// Opens a cache directory, or creates it.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// When the directory cannot be created.
     pub fn open(dir: impl AsRef<Path>) -> io::Result<Self> {
         let dir = dir.as_ref();
         fs::create_dir_all(dir.join(UNFINISHED))?;
@@ -118,15 +118,15 @@ impl Cache {
         })
     }
 
-    /// Sets for how long an answer is reused at least, whatever its server states. Most servers state
-    /// nothing, so without this their pages would be fetched again in every run.
+    /// Sets for how long an answer is reused at least, whatever its server states. Most servers state nothing about
+    /// this, so without this setting their pages would be fetched again in every run.
     #[must_use]
     pub fn fresh_for(mut self, span: Duration) -> Self {
         self.fresh_for = span;
         self
     }
 
-    /// Returns the key for a request; `None` if its answer must not be stored.
+    /// Returns the key under which the answer to a request is stored; `None` if the answer must not be stored.
     pub(crate) fn question(order: &FetchRequest, headers: HeaderMap) -> Option<CacheRequest> {
         let personal = [header::AUTHORIZATION, header::RANGE];
         let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
@@ -147,7 +147,8 @@ impl Cache {
         Some(question)
     }
 
-    /// Looks up the answer to a request. A robots.txt of more than a day counts as missing. Blocks.
+    /// Looks up the answer to a request. A robots.txt that is more than a day old counts as missing. Blocks the
+    /// thread.
     pub(crate) fn look_up(&self, question: &CacheRequest, now: SystemTime, bytes_max: u64) -> CacheLookup {
         let Some(entry) = self.read(question.body(), bytes_max) else { return CacheLookup::Missing };
         if question.body().rules && entry.policy.age(now) >= RULES_AGE_MAX {
@@ -163,7 +164,7 @@ impl Cache {
         }
     }
 
-    /// Stores an answer, if it may be stored. Blocks.
+    /// Stores an answer, if HTTP and the user's settings allow that. Blocks the thread.
     pub(crate) fn keep(
         &self,
         question: &CacheRequest,
@@ -178,20 +179,20 @@ impl Cache {
         let mut headers = headers.clone();
         let cookie = headers.remove(header::SET_COOKIE);
         if (300..=399).contains(&status) && (cookie.is_some() || headers.contains_key(header::RETRY_AFTER)) {
-            // The redirect comes with a cookie that lets the next request pass (to a consent or login page,
-            // say): if it were read from the cache, it would redirect for ever. A wait that a redirect once
-            // stated is over by the next run.
+            // This redirect sets a cookie that lets the next request pass (for example, to a consent or login page).
+            // Read from the cache, without its cookie, the redirect would repeat for ever. A wait that a redirect
+            // once stated is over by the next run.
             return;
         }
         let Some(response) = response(status, &headers) else { return };
         let policy = CachePolicy::new_options(question, &response, now, OPTIONS);
-        // The user's time span takes precedence over a server's statement that the answer must not be stored.
+        // The user's time span takes precedence over a server that states that the answer must not be stored.
         if policy.is_storable() || !self.fresh_for.is_zero() {
             self.write(question.body(), &CachedAnswer { policy, status, headers, body: body.clone() });
         }
     }
 
-    /// Updates a stale entry after the server confirmed that it has not changed. Blocks.
+    /// Updates a stale entry after the server confirmed that the page has not changed. Blocks the thread.
     pub(crate) fn refresh(
         &self,
         question: &CacheRequest,
@@ -248,7 +249,7 @@ impl Cache {
     fn path(&self, who: &CacheKey) -> PathBuf {
         let mut hasher = Xxh3Default::new();
         hasher.update(who.url.as_str().as_bytes());
-        // A space cannot occur in a URL, so it separates URL and session.
+        // A space cannot occur in a URL, so it separates the URL from the session.
         hasher.update(b" ");
         hasher.update(who.session.as_deref().unwrap_or_default().as_bytes());
         if who.rules {
@@ -284,7 +285,8 @@ fn encode(who: &CacheKey, entry: &CachedAnswer) -> io::Result<Vec<u8>> {
     Ok([MAGIC, &xxh3_64(&rest).to_le_bytes(), &rest].concat())
 }
 
-/// Writes a file completely or not at all. Does not sync: a file that a power cut damages counts as absent.
+/// Writes a file completely or not at all. Does not sync the file to disk: a file that a power cut damages is
+/// treated as missing.
 fn place(unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -295,7 +297,7 @@ fn place(unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(unfinished, path)
 }
 
-/// Serialises header fields as pairs of bytes, since their values need not be text.
+/// Serialises header fields as pairs of byte strings, since header values need not be UTF-8.
 mod header_lines {
     use http::{HeaderMap, HeaderName, HeaderValue};
     use serde::de::Error;
@@ -317,13 +319,14 @@ mod header_lines {
     }
 }
 
-/// The age from which on a robots.txt is fetched again (RFC 9309 §2.4), whatever the user or the server
-/// states: a day.
+/// The age from which on a robots.txt is fetched again, whatever the user or the server states: a day (RFC 9309
+/// §2.4).
 const RULES_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// The first bytes of each file; the digit is the version of the format.
+/// The first bytes of each cache file. The digit is the version of the format.
 const MAGIC: &[u8] = b"opilio cache 1\n";
 const UNFINISHED: &str = "unfinished";
-/// The most bytes of a file's head: more than the header fields of an answer and its request take as JSON.
+/// The most bytes of the head of a cache file: more than the header fields of an answer and its request take as
+/// JSON.
 const META_BYTES_MAX: u64 = 4 << 20;
 const OPTIONS: CacheOptions = CacheOptions {
     shared: false,

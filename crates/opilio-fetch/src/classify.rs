@@ -1,4 +1,4 @@
-//! Classifies an error of reqwest by its causes in hyper, h2, rustls and the operating system.
+//! Classifies an error of reqwest by the errors that caused it in hyper, h2, rustls and the operating system.
 
 use std::error::Error;
 use std::io;
@@ -9,15 +9,15 @@ use crate::dns::{LookupError, is_out_of_descriptors};
 use crate::transport::{Phase, TransportError};
 use crate::web::Blocked;
 
-/// Facts about a request that its error does not contain.
+/// Facts about a request that reqwest's error does not contain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
-    /// How far the request got.
+    /// The phase that the request had reached when it failed.
     pub(crate) phase: Phase,
     pub(crate) https: bool,
 }
 
-/// Classifies an error before the head of the answer arrived.
+/// Classifies an error that happened before the head of the answer arrived.
 pub(crate) fn before_head(error: &reqwest::Error, exchange: Exchange) -> TransportError {
     let (phase, fault) = match before_connection(error, exchange) {
         Some(found) => found,
@@ -26,23 +26,23 @@ pub(crate) fn before_head(error: &reqwest::Error, exchange: Exchange) -> Transpo
     TransportError::new(phase, fault, detail(error))
 }
 
-/// Which side failed: the proxy or the host behind it.
+/// The side that failed: the proxy or the host behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Behind {
-    /// The proxy: it cannot be reached, or its connection broke off.
+    /// The proxy failed: it cannot be reached, or its connection broke off.
     Proxy,
-    /// The proxy: it requires a login, or does not accept the one sent.
+    /// The proxy requires a login, or rejects the login that was sent.
     Login,
-    /// The host; its proxy worked.
+    /// The host failed; its proxy worked.
     Host,
-    /// Unknown: the proxy did not connect to the host, and does not say why.
+    /// It is unknown which side failed: the proxy did not connect to the host, and does not say why.
     Unclear,
 }
 
-/// Decides whether the proxy or the host behind it failed, before the head of the answer arrived.
+/// Decides whether the proxy or the host behind it failed, for an error before the head of the answer arrived.
 ///
-/// The errors of a tunnel have no public type, so their texts decide; tests with real proxies check these
-/// texts. With a proxy, every TCP connection and every look-up is to the proxy.
+/// The errors of a tunnel have no public type, so their texts decide; tests with real proxies check these texts.
+/// When a proxy is used, every TCP connection and every name look-up is for the proxy.
 pub(crate) fn behind_proxy(error: &reqwest::Error) -> Behind {
     if !error.is_connect() {
         return Behind::Host;
@@ -62,13 +62,13 @@ pub(crate) fn behind_proxy(error: &reqwest::Error) -> Behind {
     if error.is_timeout() { Behind::Unclear } else { Behind::Host }
 }
 
-/// Classifies an error while the body was read.
+/// Classifies an error that happened while the body was read.
 pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     let fault = causes(error)
         .find_map(|cause| {
             let io = cause.downcast_ref::<io::Error>()?;
-            // hyper's chunk parser reports errors of these kinds. A connection that ends too soon is
-            // `UnexpectedEof`.
+            // hyper's chunk parser reports errors of these two kinds. A connection that ends too soon is reported as
+            // `UnexpectedEof` instead.
             let malformed = matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
             malformed.then_some(Fault::Protocol)
         })
@@ -77,10 +77,11 @@ pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     TransportError::new(Phase::Body, fault, detail(error))
 }
 
-/// Returns whether the body was complete, including its last chunk, and only a trailer field is malformed.
-/// Trailer fields are not used.
+/// Returns whether the body was complete, including its last chunk, and only a trailer field is malformed. Such an
+/// error is harmless, since trailer fields are not used.
 pub(crate) fn is_stray_trailer(error: &reqwest::Error) -> bool {
-    // hyper parses chunks itself, so an error of httparse comes from the trailer fields.
+    // hyper parses chunks with its own code and only trailer fields with httparse, so an error of httparse comes
+    // from the trailer fields.
     causes(error).any(|cause| cause.is::<httparse::Error>())
 }
 
@@ -117,7 +118,7 @@ fn before_connection(error: &reqwest::Error, exchange: Exchange) -> Option<(Phas
                 | io::ErrorKind::InvalidData
         )
     });
-    // A TCP connect does not fail in these ways, so the TLS handshake failed.
+    // A TCP connect does not fail with these kinds of error, so the TLS handshake failed.
     Some(if exchange.https && broke_off {
         (Phase::Tls, Fault::Tls)
     } else {
@@ -125,7 +126,7 @@ fn before_connection(error: &reqwest::Error, exchange: Exchange) -> Option<(Phas
     })
 }
 
-/// Classifies failures of an open connection before the head was complete.
+/// Classifies failures of an open connection before the head of the answer was complete.
 fn on_connection(error: &reqwest::Error, exchange: Exchange) -> Fault {
     for cause in causes(error) {
         if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
@@ -144,16 +145,16 @@ fn on_connection(error: &reqwest::Error, exchange: Exchange) -> Fault {
         }
     }
     if error.is_builder() {
-        // The URL or a header cannot be written as HTTP, so nothing was or will be sent.
+        // The URL or a header cannot be written as HTTP, so no request was or will be sent.
         return Fault::Protocol;
     }
-    // A new connection enters `Head` when it is ready; a connection from the pool stays in `Waiting` until
-    // its answer.
+    // A request on a new connection enters `Head` when the connection is ready; a request on a connection from the
+    // pool stays in `Waiting` until its answer arrives.
     if exchange.phase == Phase::Waiting { Fault::StaleConnection } else { Fault::Reset }
 }
 
-/// Classifies an unreadable head by the error's text, which tests check. Without a version of HTTP, the bytes
-/// are not an HTTP answer; any other error would be the same on every connection.
+/// Classifies a head that cannot be parsed, by the error's text, which tests check. If no version of HTTP could be
+/// read, the bytes are not an HTTP answer. Every other such error would occur on each new connection, too.
 fn of_parse(error: &hyper::Error) -> Fault {
     if error.to_string().contains("version") { Fault::Protocol } else { Fault::Malformed }
 }
@@ -170,7 +171,7 @@ fn of_tls(error: &rustls::Error) -> Fault {
     if matches!(error, rustls::Error::InvalidCertificate(_)) { Fault::Certificate } else { Fault::Tls }
 }
 
-/// Classifies a stream that was reset while its connection continues, or a peer that violates HTTP/2. `None`
+/// Classifies a stream that was reset while its connection continues, or a peer that violates HTTP/2. Returns `None`
 /// for an error that ended the whole connection.
 fn of_h2(cause: &(dyn Error + 'static)) -> Option<Fault> {
     let error = cause.downcast_ref::<h2::Error>()?;
@@ -183,8 +184,7 @@ fn of_h2(cause: &(dyn Error + 'static)) -> Option<Fault> {
     }
 }
 
-/// Iterates over the error and its causes, also the inner error that an `io::Error` does not return from
-/// `source`.
+/// Iterates over the error and its causes, including the inner error of an `io::Error`, which `source` skips.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
         let error = *error;
@@ -193,7 +193,8 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// Joins the causes in one line, each text once. reqwest's own text is left out, since it only adds the URL.
+/// Joins the texts of the causes in one line, each text once. reqwest's own text is left out, since it only adds the
+/// URL.
 fn detail(error: &reqwest::Error) -> String {
     let mut line = String::new();
     for cause in causes(error).skip(1) {

@@ -1,5 +1,5 @@
-//! Decides which requests leave their connections open, so that a crawl has few open connections, however
-//! many hosts it visits. An idle connection takes some 50 kB, most of it for hyper's buffers.
+//! Decides which requests leave their connections open, so that a crawl has few open connections, however many hosts
+//! it visits. An idle connection takes some 50 kB of memory, most of it for hyper's buffers.
 //!
 //! The transport closes an idle connection after [`IDLE_MAX`]. This module counts the connections that may
 //! still be open. The count may be too high, but never too low.
@@ -14,7 +14,7 @@ use std::time::Duration;
 use opilio_core::Timestamp;
 use url::{Origin, Url};
 
-/// How long an idle connection stays open.
+/// How long an idle connection stays open: 15 s.
 pub const IDLE_MAX: Duration = Duration::from_secs(15);
 
 /// The number of connections that may stay open. All shards of a crawl share it, so that a host with a shard
@@ -26,22 +26,23 @@ pub struct ConnectionPlaces {
 }
 
 impl ConnectionPlaces {
-    /// Allows this many open connections.
+    /// Makes a count of places that allows this many open connections.
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self { max, taken: Arc::default() }
     }
 
-    /// Returns the number for a crawl with this in-flight limit. At most half of the files that the process
-    /// may open are kept connections; the other half is left for other connections and for files.
+    /// Returns the count of places for a crawl with this in-flight limit. At most half of the files that the process
+    /// may open are used for connections that stay open; the other half is left for other connections and for files.
     #[must_use]
     pub fn of_crawl(in_flight_max: u32) -> Self {
         let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
         Self::new((in_flight_max as usize).saturating_mul(2).max(KEPT_MIN).min(files / 2))
     }
 
-    /// Takes a place for a connection that is used again after `idle`. The longer `idle` is, the fewer places
-    /// such a connection may take: the other places are left for hosts that are used again sooner.
+    /// Takes a place for a connection that is expected to be used again after `idle`, and returns whether a place
+    /// was free. The longer `idle` is, the fewer places such connections may take: the other places are left for
+    /// hosts that are used again sooner.
     fn take(&self, idle: Duration) -> bool {
         let sooner = IDLE_MAX.saturating_sub(idle).as_secs_f64() / IDLE_MAX.as_secs_f64();
         let places = (self.max as f64 * sooner).ceil() as usize;
@@ -54,33 +55,34 @@ impl ConnectionPlaces {
     }
 }
 
-/// The connections of one shard that may be open, by origin.
+/// The connections of one shard that may be open, by the origin that they lead to.
 #[derive(Debug)]
 pub struct Connections {
     places: ConnectionPlaces,
     origins: HashMap<Origin, Open>,
-    /// Origins without a request in flight, each with the time since when, in the order of these times.
+    /// Origins without a request in flight, each with the time at which its last request ended, in the order of
+    /// these times.
     idle: VecDeque<(Timestamp, Origin)>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     connections: usize,
-    /// Requests in flight that leave their connections open.
+    /// The number of requests in flight that leave their connections open.
     requests: usize,
-    /// When the last of these requests ended.
+    /// The time at which the last of these requests ended.
     idle_since: Timestamp,
 }
 
 impl Connections {
-    /// Starts without connections. Each connection that is kept open takes one of these places.
+    /// Returns a tracker without connections. Each connection that is kept open takes one of these places.
     #[must_use]
     pub fn new(places: ConnectionPlaces) -> Self {
         Self { places, origins: HashMap::new(), idle: VecDeque::new() }
     }
 
-    /// Begins a request whose host is used again after `idle`. Returns whether the connection may be kept
-    /// open.
+    /// Begins a request whose host is expected to be used again after `idle`. Returns whether the connection may be
+    /// kept open.
     fn begin(&mut self, now: Timestamp, origin: &Origin, idle: Duration) -> bool {
         self.expire(now);
         let known = self.origins.get(origin).map_or((0, 0), |open| (open.requests, open.connections));
@@ -104,7 +106,7 @@ impl Connections {
         }
     }
 
-    /// Frees the places of connections that the transport has closed by now.
+    /// Frees the places of idle connections that the transport has closed by `now`.
     fn expire(&mut self, now: Timestamp) {
         while let Some((since, origin)) = self.idle.pop_front_if(|(since, _)| *since + IDLE_MAX <= now) {
             let over = |open: &Open| open.requests == 0 && open.idle_since == since;
@@ -117,8 +119,8 @@ impl Connections {
     }
 }
 
-/// A request in flight whose connection is kept open. Dropping it ends the request, so a fetch that panics
-/// ends it, too.
+/// A request in flight whose connection is kept open. Dropping this value ends the request, so a fetch that panics
+/// ends its request, too.
 pub struct Keeping<Now: Fn() -> Timestamp> {
     connections: Rc<RefCell<Connections>>,
     origin: Origin,
@@ -126,8 +128,8 @@ pub struct Keeping<Now: Fn() -> Timestamp> {
 }
 
 impl<Now: Fn() -> Timestamp> Keeping<Now> {
-    /// Begins a request to a URL whose host is used again after `idle`. Returns `None` if its connection may
-    /// not be kept open.
+    /// Begins a request to a URL whose host is expected to be used again after `idle`. Returns `None` if the
+    /// connection may not be kept open.
     #[must_use]
     pub fn begin(
         connections: &Rc<RefCell<Connections>>,
@@ -157,8 +159,8 @@ fn files_max() -> Option<u64> {
     None
 }
 
-/// The number of connections that may stay open even with a small in-flight limit. With pages of 20 kB they
-/// take some 25 MB.
+/// The number of connections that may stay open even with a small in-flight limit. 512 connections with pages of 20
+/// kB take some 25 MB.
 const KEPT_MIN: usize = 512;
 
 #[cfg(test)]
@@ -212,8 +214,8 @@ mod tests {
     }
 
     proptest! {
-        /// Compares with a pool that behaves as the transport's: there are never more open connections than
-        /// counted.
+        /// Compares the count with a model of the transport's connection pool: there must never be more open
+        /// connections than were counted.
         #[test]
         fn no_more_are_open_than_allowed(
             steps in prop::collection::vec((0u8..6, any::<bool>(), 0u64..9), 1..200),
@@ -221,7 +223,8 @@ mod tests {
         ) {
             let mut connections = Connections::new(ConnectionPlaces::new(max));
             let mut now = Timestamp::EPOCH;
-            // By origin: requests in flight, and for each idle connection the time since when it is idle.
+            // For each origin: the number of requests in flight, and for each idle connection the time since when it
+            // is idle.
             let mut pool: HashMap<u8, (usize, Vec<Timestamp>)> = HashMap::new();
             for (n, begins, wait) in steps {
                 now += Duration::from_secs(wait);

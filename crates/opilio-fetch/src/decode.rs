@@ -1,8 +1,8 @@
-//! Decodes content codings: gzip, deflate (zlib and raw), br and zstd, at most two of them.
+//! Decodes content codings: gzip, deflate (zlib and raw), br and zstd. A body may have at most two of them.
 //!
-//! The decoder gets its input chunk by chunk and counts every byte: it stops when the memory reserved for the
-//! body is full, and fails when a limit is passed. Chained codings hold one block between them, so a bomb
-//! inside a bomb costs no more memory than a single bomb.
+//! The decoder gets its input chunk by chunk and counts every byte: it stops when the memory reserved for the body
+//! is full, and fails when a limit is exceeded. Between two chained codings only one block is held, so a
+//! decompression bomb inside another costs no more memory than a single one.
 
 use async_compression::codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, ZstdDecoder};
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
@@ -18,7 +18,7 @@ use crate::limits::Limits;
 /// The value of the `Accept-Encoding` header. All these codings can be decoded.
 pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
 
-/// One content coding.
+/// One content coding of HTTP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Coding {
     Gzip,
@@ -45,8 +45,8 @@ pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
     Ok(codings)
 }
 
-/// Returns the coding with this name; `None` for a name that means no coding. Some servers write other words
-/// for "no coding" here, or a charset or a media type, and browsers read such a body as it is.
+/// Returns the coding with this name; `None` for a name that means no coding. Some servers write other words than
+/// `identity` for "no coding", or a charset or a media type; browsers do not decode such a body.
 ///
 /// # Errors
 /// `Undecodable` for every other name, since it may be a coding.
@@ -71,18 +71,18 @@ pub(crate) fn coding(word: &[u8]) -> Result<Option<Coding>, Fault> {
     if nothing { Ok(None) } else { Err(Fault::Undecodable) }
 }
 
-/// Whether a push used up its input.
+/// Whether a call of `Decoder::push` used up its input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pushed {
-    /// The whole input is used up. At the end of the input, the whole output was written, too.
+    /// The whole input is used up. If it was the last input, the whole output was written, too.
     Hungry,
-    /// The reserved memory is full. Reserve more, and push the rest of the input.
+    /// The reserved memory is full. The caller must reserve more and push the rest of the input.
     Full,
 }
 
-/// Decodes one body.
+/// Decodes the body of one answer.
 pub(crate) struct Decoder {
-    /// One stage per coding, one or two, in the order of decoding.
+    /// The decoding stages in their order: one per coding, so one or two.
     stages: Vec<Stage>,
     bounds: DecodeBounds,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Decoder {
 /// The output, and how much of it may be written for now.
 pub(crate) struct DecodedOutput {
     pub(crate) bytes: BytesMut,
-    /// The decoder stops once the output has this many bytes. It may exceed this by one block.
+    /// The number of bytes of output at which the decoder stops. The output may exceed this by one block.
     pub(crate) room: usize,
 }
 
@@ -107,15 +107,15 @@ impl Decoder {
         Self { stages: codings.iter().map(|coding| Stage::new(*coding)).collect(), bounds }
     }
 
-    /// Counts the bytes of a chunk that is about to be pushed.
+    /// Counts the bytes of a chunk that is about to be pushed, for the limits of size and ratio.
     pub(crate) fn count(&mut self, chunk: usize) {
         self.bounds.wire += chunk as u64;
     }
 
-    /// Decodes `input` into the sink until it is full. `last` means that no more input follows.
+    /// Decodes `input` into the sink until the sink is full. `last` means that no more input follows.
     ///
     /// # Errors
-    /// `Undecodable` for broken or cut data, `DecompressionBomb` when a limit is passed.
+    /// `Undecodable` for broken or incomplete data, `DecompressionBomb` when a limit is exceeded.
     pub(crate) fn push(
         &mut self,
         input: &mut Bytes,
@@ -130,17 +130,17 @@ impl Decoder {
         Ok(Pushed::Full)
     }
 
-    /// Moves bytes through one stage. Returns false if no stage can go on without more input.
+    /// Moves bytes through one stage. Returns false if no stage can continue without more input.
     fn step(&mut self, input: &mut Bytes, last: bool, sink: &mut DecodedOutput) -> Result<bool, Fault> {
-        // From the last stage to the first, so that a stage decodes only when the next one has taken its
-        // block.
+        // The stages run from the last to the first, so that a stage decodes only when the next stage has taken its
+        // previous block.
         for at in (0..self.stages.len()).rev() {
             let (before, rest) = self.stages.split_at_mut(at);
             let Some((stage, _)) = rest.split_first_mut() else { continue };
             let moved = match before.last_mut() {
                 None => {
                     let (used, moved) = stage.run(input, last)?;
-                    // This is cheap: no bytes are copied.
+                    // This split is cheap: no bytes are copied.
                     drop(input.split_to(used));
                     moved
                 }
@@ -171,20 +171,20 @@ impl DecodeBounds {
     }
 }
 
-/// Decodes one coding into a block of output.
+/// Decodes one coding, one block of output at a time.
 struct Stage {
     coding: Coding,
-    /// `None` until the first byte, which decides between zlib and raw deflate.
+    /// The decoder of this coding; `None` until the first byte, which for deflate decides between zlib and raw.
     codec: Option<Box<dyn DecodeV2>>,
     block: Box<[u8]>,
     filled: usize,
     taken: usize,
-    /// How many bytes were decoded in total.
+    /// The number of bytes decoded so far.
     total: u64,
-    /// The codec reached the end of its stream. More input may begin another stream.
+    /// Whether the codec reached the end of its stream. More input may begin another stream.
     stream_done: bool,
     flushed: bool,
-    /// No more output will come.
+    /// Whether this stage will write no more output.
     ended: bool,
 }
 
@@ -208,7 +208,7 @@ impl Stage {
         &self.block[..self.filled]
     }
 
-    /// Decodes at most one block. Returns how much input was used, and whether anything changed.
+    /// Decodes at most one block. Returns the number of input bytes used, and whether anything changed.
     fn run(&mut self, input: &[u8], last: bool) -> Result<(usize, bool), Fault> {
         if self.taken < self.filled || self.ended {
             return Ok((0, false));
@@ -219,7 +219,7 @@ impl Stage {
         let codec = self.codec.get_or_insert_with(|| codec(self.coding, input[0]));
         if self.stream_done {
             if !starts_again(self.coding, input[0]) {
-                // Bytes after a complete stream are padding and ignored, as in browsers.
+                // Bytes after a complete stream are padding and are ignored, as in browsers.
                 self.fill(0);
                 return Ok((input.len(), true));
             }
@@ -237,9 +237,9 @@ impl Stage {
         Ok((used, true))
     }
 
-    /// Writes the remaining output, one block per call, and checks that the stream was complete.
+    /// Writes the remaining output, one block per call, and checks that the stream is complete.
     fn end(&mut self) -> Result<(), Fault> {
-        // Without any input, the body is empty, in any coding.
+        // If there was no input at all, the body is empty, in any coding.
         let Some(codec) = self.codec.as_mut().filter(|_| !self.stream_done) else {
             self.ended = true;
             self.fill(0);
@@ -273,18 +273,18 @@ impl Stage {
 fn codec(coding: Coding, first: u8) -> Box<dyn DecodeV2> {
     match coding {
         Coding::Gzip => Box::new(Inflate::gzip()),
-        // RFC 9110 §8.4.1.2 means zlib, but some servers send a raw stream. A zlib header names method 8 and
-        // a window of at most 32 KiB; no raw stream begins like this.
+        // RFC 9110 §8.4.1.2 means zlib by "deflate", but some servers send a raw deflate stream. A zlib header names
+        // method 8 and a window of at most 32 KiB; no raw stream begins like this.
         Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(Inflate::zlib()),
         Coding::Deflate => Box::new(DeflateDecoder::new()),
         Coding::Brotli => Box::new(BrotliDecoder::new()),
-        // RFC 9659: a window of at most 8 MiB. With larger windows, a few bytes could claim 128 MiB of
-        // memory.
+        // RFC 9659 limits the window to 8 MiB. With larger windows, a few bytes of input could make the decoder
+        // allocate 128 MiB.
         Coding::Zstd => Box::new(ZstdDecoder::new_with_params(&[DParameter::window_log_max(23)])),
     }
 }
 
-/// Returns whether this byte begins another member (RFC 1952 §2.2) or frame (RFC 8878 §3.1).
+/// Returns whether this byte begins another member of gzip (RFC 1952 §2.2) or frame of zstd (RFC 8878 §3.1).
 fn starts_again(coding: Coding, first: u8) -> bool {
     match coding {
         Coding::Gzip => first == 0x1f,
@@ -298,10 +298,11 @@ const NOTHING: [&str; 20] = [
     "", "identity", "none", "null", "nil", "no", "off", "false", "0", "*", "-", "auto", "default", "plain",
     "text", "html", "binary", "7bit", "8bit", "utf8",
 ];
-/// The most codings of one body. Only attacks use three.
+/// The most codings of one body. Three or more are used only by attackers.
 const CODINGS_MAX: usize = 2;
 const BLOCK_BYTES: usize = 16 << 10;
-/// The bytes of output from which on the ratio is checked. With less output, a high ratio is harmless.
+/// The bytes of output from which on the ratio of output to input is checked: 1 MiB. With less output, a high ratio
+/// is harmless.
 const RATIO_FROM: u64 = 1 << 20;
 
 #[cfg(test)]

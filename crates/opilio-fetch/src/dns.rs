@@ -1,4 +1,4 @@
-//! Resolves names to addresses: one cache for all shards, one query at a time for each name.
+//! Resolves names to addresses, with one cache for all shards and at most one query at a time for each name.
 
 use std::fmt;
 use std::io;
@@ -10,39 +10,40 @@ use dashmap::DashMap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-/// Resolves names, without any cache.
+/// A resolver of names, without any cache.
 pub trait Lookup: Send + Sync {
     /// Resolves a name to its addresses.
     fn lookup(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>>;
 }
 
-/// Why a name gave no addresses.
+/// The reason why a look-up of a name gave no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
     /// The name does not exist, or has no address.
     #[error("{name:?} has no address")]
     NoSuchName {
-        /// The name.
+        /// The name that was looked up.
         name: String,
     },
     /// The resolver failed, or did not answer. A later query may succeed.
     #[error("the look-up of {name:?} failed: {detail}")]
     Temporary {
-        /// The name.
+        /// The name that was looked up.
         name: String,
         /// The resolver's error.
         detail: String,
     },
-    /// The process has no file descriptor left, so the query could not be sent.
+    /// The process has no file descriptor left, so the query could not be sent. The name and the resolver may be
+    /// fine.
     #[error("the look-up of {name:?} failed: the process has no file descriptor left")]
     Ours {
-        /// The name.
+        /// The name that was looked up.
         name: String,
     },
 }
 
-/// The operating system's resolver (`getaddrinfo`) on tokio's blocking threads.
+/// The operating system's resolver (`getaddrinfo`), called on tokio's blocking threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemLookup;
 
@@ -57,8 +58,8 @@ impl Lookup for SystemLookup {
     }
 }
 
-/// Distinguishes the ways of failing. The standard library does not return the code of `getaddrinfo`, so only
-/// its text is left (glibc, musl, macOS) or the system's error number (Windows).
+/// Decides which kind of failure this error is. The standard library does not return the error code of
+/// `getaddrinfo`, so only the error's text (glibc, musl, macOS) or the system's error number (Windows) can decide.
 fn explain(name: String, error: &io::Error) -> LookupError {
     if is_out_of_descriptors(error) {
         return LookupError::Ours { name };
@@ -78,7 +79,7 @@ fn explain(name: String, error: &io::Error) -> LookupError {
 
 /// Returns whether the process or the system has no file descriptor left.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    // EMFILE and ENFILE have these numbers on every Unix; WSAEMFILE on Windows.
+    // EMFILE (24) and ENFILE (23) have these numbers on every Unix; WSAEMFILE (10024) on Windows.
     matches!(error.raw_os_error(), Some(24 | 23 | 10_024))
 }
 
@@ -89,8 +90,8 @@ type SharedQuery = Shared<BoxFuture<'static, Resolved>>;
 
 /// A cache of the addresses of names, shared by all shards.
 ///
-/// Addresses are kept for a minute, a first failure for two seconds, and repeated failures for 30 s.
-/// Concurrent fetches of one name share one query.
+/// Addresses are kept for a minute, a first failure for two seconds, and repeated failures for 30 s. Concurrent
+/// look-ups of the same name share one query.
 pub struct DnsCache {
     entries: DashMap<Box<str>, CachedName>,
     source: Box<dyn Lookup>,
@@ -99,7 +100,7 @@ pub struct DnsCache {
 
 struct CachedName {
     asked: SharedQuery,
-    /// `None` while the query is running.
+    /// The time until which the answer is valid; `None` while the query is running.
     until: Option<Instant>,
     failures: u32,
 }
@@ -117,7 +118,7 @@ impl Default for DnsCache {
 }
 
 impl DnsCache {
-    /// Makes an empty cache that asks this resolver.
+    /// Makes an empty cache that asks this resolver for names that it does not contain.
     #[must_use]
     pub fn new(source: impl Lookup + 'static) -> Self {
         Self { entries: DashMap::new(), source: Box::new(source), keep: KEEP }
@@ -129,7 +130,7 @@ impl DnsCache {
         Self { keep, ..self }
     }
 
-    /// Returns the addresses of a name: at least one.
+    /// Returns the addresses of a name; there is at least one.
     ///
     /// # Errors
     /// When the name has no address or the resolver failed.
@@ -140,7 +141,7 @@ impl DnsCache {
         answer
     }
 
-    /// Returns the query for a name that is running or answered, or starts a new one.
+    /// Returns the running or answered query for a name, or starts a new query.
     fn ask(&self, name: &str) -> SharedQuery {
         let now = Instant::now();
         let live = |entry: &CachedName| entry.until.is_none_or(|until| until > now);
@@ -150,8 +151,8 @@ impl DnsCache {
         self.make_room(now);
         let mut entry =
             self.entries.entry(name.into()).or_insert_with(|| CachedName::new(self.question(name)));
-        // Another shard may have started a query between the two look-ups. An expired answer is queried
-        // again.
+        // Another shard may have started a query between the two look-ups in the cache. If the answer has expired,
+        // the name is queried again.
         if !live(&entry) {
             let failures = entry.failures;
             *entry = CachedName { failures, ..CachedName::new(self.question(name)) };
@@ -190,8 +191,8 @@ impl DnsCache {
         }
         self.entries.retain(|_, entry| entry.until.is_none_or(|until| until > now));
         if self.entries.len() >= NAMES_MAX {
-            // All these names were resolved within a minute. To clear the cache and query again is cheaper
-            // than to choose entries.
+            // The cache is full of names that were resolved within a minute. Clearing the cache and resolving again
+            // is cheaper than choosing entries to evict.
             self.entries.clear();
         }
     }
@@ -206,7 +207,7 @@ impl CachedName {
 const KEEP: Duration = Duration::from_secs(60);
 const KEEP_FIRST_FAILURE: Duration = Duration::from_secs(2);
 const KEEP_FAILURE: Duration = Duration::from_secs(30);
-/// The most names in the cache; they take some 20 MB.
+/// The most names in the cache. 65,536 names take some 20 MB of memory.
 const NAMES_MAX: usize = 65_536;
 
 #[cfg(test)]

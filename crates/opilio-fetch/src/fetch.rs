@@ -27,25 +27,25 @@ use crate::transport::{Answer, Connection, Progress, Transport, TransportError, 
 /// The result of an attempt.
 #[derive(Debug)]
 pub struct Fetched {
-    /// What happened. An [`Outcome::Failed`] never has a body.
+    /// The outcome of the attempt. An attempt with [`Outcome::Failed`] never has a body.
     pub outcome: Outcome,
-    /// What the answer says about its host, such as a wait.
+    /// Statements of the answer about its host, such as a wait that the host asks for.
     pub hints: Hints,
-    /// The head of the answer, if there was one.
+    /// The head of the answer; `None` if no answer arrived.
     pub head: Option<Head>,
     /// The whole body, decoded. Empty for redirects, refusals (429, 503 and statuses that count as such) and
     /// failures.
     pub body: Bytes,
     /// Whether the body was longer than [`FetchRequest::enough`], so that its rest was not read.
     pub cut: bool,
-    /// The memory that the body takes from the crawl's budget: keep the permit as long as the body.
+    /// The share of the crawl's memory budget that the body takes. Keep the permit as long as the body.
     pub permit: BodyPermit,
     /// The target of a redirect: absolute, http or https, without fragment.
     pub location: Option<Url>,
-    /// The error as text for people: the operation and what happened. An answer whose status is a failure
-    /// anyway has an error, too, if its body could not be read.
+    /// The error as text for people: the operation that failed, and the reason. An answer whose status is a failure
+    /// has an error, too, if its body could not be read.
     pub error: Option<String>,
-    /// Bytes of the body as sent (before decoding), as far as it was read.
+    /// The number of bytes of the body that were read, as sent (before decoding).
     pub wire_bytes: u64,
     /// Whether the connection had carried a request before.
     pub reused: bool,
@@ -136,15 +136,15 @@ impl Fetcher {
         self
     }
 
-    /// Sets a cache of answers. Answers from the cache do not pass through the middleware, which saw them
-    /// before they were stored.
+    /// Sets a cache of answers. Answers from the cache do not pass through the middleware, since they passed through
+    /// it before they were stored.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// Sets the wall clock, in Unix milliseconds: for virtual time.
+    /// Sets the wall clock, a function that returns Unix milliseconds. Tests use this for virtual time.
     #[must_use]
     pub fn wall_clock_ms(mut self, clock: impl Fn() -> i64 + 'static) -> Self {
         self.wall_clock_ms = Rc::new(clock);
@@ -179,25 +179,25 @@ impl Fetcher {
                 Err(_) => fetched,
             };
         }
-        // The outcome decides: a page that middleware declared a refusal is not stored, nor is a page that
-        // was cut off.
+        // The outcome decides whether the answer is stored: a page that middleware declared to be a refusal is not
+        // stored, nor is a page whose end was cut off.
         let whole = !fetched.cut;
         let for_keeping = match fetched.outcome {
             Outcome::Answered(200..=299) | Outcome::Redirected(_) => true,
-            // A missing robots.txt is an answer, too: there are no rules (RFC 9309 §2.3.1.3).
+            // A missing robots.txt is stored, too: its absence means that there are no rules (RFC 9309 §2.3.1.3).
             Outcome::Answered(400..=428 | 430..=499) => order.purpose == Purpose::Robots,
             Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Failed(_) => false,
         };
         if whole && for_keeping {
             let body = fetched.body.clone();
             let keep = move || cache.keep(&question, status, &headers, &body, now);
-            // If the thread panics, the answer is not stored.
+            // If the blocking thread panics, the answer is just not stored.
             let _ = tokio::task::spawn_blocking(keep).await;
         }
         fetched
     }
 
-    /// Makes an attempt without the cache.
+    /// Makes an attempt without reading or writing the cache.
     async fn fetch_anew(&self, mut order: FetchRequest) -> Fetched {
         let started = Instant::now();
         if self.middleware.is_empty() {
@@ -213,13 +213,13 @@ impl Fetcher {
         let mut fetched = self.fetch_plain(order, started).await;
         let panicked = self.middleware.on_response(&asked, self.stated_wait(&fetched), &mut fetched);
         if matches!(fetched.outcome, Outcome::Refused(_)) {
-            // The answer is not a page. All middleware has read its body by now.
+            // This answer is not a page, so the crawl needs no body. All middleware has read the body by now.
             fetched.drop_body();
         }
         if let Err(panicked) = panicked {
             let failure = tried.panicked(&panicked);
             if fetched.outcome.blame() == Blame::Refusal {
-                // The wait that the host asks for counts, even if middleware panicked.
+                // The host's hints, such as the wait that it asks for, are kept, even if middleware panicked.
                 fetched.error = Some(failure.detail);
             } else {
                 fetched.fail(failure);
@@ -228,18 +228,19 @@ impl Fetcher {
         fetched
     }
 
-    /// Returns the wait that a refusal states. Most other answers use `Retry-After` for another purpose.
+    /// Returns the wait that a refusal states. Answers that are not refusals mostly use `Retry-After` for another
+    /// purpose.
     fn stated_wait(&self, fetched: &Fetched) -> Option<Duration> {
         let head = fetched.head.as_ref()?;
         Hints::read(&head.headers, STATUS_OF_REFUSALS, (self.wall_clock_ms)()).retry_after
     }
 
-    /// Makes an attempt without the middleware.
+    /// Makes an attempt without calling the middleware.
     async fn fetch_plain(&self, order: FetchRequest, started: Instant) -> Fetched {
         let url = order.url.clone();
         let mut fetched = Fetched::nothing_yet();
         if let Err(error) = self.attempt(order, &url, started, &mut fetched).await {
-            // If the status is a failure, the outcome stays that status, even if reading the body failed.
+            // If the status is a failure, the outcome remains that status, even if reading the body failed.
             if !matches!(fetched.outcome, Outcome::Answered(400..)) {
                 fetched.outcome = Outcome::Failed(error.fault);
             }
@@ -270,8 +271,8 @@ impl Fetcher {
         let checked = head::check(&answer, &self.limits, &retried);
         let (stream, status) = (fetched.note_head(answer, url), fetched.status());
         if matches!(status, 429 | 503) {
-            // The host asks to wait, so its gate must learn of this before another start. The rest of the
-            // answer is not read, and the connection is closed.
+            // The host asks the crawler to wait, so the host's gate must learn of this before another request
+            // starts. The rest of the answer is not read, and the connection is closed.
             fetched.outcome = Outcome::Answered(status);
             return Ok(());
         }
@@ -349,7 +350,7 @@ impl Fetcher {
 impl Fetched {
     fn nothing_yet() -> Self {
         Self {
-            // Only a placeholder: every attempt overwrites it.
+            // This outcome is only a placeholder: every attempt overwrites it.
             outcome: Outcome::Failed(Fault::Lost),
             hints: Hints::default(),
             head: None,
@@ -410,13 +411,13 @@ impl Fetched {
     }
 }
 
-/// Why an attempt gave no page.
+/// The reason why an attempt gave no page.
 struct AttemptFailure {
     fault: Fault,
     detail: String,
 }
 
-/// Method and URL of the attempt, for error texts.
+/// The method and the URL of the attempt, for error texts.
 struct Tried<'a> {
     method: &'a Method,
     /// The URL without user info, since it is logged.
@@ -446,9 +447,9 @@ fn system_clock_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// If a status counts as a refusal, the answer's header fields are read as those of a 429.
+/// The status in whose place header fields are read if another status counts as a refusal: 429 (Too Many Requests).
 const STATUS_OF_REFUSALS: u16 = 429;
-/// Header fields that a request cannot set, since the transport derives them itself.
+/// The header fields that a request cannot set, since the transport derives them itself.
 const NOT_THEIRS: [header::HeaderName; 6] = [
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,

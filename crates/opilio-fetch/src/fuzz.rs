@@ -1,5 +1,5 @@
-//! Functions for fuzzing, one per parser. Each takes any bytes and panics if the parser breaks a promise. The
-//! property tests call the same functions.
+//! Functions for fuzzing, one per parser. Each function takes any bytes, and panics if the parser violates its
+//! guarantees. The property tests call the same functions.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use crate::{FetchRequest, Fetched, Fetcher, Limits};
 /// Reads each line as a `Set-Cookie` field. The line's first byte chooses the site that sets the cookie.
 ///
 /// # Panics
-/// When a cookie is sent to another site, cannot be sent, or is changed by saving it to a file.
+/// When a cookie is sent to a site that it does not belong to, cannot be sent, or is changed by saving it to a file.
 pub fn cookies(bytes: &[u8]) {
     let mut jar = Jar::default();
     let lines = bytes.split(|byte| *byte == b'\n').take(64);
@@ -52,12 +52,12 @@ pub fn cookies(bytes: &[u8]) {
     }
 }
 
-/// Reads the bytes as a whole answer, sent in pieces whose size is the first byte. Then reads them as one
-/// line in an otherwise correct head.
+/// Reads the bytes as a whole answer, which is sent in pieces; the first byte is the size of a piece. Then reads the
+/// same bytes as one line in an otherwise correct head.
 ///
 /// # Panics
-/// When a failure has a body, a limit is passed, or a line that does not concern the body makes the page
-/// fail.
+/// When a failure has a body, when a limit is exceeded, or when a header line that does not concern the body makes
+/// the page fail.
 pub fn answers(bytes: &[u8]) {
     let Some((piece, answer)) = bytes.split_first() else { return };
     let fetched = read(answer, usize::from(*piece) + 1);
@@ -90,16 +90,16 @@ pub fn answers(bytes: &[u8]) {
     }
 }
 
-/// Returns whether a line names a field that determines how the body is read.
+/// Returns whether a header line names a field that determines how the body is read.
 fn is_about_the_body(line: &[u8]) -> bool {
     let end = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
     let name = line[..end].trim_ascii().to_ascii_lowercase();
     matches!(name.as_slice(), b"content-length" | b"transfer-encoding" | b"content-encoding")
 }
 
-/// Makes one attempt at a server that sends these bytes and closes the connection.
+/// Makes one attempt at a server that sends these bytes in pieces of this size and then closes the connection.
 fn read(answer: &[u8], piece: usize) -> Fetched {
-    // Building cannot fail: this runtime has neither threads nor sockets.
+    // Building this runtime cannot fail, since it has neither threads nor sockets.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().expect("no system call");
     let limits = Limits { body_bytes_max: BYTES_MAX, ..Limits::default() };
@@ -109,11 +109,11 @@ fn read(answer: &[u8], piece: usize) -> Fetched {
 }
 
 fn url(text: &str) -> Url {
-    // Parsing cannot fail: all texts are constants.
+    // Parsing cannot fail, since all texts are constants.
     Url::parse(text).expect("a constant")
 }
 
-/// A server that answers each connection with the same bytes.
+/// A transport to a server that answers each connection with the same bytes.
 struct RawTransport {
     answer: Bytes,
     piece: usize,
@@ -127,7 +127,7 @@ impl Transport for RawTransport {
     }
 }
 
-/// Speaks HTTP/1 with the settings of the transport for the web.
+/// Sends a request over HTTP/1 with the same settings as the transport for the web.
 async fn exchange(connection: PiecewiseStream, ask: TransportRequest) -> Result<Answer, TransportError> {
     let broke = |error: hyper::Error| TransportError::new(Phase::Head, Fault::Malformed, error.to_string());
     let limits = Limits::default();
@@ -143,7 +143,7 @@ async fn exchange(connection: PiecewiseStream, ask: TransportRequest) -> Result<
     *request.headers_mut() = ask.headers;
     let (head, body) = sender.send_request(request).await.map_err(broke)?.into_parts();
     let in_body = |error: hyper::Error| TransportError::new(Phase::Body, Fault::Reset, error.to_string());
-    // Keeps the connection open as long as the body may be read.
+    // The closure keeps `sender`, and so the connection, as long as the body may be read.
     let body = BodyDataStream::new(body).map_err(in_body).map(move |chunk| (&sender, chunk).1);
     Ok(Answer {
         status: head.status.as_u16(),
@@ -155,7 +155,7 @@ async fn exchange(connection: PiecewiseStream, ask: TransportRequest) -> Result<
     })
 }
 
-/// A connection that returns its bytes in pieces after a request, and then ends.
+/// A connection that, after a request, returns its bytes in pieces and then ends.
 struct PiecewiseStream {
     answer: Bytes,
     piece: usize,

@@ -1,4 +1,4 @@
-//! Reads the head of an answer: whether its framing can be trusted, where it redirects to, and whether the
+//! Reads the head of an answer: checks whether its framing can be trusted, where it redirects to, and whether the
 //! crawl wants this kind of body.
 
 use std::borrow::Cow;
@@ -17,24 +17,24 @@ use crate::transport::Answer;
 pub struct Head {
     /// The status, 100–599.
     pub status: u16,
-    /// The version of HTTP of the answer.
+    /// The version of HTTP in which the answer was sent.
     pub version: Version,
-    /// The header fields as sent.
+    /// The header fields as they were sent.
     pub headers: HeaderMap,
-    /// The request's URL without fragment and user info.
+    /// The URL of the request, without fragment and user info.
     pub url: Url,
-    /// The server's address, if known.
+    /// The address of the server; `None` if it is not known.
     pub remote: Option<SocketAddr>,
 }
 
 impl Head {
-    /// Returns the header fields in the order in which they were sent. (A `HeaderMap` returns all fields of
-    /// one name at the place of the first of them.) Over HTTP/2 and from the cache this order is not known.
+    /// Returns the header fields in the order in which they were sent. (A `HeaderMap` returns all fields of one name
+    /// together, at the place of the first of them.) Over HTTP/2 and from the cache the order as sent is not known.
     #[must_use]
     pub fn fields(&self) -> Vec<(&HeaderName, &HeaderValue)> {
         let mut fields: Vec<_> = self.headers.iter().collect();
-        // The transport slices all values of an HTTP/1 head out of one buffer, so their addresses have the
-        // order of the fields.
+        // The transport's values of an HTTP/1 head are all slices of one buffer, so the order of their addresses is
+        // the order of the fields.
         let place = |value: &HeaderValue| value.as_bytes().as_ptr() as usize;
         let places = || fields.iter().map(|(_, value)| place(value));
         let (first, last) = (places().min().unwrap_or_default(), places().max().unwrap_or_default());
@@ -44,25 +44,25 @@ impl Head {
         fields
     }
 
-    /// Returns the media type without its parameters, in lower case; empty if there is none.
+    /// Returns the media type without its parameters, in lower case; empty if the answer has no media type.
     #[must_use]
     pub fn media_type(&self) -> String {
         media_type(&self.headers).to_ascii_lowercase()
     }
 }
 
-/// Which kinds of content a request wants. The body of any other kind is not read.
+/// The kinds of content that a request wants. The body of any other kind is not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Accept {
-    /// Every kind.
+    /// Every kind of content.
     #[default]
     Any,
-    /// HTML, XML, JSON and other text, and answers without a content type.
+    /// HTML, XML, JSON and other text, and answers without a `Content-Type`.
     Text,
 }
 
 impl Accept {
-    /// Returns whether a body with these headers is wanted.
+    /// Returns whether a body whose answer has these header fields is wanted.
     #[must_use]
     pub fn wants(self, headers: &HeaderMap) -> bool {
         match self {
@@ -71,7 +71,7 @@ impl Accept {
         }
     }
 
-    /// Returns the value of the `Accept` header.
+    /// Returns the value of the `Accept` header for these kinds.
     pub(crate) fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Any => "*/*",
@@ -84,14 +84,14 @@ impl Accept {
 
 fn media_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    // A parameter may contain bytes that are not ASCII.
+    // The bytes are compared, because a parameter may contain bytes that are not ASCII.
     let media_type = value.split(|byte| matches!(byte, b';' | b',')).next().unwrap_or_default();
     std::str::from_utf8(media_type).unwrap_or_default().trim()
 }
 
 fn is_text(media_type: &str) -> bool {
     let media_type = media_type.to_ascii_lowercase();
-    // Such a type has no meaning, so the body decides (MIME Sniffing §7).
+    // Such a media type says nothing about the body, so the body itself decides (MIME Sniffing §7).
     let is_unknown = media_type.split_once('/').is_none_or(|(kind, subtype)| {
         kind.is_empty() || subtype.is_empty() || media_type.contains([' ', '*', '{'])
     });
@@ -106,12 +106,12 @@ fn is_text(media_type: &str) -> bool {
         )
 }
 
-/// Checks that a head is not too large and does not contradict itself. A status outside 100–599 is accepted
-/// if it is in `named`: the user knows that the server sends it.
+/// Checks that a head is not too large and does not contradict itself. A status outside 100–599 is accepted if it is
+/// in `named`, since then the user knows that the server sends it.
 ///
 /// # Errors
-/// `BadStatus`, `TooManyHeaders`, or `Malformed` for framing that different readers would understand
-/// differently (RFC 9112 §6.3).
+/// `BadStatus`; `TooManyHeaders`; or `Malformed` for framing that different readers would understand differently
+/// (RFC 9112 §6.3).
 pub(crate) fn check(answer: &Answer, limits: &Limits, named: &Statuses) -> Result<(), Fault> {
     if !(100..=599).contains(&answer.status) && !named.contains(answer.status) {
         return Err(Fault::BadStatus);
@@ -132,20 +132,21 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Fault> {
     }
 }
 
-/// How a body is transferred.
+/// The way in which the bytes of a body are transferred.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transfer {
-    /// Unchanged: up to the stated length, or to the end of the connection.
+    /// The bytes are sent unchanged, up to the stated length or to the end of the connection.
     Plain,
     Chunked,
 }
 
-/// Reads `Transfer-Encoding`. A name that means no coding (`identity`, or an empty name) counts as absent.
+/// Reads `Transfer-Encoding`. A value that means no coding (`identity`, or an empty value) counts as an absent
+/// field.
 fn transfer(headers: &HeaderMap) -> Result<Transfer, Fault> {
     let mut transfer = Transfer::Plain;
     for value in headers.get_all(header::TRANSFER_ENCODING) {
         for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            // The transport looks only at the last name.
+            // If there are several names, the transport looks only at the last one.
             let may_be = transfer == Transfer::Plain;
             if may_be && word.eq_ignore_ascii_case(b"chunked") {
                 transfer = Transfer::Chunked;
@@ -157,14 +158,14 @@ fn transfer(headers: &HeaderMap) -> Result<Transfer, Fault> {
     Ok(transfer)
 }
 
-/// Returns where a body ends that the transport reads to the end of the connection. With any
-/// `Transfer-Encoding`, the transport ignores the stated length.
+/// Returns the length at which a body ends that the transport reads to the end of the connection; `None` if there is
+/// no such length. With any `Transfer-Encoding`, the transport ignores the stated length.
 pub(crate) fn ends_at(headers: &HeaderMap, length: Option<u64>) -> Option<u64> {
     length.filter(|_| headers.contains_key(header::TRANSFER_ENCODING))
 }
 
-/// Returns whether a body without a stated length is chunked from beginning to end. If so, the header line
-/// that stated the chunks was malformed, and the transport has ignored it.
+/// Returns whether a body without a stated length consists of chunks from beginning to end. Then the transport has
+/// ignored the header line that announced the chunks, because the line was malformed.
 pub(crate) fn is_chunked_in_secret(answer: &Head, body: &[u8]) -> bool {
     let headers = &answer.headers;
     answer.version <= Version::HTTP_11
@@ -173,8 +174,8 @@ pub(crate) fn is_chunked_in_secret(answer: &Head, body: &[u8]) -> bool {
         && is_chunked_through(body).is_some()
 }
 
-/// Checks for chunks (RFC 9112 §7.1), the last of them empty, then trailers, then nothing more. `None` if the
-/// body is anything else.
+/// Checks that a body consists of chunks (RFC 9112 §7.1): the last chunk is empty, then come trailers, then nothing
+/// more. Returns `None` for any other body.
 fn is_chunked_through(mut body: &[u8]) -> Option<()> {
     loop {
         let end = body.iter().take(CHUNK_LINE_MAX).position(|byte| *byte == b'\n')?;
@@ -191,11 +192,11 @@ fn is_chunked_through(mut body: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns the stated length of the body as sent.
+/// Returns the length of the body, as sent, that the header fields state.
 ///
 /// # Errors
-/// `Malformed` when it is not a number, or when two different numbers are stated. The same number twice, or
-/// as a list, is allowed (RFC 9112 §6.3).
+/// `Malformed` when the length is not a number, or when two different numbers are stated. The same number stated
+/// twice, or as a list, is allowed (RFC 9112 §6.3).
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
@@ -214,15 +215,15 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> 
     Ok(length)
 }
 
-/// Returns whether an answer with this method and status has no body, whatever its headers state (RFC 9112
+/// Returns whether an answer with this method and status has no body, whatever its header fields state (RFC 9112
 /// §6.3).
 pub(crate) fn is_bodiless(method: &Method, status: u16) -> bool {
     method == Method::HEAD || matches!(status, 100..=199 | 204 | 304)
 }
 
-/// Returns the target of a redirect: absolute, http or https only, without fragment and user info.
+/// Returns the target of a redirect: an absolute http or https URL, without fragment and user info.
 ///
-/// Bytes that are not UTF-8 are percent-encoded unchanged, as in browsers.
+/// Bytes of the target that are not UTF-8 are percent-encoded one by one, as in browsers.
 pub(crate) fn location(headers: &HeaderMap, base: &Url, limits: &Limits) -> Option<Url> {
     let mut values = headers.get_all(header::LOCATION).iter();
     let value = values.next()?.as_bytes().trim_ascii();
@@ -240,8 +241,8 @@ pub(crate) fn location(headers: &HeaderMap, base: &Url, limits: &Limits) -> Opti
     (usable && target.as_str().len() <= limits.url_bytes_max).then_some(target)
 }
 
-/// Replaces more than two leading slashes by two (WHATWG, "special authority ignore slashes state"). The URL
-/// parser does that only after a scheme. Tabs and line breaks in URLs are ignored.
+/// Replaces more than two leading slashes by two (WHATWG URL Standard, "special authority ignore slashes state"),
+/// which the URL parser does only after a scheme. Tabs and line breaks between the slashes are ignored.
 fn without_needless_slashes(text: &str) -> Cow<'_, str> {
     let is_slash = |c: char| matches!(c, '/' | '\\');
     let end = text.find(|c| !is_slash(c) && !matches!(c, '\t' | '\n' | '\r')).unwrap_or(text.len());
@@ -255,19 +256,20 @@ fn escape(byte: &u8) -> String {
     if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
 }
 
-/// Removes fragment and user info, which are never sent or logged.
+/// Removes the fragment and the user info of a URL, which are never sent or logged.
 pub(crate) fn clean(url: &mut Url) {
     url.set_fragment(None);
     if !url.username().is_empty() || url.password().is_some() {
-        // Fails only for URLs without a host, and these have no user info.
+        // This fails only for URLs without a host, and such URLs have no user info.
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }
 }
 
-/// The most bytes of a line that begins a chunk.
+/// The most bytes of the line at the beginning of a chunk, which states the chunk's size.
 const CHUNK_LINE_MAX: usize = 4_096;
-/// The size of the transport's buffer for a head, rounded up. Values further apart are not from one buffer.
+/// The size of the transport's buffer for a head, rounded up to 512 KiB. If two values are further apart, they are
+/// not from one buffer.
 const HEAD_BYTES_MAX: usize = 1 << 19;
 
 #[cfg(test)]
@@ -334,7 +336,7 @@ mod tests {
                 clean(&mut url);
                 url
             });
-            // A field cannot contain a control character, and an empty one is not a target.
+            // A field cannot contain a control character, and an empty field is not a target.
             let Ok(value) = HeaderValue::from_bytes(link.as_bytes()) else { continue };
             if value.as_bytes().trim_ascii().is_empty() {
                 continue;

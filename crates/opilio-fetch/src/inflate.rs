@@ -1,8 +1,8 @@
-//! Decodes gzip and zlib with an optional trailer: a header, a deflate stream, and a trailer.
+//! Decodes gzip and zlib: a header, a deflate stream, and a trailer, which may be missing.
 //!
-//! Some servers omit the trailer, or send only part of it. The deflate stream itself marks its last block, so
-//! no part of the page is lost, and browsers show it. A stream that ends before its last block counts as cut
-//! off, and the part of the trailer that was sent must be correct.
+//! Some servers omit the trailer, or send only part of it. The deflate stream itself marks its last block, so no
+//! part of the page is lost without the trailer, and browsers show such a page. A stream that ends before its last
+//! block counts as cut off, and the part of the trailer that was sent must be correct.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -18,41 +18,41 @@ pub(crate) struct Inflate {
     at: At,
 }
 
-/// The format, with the checksum of the output so far.
+/// The format of the stream, with the checksum of the output so far.
 enum StreamFormat {
     Gzip(Crc),
     Zlib(Adler32),
 }
 
-/// How far the input was read.
+/// The part of the stream at which reading has arrived.
 enum At {
     GzipHeader(GzipHeader),
-    /// In the zlib header; with its first byte, once that is read.
+    /// The zlib header of two bytes; contains its first byte, once that is read.
     ZlibHeader(Option<u8>),
     Stream,
-    /// In the trailer; this many of its bytes were read, and all were correct.
+    /// The trailer; this many of its bytes were read, and all were correct.
     Trailer(usize),
     End,
 }
 
-/// The header of a gzip member. Its content is not used.
+/// The header of a gzip member. Its fields are read and ignored.
 struct GzipHeader {
     part: HeaderPart,
-    /// The optional parts that are still to be read.
+    /// The flags of the optional parts of the header that are still to be read.
     flags: u8,
 }
 
 enum HeaderPart {
-    /// The fixed part; this many of its bytes were read.
+    /// The fixed part of ten bytes; this many of them were read.
     Fixed(usize),
-    /// The length of the extra field; with its first byte, once that is read.
+    /// The two bytes that state the length of the extra field; contains the first of them, once it is read.
     ExtraLength(Option<u8>),
-    /// The extra field; this many bytes are left.
+    /// The extra field; this many of its bytes are left to read.
     Extra(u16),
-    /// The file's name, up to a zero byte.
+    /// The name of the file, which ends with a zero byte.
     Name,
     Comment,
-    /// The checksum of the header; this many bytes are left.
+    /// The checksum of the header; this many of its bytes are left to read.
     Sum(u8),
 }
 
@@ -67,7 +67,7 @@ impl Inflate {
         Self { stream: DeflateDecoder::new(), format, at }
     }
 
-    /// Decodes part of the stream, and records when the stream ends.
+    /// Decodes part of the stream, and records the end of the stream when it is reached.
     fn inflate(&mut self, input: &mut PartialBuffer<&[u8]>, output: &mut WriteBuffer<'_>) -> Result<()> {
         let before = output.written_len();
         let ended = self.stream.decode(input, output);
@@ -138,7 +138,8 @@ impl DecodeV2 for Inflate {
                 return Ok(false);
             }
             let before = output.written_len();
-            // Either all output was written, or the stream is cut off; `finish` decides which.
+            // If no output was written, either all output was already written or the stream is cut off; `finish`
+            // decides which.
             if self.inflate(&mut PartialBuffer::new(&[]), output).is_err() || output.written_len() == before {
                 break;
             }
@@ -162,7 +163,7 @@ impl StreamFormat {
         }
     }
 
-    /// Returns the correct trailer, and its length in bytes.
+    /// Returns the trailer that the output must have, and the length of the trailer in bytes.
     fn trailer(&self) -> ([u8; 8], usize) {
         let mut trailer = [0; 8];
         match self {
@@ -184,7 +185,7 @@ impl GzipHeader {
         Self { part: HeaderPart::Fixed(0), flags: 0 }
     }
 
-    /// Reads the next byte of the header; returns true at its last byte.
+    /// Reads the next byte of the header. Returns true if this byte was the last of the header.
     fn take(&mut self, byte: u8) -> Result<bool> {
         match &mut self.part {
             HeaderPart::Fixed(at) => {
@@ -228,9 +229,9 @@ impl GzipHeader {
         Ok(self.goes_on())
     }
 
-    /// Begins the next part that the flags announce; returns true if there is none.
+    /// Begins the next part of the header that the flags announce. Returns true if there is no further part.
     fn goes_on(&mut self) -> bool {
-        // In the order of the parts, which differs from that of the bits.
+        // The parts come in this order, which differs from the order of the bits.
         let order = [
             (EXTRA, HeaderPart::ExtraLength(None)),
             (NAME, HeaderPart::Name),
@@ -264,12 +265,12 @@ fn broken(why: &'static str) -> Error {
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 const FLAGS_AT: usize = 3;
 const FIXED_BYTES: usize = 10;
-/// The flags of the optional parts (RFC 1952 §2.3.1).
+/// The flags of the optional parts of a gzip header (RFC 1952 §2.3.1).
 const SUM: u8 = 1 << 1;
 const EXTRA: u8 = 1 << 2;
 const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
-/// The flag of a zlib header for a preset dictionary (RFC 1950 §2.2).
+/// The flag in a zlib header that announces a preset dictionary (RFC 1950 §2.2).
 const PRESET_DICTIONARY: u8 = 1 << 5;
 
 #[cfg(test)]
@@ -308,7 +309,7 @@ mod tests {
                     let mut wire = wire.clone();
                     wire[end - wrong] ^= 1;
                     assert_eq!(read(coding, &wire), Err(Fault::Undecodable), "{name}: {wrong} from the end");
-                    // A wrong byte is also found if the bytes after it are missing.
+                    // A wrong byte of the trailer is also found if the bytes after it are missing.
                     let cut = read(coding, &wire[..end - wrong + 1]);
                     assert_eq!(cut, Err(Fault::Undecodable), "{name}: {wrong} from the end, and cut there");
                 }

@@ -1,12 +1,12 @@
-//! Makes single attempts: from one request to one outcome. Contains transport, limits and classification of
-//! errors.
+//! Makes single attempts: from one request to one outcome. This crate contains the transport, the limits and the
+//! classification of errors.
 //!
-//! [`Fetcher`] makes one attempt: it sends the request over a [`Transport`], reads the answer within its
-//! [`Limits`], decodes it, and returns an [`opilio_core::Outcome`] with the answer's hints about its host. It
-//! never retries and never follows a redirect: each of these is a new start, which spends the host's budget.
+//! [`Fetcher`] makes one attempt: it sends the request over a [`Transport`], reads the answer within its [`Limits`],
+//! decodes it, and returns an [`opilio_core::Outcome`] with the answer's hints about its host. It never retries and
+//! never follows a redirect: each retry and each redirect is a new start, which spends the host's budget.
 //!
-//! There are two transports: [`ReqwestTransport`] for the web, and [`ScriptedTransport`], a simulated web in
-//! memory that runs in virtual time.
+//! There are two transports: [`ReqwestTransport`] for the web, and [`ScriptedTransport`], a simulated web in memory
+//! that runs in virtual time.
 
 mod address;
 mod body;

@@ -23,7 +23,7 @@ pub enum CookieFileError {
     /// The file system reported an error.
     #[error("cannot {what} the cookies in {path}")]
     Io {
-        /// The operation that failed: `read` or `write`.
+        /// The operation that failed: `"read"` or `"write"`.
         what: &'static str,
         /// The path of the file.
         path: PathBuf,
@@ -47,11 +47,11 @@ struct SavedSession<Cookie> {
 }
 
 impl Cookies {
-    /// Reads the cookies that [`save`](Self::save) wrote, before the first request. Returns their number; 0
-    /// if the file does not exist. Blocks.
+    /// Reads the cookies that [`save`](Self::save) wrote; to be called before the first request. Returns the number
+    /// of cookies, or 0 if the file does not exist. Blocks the thread.
     ///
     /// # Errors
-    /// When the file cannot be read or is damaged; then no cookie is read.
+    /// When the file cannot be read or is damaged; then no cookie is taken from it.
     pub fn load(&self, path: &Path) -> Result<usize, CookieFileError> {
         let bytes = match read(path) {
             Ok(bytes) => bytes,
@@ -72,9 +72,9 @@ impl Cookies {
         Ok(count)
     }
 
-    /// Writes all cookies to a file that only its owner may read, if they have changed since the last call:
-    /// first those of the crawl's own session, then those of its other sessions in the order of their names.
-    /// Sessions that do not fit within 32 MiB are left out. Blocks.
+    /// Writes all cookies to a file that only its owner may read, if they have changed since the last call. First
+    /// come the cookies of the crawl's own session, then those of its other sessions in the order of their names.
+    /// Sessions that do not fit within 32 MiB are left out. Blocks the thread.
     ///
     /// # Errors
     /// When the file cannot be written; then its old content remains.
@@ -92,7 +92,8 @@ impl Cookies {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Opilio never writes a longer file. A longer one is not read to its end, so its checksum will be wrong.
+    // Opilio never writes a file longer than this limit. A longer file is not read to its end, so its checksum will
+    // be wrong.
     File::open(path)?.take(FILE_BYTES_MAX as u64 * 2).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -141,15 +142,15 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&unfinished)?;
     file.write_all(bytes)?;
-    // Without this, a power cut might leave an empty file.
+    // Without this sync, a power cut might leave an empty file.
     file.sync_data()?;
     fs::rename(&unfinished, path)
 }
 
-/// The first bytes of the file; the digit is the version of the format.
+/// The first bytes of the file. The digit is the version of the format.
 const MAGIC: &[u8] = b"opilio cookies 1\n";
-/// The most bytes of cookies that are saved, counted as in memory. They usually take less space in the file;
-/// a file of more than twice this size is not read in full.
+/// The most bytes of cookies that are saved, counted as in memory: 32 MiB. Cookies usually take less space in the
+/// file; a file of more than twice this size is not read in full.
 const FILE_BYTES_MAX: usize = 32 << 20;
 
 #[cfg(test)]
@@ -245,8 +246,8 @@ mod tests {
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         some().save(&path).unwrap();
         assert_eq!(mode(), 0o600);
-        // The permissions are the same if others could read the file before, or if an unfinished file was
-        // left.
+        // The file gets the same permissions if the old file could be read by others, or if an earlier save left an
+        // unfinished file.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         fs::write(path.with_extension("new"), "half").unwrap();
         some().save(&path).unwrap();
@@ -264,7 +265,7 @@ mod tests {
         assert!(!path.exists());
         Cookies::new(|| NOW).save(&path).unwrap();
         assert!(!path.exists(), "none were ever set");
-        // Cookies that could not be written are written by the next call.
+        // Cookies that one call could not write are written by the next call.
         let cookies = some();
         let nowhere = dir.path().join("no").join("cookies");
         assert!(matches!(cookies.save(&nowhere), Err(CookieFileError::Io { what: "write", .. })));

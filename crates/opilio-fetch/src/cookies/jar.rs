@@ -1,4 +1,4 @@
-//! The cookies of one session: which are accepted, which are sent, and which are evicted.
+//! The cookies of one session: decides which cookies are accepted, sent and evicted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -30,10 +30,11 @@ use super::parse::{self, ParsedCookie};
 /// ```
 #[derive(Debug, Default)]
 pub struct Jar {
-    /// The cookies by registrable domain, or by host if it has none. A cookie is never sent to another group.
+    /// The cookies by registrable domain, or by host if the host has no registrable domain. A cookie is never sent
+    /// to a host of another registrable domain.
     groups: HashMap<Box<str>, DomainCookies>,
     bytes: usize,
-    /// A counter that orders the cookies by creation and by use.
+    /// A counter that gives the cookies their order of creation and of use.
     tick: u64,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct KeptCookie {
     used: u64,
 }
 
-/// Why a cookie was not accepted.
+/// The reason why a cookie was not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
@@ -73,17 +74,17 @@ pub enum Refused {
     /// The cookie's domain is not the host's own domain, or is a public suffix.
     #[error("the cookie is for a domain for which its host must not set cookies")]
     Domain,
-    /// The cookie is marked as secure, or its name promises this, but the connection is not secure.
+    /// The cookie is marked as secure, or the prefix of its name requires that, but the connection is not secure.
     #[error("the cookie is secure, but the connection is not")]
     Secure,
 }
 
 impl Jar {
-    /// Accepts a cookie from a `Set-Cookie` field of an answer from this URL; `now` is in Unix seconds. An
-    /// expired cookie removes the one that it would replace.
+    /// Accepts a cookie from a `Set-Cookie` field of an answer from this URL; `now` is in Unix seconds. A cookie
+    /// that has already expired removes the stored cookie of the same name, domain and path.
     ///
     /// # Errors
-    /// When the field is not a cookie, or the host must not set it.
+    /// When the field is not a cookie, or the host must not set this cookie.
     pub fn set(&mut self, url: &Url, line: &[u8], now: i64) -> Result<(), Refused> {
         let said = parse::read(line, now)?;
         let host = host_of(url).ok_or(Refused::Domain)?;
@@ -120,8 +121,9 @@ impl Jar {
         Ok(())
     }
 
-    /// Returns the cookies to send with a request to this URL, names and values as they were set, in the
-    /// order of §5.8.3: longer paths first, then older cookies. `None` if there are none.
+    /// Returns the names and values of the cookies to send with a request to this URL, byte for byte as they were
+    /// set, in the order of RFC 6265bis §5.8.3: longer paths first, then older cookies. `None` if there are no such
+    /// cookies.
     pub fn of(&mut self, url: &Url, now: i64) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let host = host_of(url)?;
         let https = url.scheme() == "https";
@@ -148,7 +150,7 @@ impl Jar {
         self.groups.values().map(|group| group.cookies.len()).sum()
     }
 
-    /// Returns whether there are no cookies.
+    /// Returns whether the jar is empty. Expired cookies count as cookies.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -160,7 +162,7 @@ impl Jar {
         all.filter(move |kept| kept.expires.is_none_or(|at| at > now))
     }
 
-    /// Makes a jar of saved cookies, within its limits.
+    /// Makes a jar of cookies that were saved. Cookies beyond the limits of a jar are left out.
     pub(super) fn of_kept(mut all: Vec<KeptCookie>, now: i64) -> Self {
         let mut jar = Self::default();
         all.sort_by_key(|kept| kept.created);
@@ -188,8 +190,8 @@ impl Jar {
         }
     }
 
-    /// Removes the groups whose cookies were used least recently, until half of the space is free, so that
-    /// this pass over all groups is rare.
+    /// Removes the registrable domains whose cookies were used least recently, until half of the space is free.
+    /// Freeing so much keeps this pass over all domains rare.
     fn shed(&mut self) {
         let mut by_use: Vec<(u64, Box<str>)> =
             self.groups.iter().map(|(name, group)| (group.used, name.clone())).collect();
@@ -206,8 +208,9 @@ impl Jar {
 }
 
 impl DomainCookies {
-    /// Makes room for another cookie of this domain. Evicts expired cookies; if there are none, insecure
-    /// before secure cookies, those used least recently first (§5.7). Returns the bytes freed.
+    /// Makes room for another cookie of this domain. Evicts expired cookies; if there are none, evicts insecure
+    /// before secure cookies, and among these the least recently used first (RFC 6265bis §5.7). Returns the number
+    /// of bytes freed.
     fn make_room(&mut self, domain: &str, now: i64) -> usize {
         let of_domain = |group: &Self| group.cookies.iter().filter(|kept| *kept.domain == *domain).count();
         if of_domain(self) < DOMAIN_COOKIES_MAX && self.cookies.len() < GROUP_COOKIES_MAX {
@@ -237,12 +240,12 @@ impl DomainCookies {
 }
 
 impl KeptCookie {
-    /// Returns the approximate memory of the cookie, in bytes.
+    /// Returns the approximate memory that the cookie takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.name.len() + self.value.len() + self.domain.len() + self.path.len() + size_of::<Self>()
     }
 
-    /// Returns whether a new cookie replaces this one (§5.7 step 23).
+    /// Returns whether a new cookie replaces this cookie (RFC 6265bis §5.7 step 23).
     fn is_same_as(&self, new: &Self) -> bool {
         self.name == new.name
             && self.domain == new.domain
@@ -250,8 +253,8 @@ impl KeptCookie {
             && self.host_only == new.host_only
     }
 
-    /// Returns whether a new cookie from an insecure origin would be sent in place of this secure one (§5.7
-    /// step 15).
+    /// Returns whether a new cookie from an insecure origin would be sent in place of this secure cookie; such a new
+    /// cookie is refused (RFC 6265bis §5.7 step 15).
     fn is_overlaid_by(&self, new: &Self) -> bool {
         let related = self.domain == new.domain
             || is_below(&self.domain, &new.domain)
@@ -260,19 +263,21 @@ impl KeptCookie {
     }
 }
 
-/// Returns the host's name without trailing dot, in lower case as in URLs; an address in its canonical form.
+/// Returns the host's name without a trailing dot and in lower case, as in URLs. Returns an IP address in its
+/// canonical form.
 fn host_of(url: &Url) -> Option<String> {
     let name = url.host_str()?;
     let name = name.strip_suffix('.').unwrap_or(name);
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Returns the domain that a cookie is for, and whether it is for that host only (§5.7 steps 7 to 10).
+/// Returns the domain that a cookie is for, and whether the cookie is for that host only (RFC 6265bis §5.7 steps 7
+/// to 10).
 fn domain_of(said: &ParsedCookie, host: &str) -> Result<(Box<str>, bool), Refused> {
     let Some(domain) = &said.domain else { return Ok((host.into(), true)) };
     let domain = canonical(domain).ok_or(Refused::Domain)?;
     if domain == host {
-        // An address, a public suffix or a name without a dot is a domain of this host only.
+        // A host that is an IP address, a public suffix or a name without a dot may set cookies only for itself.
         let alone = is_address(host) || is_public_suffix(host);
         return Ok((host.into(), alone));
     }
@@ -291,7 +296,8 @@ fn check_secure(said: &ParsedCookie, https: bool, host_only: bool) -> Result<(),
     if has_prefix(b"__Secure-") && !said.secure {
         return Err(Refused::Secure);
     }
-    // §4.1.3.2: a cookie with this prefix must be for its host only, and for the whole host.
+    // RFC 6265bis §4.1.3.2: a cookie with the name prefix `__Host-` must be for its host only, and for all paths of
+    // it.
     let bound = said.secure && host_only && said.domain.is_none() && said.path.as_deref() == Some("/");
     if has_prefix(b"__Host-") && !bound {
         return Err(Refused::Domain);
@@ -311,18 +317,18 @@ fn is_address(host: &str) -> bool {
     host.starts_with('[') || host.parse::<IpAddr>().is_ok()
 }
 
-/// Returns whether the name is a public suffix: by a rule of the public suffix list, or as an unknown
-/// top-level domain.
+/// Returns whether the name is a public suffix, either by a rule of the public suffix list or because it is an
+/// unknown top-level domain.
 fn is_public_suffix(name: &str) -> bool {
     psl::domain_str(name).is_none()
 }
 
-/// Returns the registrable domain of a host, or the host itself if it has none.
+/// Returns the registrable domain of a host, or the host itself if it has no registrable domain.
 fn group_of(host: &str) -> &str {
     if is_address(host) { host } else { psl::domain_str(host).unwrap_or(host) }
 }
 
-/// Returns the path up to its last slash, without that slash (§5.1.4).
+/// Returns the path up to its last slash, without that slash (RFC 6265bis §5.1.4).
 fn default_path(path: &str) -> &str {
     match path.rfind('/') {
         None | Some(0) => "/",
@@ -330,13 +336,13 @@ fn default_path(path: &str) -> &str {
     }
 }
 
-/// Returns whether a cookie's path covers the path of a request (§5.1.4).
+/// Returns whether the path of a cookie covers the path of a request (RFC 6265bis §5.1.4).
 fn path_matches(path: &str, cookie: &str) -> bool {
     path.strip_prefix(cookie)
         .is_some_and(|rest| rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'))
 }
 
-/// Serialises bytes as text if they are text, else as a list of numbers.
+/// Serialises bytes as text if they are UTF-8, else as a list of numbers.
 mod octets {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -364,8 +370,8 @@ mod octets {
 
 /// The most cookies of one domain; RFC 6265bis §6.1 asks for at least 50.
 const DOMAIN_COOKIES_MAX: usize = 50;
-/// The most cookies of a registrable domain with all its subdomains: each request to one of them searches
-/// all.
+/// The most cookies of a registrable domain with all its subdomains: 1,000. The number is limited because each
+/// request to one of the subdomains searches all these cookies.
 const GROUP_COOKIES_MAX: usize = 1_000;
-/// The most bytes of one session's cookies in memory.
+/// The most bytes of memory for the cookies of one session: 16 MiB.
 const JAR_BYTES_MAX: usize = 16 << 20;

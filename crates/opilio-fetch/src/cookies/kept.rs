@@ -1,4 +1,4 @@
-//! Saves the cookies of a crawl in a file beside its store, each time the crawl makes a commit safe on disk.
+//! Saves the cookies of a crawl in a file beside its store, each time the crawl has synced a commit to disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::Cookies;
 
-/// Cookies, and the file that they are saved in.
+/// The cookies of a crawl, and the file in which they are saved.
 #[derive(Debug)]
 pub struct KeptCookies {
     cookies: Arc<Cookies>,
     file: PathBuf,
-    /// Whether a warning was logged that the file cannot be written.
+    /// Whether a warning that the file cannot be written was logged already.
     has_warned: bool,
-    /// Until this time `save_early` does not write; `save` always does.
+    /// The time before which `save_early` does not write (`save` always does); `None` if it may write now.
     rests_until: Option<Instant>,
 }
 
@@ -27,11 +27,11 @@ impl KeptCookies {
     }
 
     /// Reads the cookies that an earlier run saved in this file. If the file cannot be read, the crawl begins
-    /// without them. A crawl that does not resume an earlier one removes the file, since its cookies belong
-    /// to another crawl.
+    /// without cookies. A crawl that does not resume an earlier crawl removes the file instead, since its cookies
+    /// belong to the earlier crawl.
     pub fn recall(cookies: &Cookies, file: &Path, resumed: bool) {
         if !resumed {
-            // A file that cannot be removed cannot be written either, and `save` warns about that.
+            // If the file cannot be removed, it cannot be written either, and `save` warns about that.
             let _ = std::fs::remove_file(file);
             return;
         }
@@ -46,7 +46,7 @@ impl KeptCookies {
     }
 
     /// Writes the cookies if they have changed since the last call. A failure is logged once, and the crawl
-    /// goes on.
+    /// continues.
     pub fn save(&mut self) {
         if let Err(error) = self.cookies.save(&self.file)
             && !std::mem::replace(&mut self.has_warned, true)
@@ -60,8 +60,8 @@ impl KeptCookies {
         }
     }
 
-    /// Writes the cookies before a commit that relies on them. After a slow write it pauses for nine times as
-    /// long, since a server may change its cookies with each answer.
+    /// Writes the cookies before a commit of the store whose URLs rely on them. After a slow write, no further write
+    /// is made for nine times as long, since a server may change its cookies with each answer.
     pub fn save_early(&mut self) {
         let began = Instant::now();
         if self.rests_until.is_some_and(|until| began < until) {
@@ -77,7 +77,8 @@ fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// A file that is written in less time is written at each commit.
+/// The time within which a write counts as quick: 100 ms. While writes are quick, the file is written at each
+/// commit.
 const QUICK: Duration = Duration::from_millis(100);
 /// How long `save_early` pauses after a slow write, as a multiple of the time that the write took.
 const REST: u32 = 9;

@@ -1,8 +1,8 @@
-//! Cookies, separate for each session, and sent only to the servers that they belong to.
+//! Cookies, kept separately for each session, and sent only to the servers that they are meant for.
 //!
-//! [`Jar`] holds the rules (RFC 6265bis) without I/O, with `now` as an argument. [`Cookies`] is the
-//! middleware that shares the jars between shards and saves them in a file. `SameSite` and `HttpOnly` concern
-//! scripts and embedded content, which a crawler does not run, so they are ignored.
+//! [`Jar`] holds the rules (RFC 6265bis) without I/O, with `now` as an argument. [`Cookies`] is the middleware that
+//! shares the jars between shards and saves them in a file. The attributes `SameSite` and `HttpOnly` concern scripts
+//! and embedded content, which a crawler does not run, so they are ignored.
 
 mod file;
 mod jar;
@@ -23,11 +23,11 @@ pub use kept::KeptCookies;
 
 /// Holds the cookies of a crawl, in one jar per session.
 ///
-/// All shards share it. As long as no server has set a cookie, a request only costs the check of a flag, and
-/// an answer the check for `Set-Cookie`.
+/// All shards share this value. As long as no server has set a cookie, a request only costs the check of a flag, and
+/// an answer only the check for `Set-Cookie`.
 pub struct Cookies {
     any: AtomicBool,
-    /// Whether cookies were set since they were last saved.
+    /// Whether cookies were set or removed since they were last saved.
     changed: AtomicBool,
     jars: Mutex<HashMap<Box<str>, Jar>>,
     now_secs: Box<dyn Fn() -> i64 + Send + Sync>,
@@ -41,7 +41,7 @@ impl fmt::Debug for Cookies {
 }
 
 impl Cookies {
-    /// Starts without cookies. `now_secs` is the wall clock, in Unix seconds.
+    /// Returns an empty set of jars. `now_secs` returns the wall clock's time in Unix seconds.
     #[must_use]
     pub fn new(now_secs: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self {
@@ -106,16 +106,16 @@ impl Middleware for Cookies {
     }
 }
 
-/// Returns the jar as it would be after saving it to a file and reading it again.
+/// Returns the jar as it would be after it was saved to a file and read again.
 pub(crate) fn again(jar: &Jar, now: i64) -> Jar {
     let kept: Vec<_> = jar.kept(now).collect();
-    // Cannot fail: a jar consists of lists, numbers and text.
+    // Serialising cannot fail, because a jar consists of lists, numbers and text.
     let json = serde_json::to_vec(&kept).unwrap_or_default();
     Jar::of_kept(serde_json::from_slice(&json).unwrap_or_default(), now)
 }
 
-/// Adds cookies to those that the request sets itself. The request's own cookie is kept if both have the same
-/// name.
+/// Adds these cookies to the cookies that the request sets itself. If both have a cookie of the same name, the
+/// request's own cookie is kept.
 pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
     let own = headers.get(header::COOKIE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
     let is_own = |name: &[u8]| {
@@ -137,7 +137,8 @@ pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
         line.push(b'=');
         line.extend_from_slice(value);
     }
-    // The jar accepts no control characters but tabs, so it contains only bytes that a header field may have.
+    // The jar accepts no control characters except tabs, so its cookies contain only bytes that a header field may
+    // have.
     if let Ok(mut value) = HeaderValue::from_bytes(&line)
         && !line.is_empty()
     {
@@ -146,11 +147,11 @@ pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
     }
 }
 
-/// The most sessions that have cookies; further sessions have none. A spider names a few sessions, but may by
-/// mistake make up new names without end.
+/// The most sessions that have cookies; further sessions get none. A spider names a few sessions, but may by mistake
+/// make up new session names without end.
 const SESSIONS_MAX: usize = 10_000;
-/// The most bytes of the `Cookie` header. Servers accept 8 KiB of header fields or more; this leaves room for
-/// the others.
+/// The most bytes of the `Cookie` header. Servers accept 8 KiB of header fields or more, so 1 KiB is left for the
+/// other fields.
 const LINE_BYTES_MAX: usize = 7 << 10;
 
 #[cfg(test)]

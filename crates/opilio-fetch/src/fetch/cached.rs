@@ -1,4 +1,4 @@
-//! Reads answers from the cache instead of sending a request.
+//! Answers requests from the cache instead of sending them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,8 +10,8 @@ use crate::cache::{Cache, CacheLookup, CacheRequest, CachedAnswer};
 use crate::head::{self, Head};
 
 impl Fetcher {
-    /// Returns the answer from the cache, if the cache has a fresh one: nothing is sent, and no budget is
-    /// spent.
+    /// Returns the answer from the cache, if the cache has a fresh one. Then nothing is sent, and nothing of the
+    /// host's budget is spent.
     pub async fn cached(&self, order: &FetchRequest) -> Option<Fetched> {
         let mut order = order.clone();
         head::clean(&mut order.url);
@@ -35,7 +35,7 @@ impl Fetcher {
         tokio::task::spawn_blocking(look_up).await.unwrap_or(CacheLookup::Missing)
     }
 
-    /// Converts an answer from the cache to the form of a fetched one.
+    /// Converts an answer from the cache to the form of an answer that was fetched.
     pub(super) async fn recalled(
         &self,
         question: &CacheRequest,

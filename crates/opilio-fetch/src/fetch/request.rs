@@ -13,32 +13,32 @@ use crate::transport::Connection;
 /// A request for one attempt.
 #[derive(Clone, Debug)]
 pub struct FetchRequest {
-    /// An absolute URL. Fragment and user info are not sent.
+    /// The URL, which must be absolute. Its fragment and user info are not sent.
     pub url: Url,
-    /// The method.
+    /// The method of HTTP, such as GET.
     pub method: Method,
-    /// The request's own headers, which take precedence over the fetcher's. Headers about framing and the
-    /// connection are removed.
+    /// The request's own header fields, which take precedence over those of the fetcher. Header fields about framing
+    /// and the connection are removed.
     pub headers: HeaderMap,
     /// The body, if any.
     pub body: Option<Bytes>,
-    /// Whether sending the request twice does no harm. If not, it gets a new connection, since an idle one
-    /// may die while it is used.
+    /// Whether the request may be sent twice without harm. If not, it gets a new connection, since the server may
+    /// close an idle connection just while it is used.
     pub repeatable: bool,
-    /// Which connection to use, and whether to keep it open.
+    /// Whether the request may use an idle connection, and whether its connection is kept open afterwards.
     pub connection: Connection,
-    /// Which kinds of content are wanted.
+    /// The kinds of content that are wanted.
     pub accept: Accept,
-    /// The most decoded bytes of the body that are read, whatever the limits: a longer body is cut off there
-    /// without a failure. `None` reads the whole body, within the limits.
+    /// The most decoded bytes of the body that are read: a longer body is cut off there, without a failure. `None`
+    /// reads the whole body, within the limits.
     pub enough: Option<usize>,
     /// Statuses that mean "slow down", as 429 and 503 do: such an answer is
     /// [`Outcome::Refused`](opilio_core::Outcome::Refused).
     pub slow_down: Statuses,
-    /// Statuses that are worth a retry: such an answer is not stored in the cache. A status outside 100–599
-    /// that is named here is accepted as an answer.
+    /// Statuses that are worth a retry: an answer with such a status is not stored in the cache. A status outside
+    /// 100–599 that is named here is accepted as an answer.
     pub retried: Statuses,
-    /// The purpose of the request.
+    /// The purpose of the request: a page or robots.txt.
     pub purpose: Purpose,
     /// The name of the session that the request belongs to; `None` for the crawl's own session.
     pub session: Option<Arc<str>>,
@@ -52,10 +52,10 @@ pub struct FetchRequest {
 /// The purpose of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Purpose {
-    /// A page of the crawl.
+    /// A page, or another document that the crawl asked for.
     #[default]
     Page,
-    /// The robots.txt of an origin.
+    /// The robots.txt file of an origin.
     Robots,
 }
 
