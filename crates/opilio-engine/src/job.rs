@@ -1,10 +1,10 @@
-//! Small jobs: a crawl that calls a closure for each page, without own types for items or steps.
+//! Small jobs: crawls that call a closure for each page and need no types of their own for items or steps.
 
 use opilio_spider::{EachPage, Found, Page, ParseError, Target};
 
 use crate::crawler::Crawler;
 
-/// A crawl that begins at one URL and passes each page to a closure.
+/// Returns a job: a crawl that begins at one URL. `Job::each` adds the closure that gets each page.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
@@ -31,7 +31,7 @@ pub fn crawl(url: impl Into<Target>) -> Job {
     Job { seeds: vec![url.into()] }
 }
 
-/// The seeds of a small job. [`Job::each`] turns them into a [`Crawler`].
+/// The seeds of a crawl that calls a closure. [`Job::each`] adds the closure and returns a [`Crawler`].
 #[derive(Clone, Debug)]
 pub struct Job {
     seeds: Vec<Target>,
@@ -45,7 +45,7 @@ impl Job {
         self
     }
 
-    /// Sets the closure that reads each page, and returns the crawler.
+    /// Sets the closure that gets each page, and returns the crawler.
     pub fn each<F>(self, read: F) -> Crawler<EachPage>
     where
         F: Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync + 'static,

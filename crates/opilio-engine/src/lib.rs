@@ -6,7 +6,7 @@
 //!              └───────────────────┴──────────────── leases, settled ◄───────────────┘
 //! ```
 //!
-//! The decisions are made in `opilio-core`. This crate carries messages, timers and bytes.
+//! The decisions are made in the crate `opilio-core`. This crate passes on messages, timers and bytes.
 
 mod backlog;
 mod clock;

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use actix::prelude::SendError;
 use actix::{Message, Recipient};
 
-/// A sender that keeps those messages for which a full mailbox has no room, and sends them in order as soon as there
-/// is room.
+/// A sender to a bounded mailbox. It keeps the messages for which the mailbox has no room, and sends them in order
+/// as soon as there is room.
 ///
-/// Each message belongs to a lease, a slot, a live host or an actor. Their number is limited, and so is the number of
-/// messages that wait here.
+/// Each message belongs to a lease, a slot, a live host or an actor. The number of these is limited, and so is the
+/// number of messages that wait here.
 pub(crate) struct Outbox<M>
 where
     M: Message<Result = ()> + Send + 'static,
@@ -45,7 +45,7 @@ where
         Self { inner: Rc::new(Inner { to, waiting: RefCell::default(), pumping: Cell::new(false) }) }
     }
 
-    /// Sends a message now, or as soon as the mailbox has room. Drops the message if the receiver is gone.
+    /// Sends a message now, or as soon as the mailbox has room. Drops the message if the receiver has stopped.
     pub(crate) fn send(&self, message: M) {
         let inner = &self.inner;
         if inner.pumping.get() {

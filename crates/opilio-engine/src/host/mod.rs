@@ -1,5 +1,5 @@
-//! The host actor, which carries messages to and from [`opilio_core::host::HostState`]. The state decides, the actor
-//! performs.
+//! The host actor, which passes messages to and from [`opilio_core::host::HostState`]. The state decides what is to
+//! be done, and the actor does it.
 
 mod actor;
 mod errands;
@@ -28,7 +28,7 @@ mod chaos {
         static DIED: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Makes the next host actor that is started on this thread panic when it has this age.
+    /// Makes the next host actor that is started on this thread panic once it has run for this long.
     pub(crate) fn die_once_at(age: Duration) {
         AT.set(Some(age));
         DIED.set(false);

@@ -1,4 +1,5 @@
-//! Takes in answers to requests for a host's robots.txt. Their meaning is decided in [`opilio_spider::rules`].
+//! Takes in answers to requests for a host's robots.txt. [`opilio_spider::rules`] decides what such an answer
+//! means.
 
 use std::cell::RefCell;
 
@@ -11,18 +12,18 @@ use url::Url;
 use crate::context::ShardContext;
 use crate::message::{Asker, Errand, FetchFacts, ToScheduler};
 
-/// The result of a fetch of an origin's robots.txt. The fetch went to this host, or to another host after a redirect.
+/// The result of a fetch of an origin's robots.txt from this host, or, after a redirect, from another host.
 pub(crate) struct RulesNews<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) facts: &'a FetchFacts,
     pub(crate) proposal: Proposal,
-    /// What the headers of the answer say about this host's limits.
+    /// The limits of this host that the headers of the answer state.
     pub(crate) hints: Hints,
 }
 
-/// Takes in the result of a fetch of a host's robots.txt. Rules begin to apply in this function alone: it ends the
-/// leases that the rules forbid before anything else can start. It sends an errand if robots.txt redirects to another
-/// host.
+/// Takes in the result of a fetch of a host's robots.txt. New rules begin to apply only in this function, which
+/// ends the leases that the rules forbid before any other lease can start. If robots.txt redirects to another host,
+/// an errand is sent to that host.
 pub(crate) fn take_in(
     cx: &ShardContext,
     host: &Host,
@@ -50,7 +51,7 @@ pub(crate) fn rules_request(url: Url) -> FetchRequest {
     FetchRequest { purpose: Purpose::Robots, enough: Some(READ_BYTES_MAX), ..FetchRequest::get(url) }
 }
 
-/// Ends the leases that an origin's rules forbid and that have not started.
+/// Ends those leases of an origin that have not started and that the origin's rules forbid.
 pub(crate) fn refuse(
     rules: &RulesTable,
     scheme: Scheme,
@@ -61,7 +62,7 @@ pub(crate) fn refuse(
     count_judged(rules.refuse(scheme, unjudged, state, now));
 }
 
-/// Counts leases that were checked against rules, for tests.
+/// Adds to the number of leases that were checked against robots.txt rules, for tests.
 pub(super) fn count_judged(_judged: usize) {
     #[cfg(test)]
     JUDGED.set(JUDGED.get() + _judged);
@@ -72,7 +73,7 @@ thread_local! {
     static JUDGED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Returns how many leases were checked against rules on this thread so far.
+/// Returns how many leases were checked against robots.txt rules on this thread so far.
 #[cfg(test)]
 pub(crate) fn judged() -> usize {
     JUDGED.get()

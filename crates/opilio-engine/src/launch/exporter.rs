@@ -12,10 +12,10 @@ use super::threads;
 use crate::exporter::Exporter;
 use crate::scheduler::SchedulerOutcome;
 
-/// The exporter's part of a plan.
+/// The exporter's part of the plan of a crawl.
 pub(crate) struct ExporterPlan {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
-    /// Gives the exporter a thread of its own even in a crawl on one thread: for tests whose sinks block.
+    /// Whether the exporter gets a thread of its own even in a crawl on one thread: for tests whose sinks block.
     #[cfg(test)]
     pub(crate) apart: bool,
 }
@@ -26,7 +26,7 @@ impl ExporterPlan {
         self.sinks.iter().map(|sink| sink.name().to_string()).collect()
     }
 
-    /// Runs the exporter on a thread of its own, where sinks may block. The receiver gets its result.
+    /// Runs the exporter on a new thread, where sinks may block. The returned receiver gets the exporter's result.
     pub(super) fn run_on_a_thread(
         self,
         ends: ExporterEnds,
@@ -35,7 +35,7 @@ impl ExporterPlan {
         threads::run("opilio-export", move || exporter.run(ends.rows, ends.written))
     }
 
-    /// Runs the exporter on this thread, as a task. The receiver gets its result.
+    /// Runs the exporter on this thread, as a task. The returned receiver gets the exporter's result.
     pub(super) fn run_here(
         self,
         ends: ExporterEnds,
@@ -54,8 +54,8 @@ impl ExporterPlan {
 }
 
 /// Waits until the exporter has ended. If the scheduler has stopped waiting for the sinks, because of a signal or
-/// because it failed itself, this waits only half a second: a sink may be blocked for ever, for instance by a pipe
-/// that nobody reads. The report then says how much was not written.
+/// because the scheduler itself failed, the wait here is only half a second: a sink may be blocked for ever, for
+/// instance by a pipe that nobody reads. The report then says how much was not written.
 pub(super) async fn end(
     export: oneshot::Receiver<Result<(), ExportError>>,
     scheduler: &Result<SchedulerOutcome, FrontierError>,
@@ -69,5 +69,5 @@ pub(super) async fn end(
     }
 }
 
-/// How long sinks may take to sync after the store has closed, if the scheduler did not wait for them.
+/// The longest wait for sinks to sync after the store has closed, if the scheduler stopped waiting for them.
 const END_MAX: Duration = Duration::from_millis(500);

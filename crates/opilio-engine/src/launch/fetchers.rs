@@ -14,7 +14,8 @@ pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>
 /// Wraps a transport, on the thread that will use this transport.
 pub(crate) type WrapTransport = Arc<dyn Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync>;
 
-/// Makes the fetchers of the shards. They share the DNS cache, the development cache and the memory for bodies.
+/// Makes the fetchers of the shards. All fetchers share the DNS cache, the development cache and the memory for
+/// bodies.
 #[derive(Clone)]
 pub(crate) struct Fetchers {
     pub(crate) transports: Transports,
@@ -24,11 +25,11 @@ pub(crate) struct Fetchers {
     pub(crate) cache: Option<Cache>,
     pub(crate) limits: Limits,
     pub(crate) user_agent: http::HeaderValue,
-    /// The memory for the bodies of answers in the whole crawl.
+    /// The limit of the memory that the bodies of answers may take in the whole crawl.
     pub(crate) bodies: BodyBudget,
 }
 
-/// The transports that shards fetch through.
+/// The transports through which the shards send requests.
 #[derive(Clone)]
 pub(crate) enum Transports {
     /// The transport that connects to web servers.

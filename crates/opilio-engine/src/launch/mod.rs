@@ -1,7 +1,7 @@
-//! Starts the actors of a crawl, and waits for their end. The scheduler, the exporter and each shard have threads of
-//! their own, or all run on one thread for virtual time.
+//! Starts the actors of a crawl, and waits for their end. The scheduler, the exporter and each shard run on threads
+//! of their own. For virtual time, all of them run on one thread.
 //!
-//! | file | has |
+//! | file | content |
 //! | --- | --- |
 //! | `shards.rs` | the shards, and the actors of each |
 //! | `fetchers.rs` | the fetcher of each shard, and the transport it sends through |
@@ -41,7 +41,7 @@ use crate::clock::Clock;
 use crate::settings::Settings;
 use crate::supervisor::{Command, Supervisor, SupervisorPlan};
 
-/// Everything that a crawl needs, before any part of it runs.
+/// All that a crawl needs, before any part of the crawl runs.
 pub(crate) struct Plan<S: Spider> {
     pub(crate) spider: Arc<S>,
     pub(crate) settings: Arc<Settings>,
@@ -54,7 +54,7 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) supervisor: SupervisorPlan,
 }
 
-/// A crawl whose supervisor has started, and whose other parts can be started.
+/// A crawl whose supervisor runs, and whose other parts are made but not started.
 struct Prepared<S: Spider> {
     shards: Vec<ShardParts<S>>,
     scheduler: SchedulerPlan,
@@ -115,7 +115,8 @@ pub(crate) fn on_own_threads<S: Spider>(
     })
 }
 
-/// Runs a crawl within the [`tokio::task::LocalSet`] of this thread. The store and the exporter run there, too.
+/// Runs a crawl within the [`tokio::task::LocalSet`] of this thread. The store and the exporter run on this thread,
+/// too.
 pub(crate) async fn here<S: Spider>(
     plan: Plan<S>,
     commands: mpsc::Receiver<Command>,

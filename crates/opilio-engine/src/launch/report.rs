@@ -12,7 +12,7 @@ use crate::scheduler::SchedulerOutcome;
 use crate::settings::Settings;
 use crate::supervisor::Ended;
 
-/// The facts in a report that no actor counts.
+/// The facts of a report that no actor counts.
 pub(super) struct ReportFacts {
     pub(super) outputs: Vec<String>,
     pub(super) history: RunHistory,
@@ -20,7 +20,7 @@ pub(super) struct ReportFacts {
 }
 
 impl ReportFacts {
-    /// Makes the report, logs it, and calls the spider's `closed`.
+    /// Makes the report, logs it, and calls the spider's method `closed`.
     ///
     /// # Errors
     /// When a sink or the store failed, or an actor panicked.
@@ -31,7 +31,8 @@ impl ReportFacts {
         scheduler: Result<SchedulerOutcome, FrontierError>,
         export: Result<(), ExportError>,
     ) -> Result<CrawlReport, CrawlError> {
-        // If a sink failed, the scheduler stopped because of that: the error of the sink is reported first.
+        // If a sink failed, the scheduler stopped because of that failure: so the error of the sink is returned
+        // first.
         export?;
         let SchedulerOutcome { stats, failures, totals, unwritten } = scheduler?;
         if let Some(error) = ended.refused {

@@ -19,13 +19,13 @@ use crate::scheduler::{
 };
 use crate::supervisor::Supervisor;
 
-/// The scheduler's part of a plan.
+/// The scheduler's part of the plan of a crawl.
 pub(crate) struct SchedulerPlan {
     pub(crate) frontier: Box<dyn Frontier>,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
     pub(crate) queued: Option<QueuedScope>,
-    /// The cookies of the crawl, if they are kept from run to run.
+    /// The cookies of the crawl, if the crawl keeps cookies for later runs.
     pub(crate) cookies: Option<KeptCookies>,
     /// The shapes (hashes of the names of variants and fields) of those steps of which the state directory keeps an
     /// example.
@@ -33,7 +33,7 @@ pub(crate) struct SchedulerPlan {
     pub(crate) syncing: Syncing,
 }
 
-/// The receiving ends of [`SchedulerSenders`].
+/// The receiving ends of the channels to the scheduler: see [`SchedulerSenders`].
 pub(super) struct SchedulerEnds {
     inbox: mpsc::Receiver<ToScheduler>,
     closed_hosts: mpsc::Receiver<ClosedHost>,
@@ -59,8 +59,9 @@ pub(super) fn channels() -> (SchedulerSenders, SchedulerEnds) {
 }
 
 impl SchedulerPlan {
-    /// The scheduler, its inbox, and the exporter's ends of the channels between the two. The way back has room for
-    /// more batches than the way there can hold, so that neither ever waits for the other.
+    /// Makes the scheduler, its inbox, and the exporter's ends of the channels between scheduler and exporter. The
+    /// channel from the exporter has room for more batches than the channel to the exporter can hold, so that
+    /// neither of the two actors ever waits for the other.
     pub(super) fn build(
         self,
         clock: Clock,
@@ -101,7 +102,7 @@ impl SchedulerPlan {
     }
 }
 
-/// The most messages that wait in a channel to the scheduler. If there are more, the shards start nothing more.
+/// The most messages that wait in a channel to the scheduler. If more would wait, the shards start no more fetches.
 const MESSAGES: usize = 256;
 /// The most requests for a snapshot that wait for the scheduler.
 const QUESTIONS: usize = 8;

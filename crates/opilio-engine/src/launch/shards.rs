@@ -30,7 +30,7 @@ use crate::settings::Settings;
 use crate::shard::{Shard, ShardSetup};
 use crate::supervisor::{ShardLink, Supervisor};
 
-/// The shards' part of a plan.
+/// The shards' part of the plan of a crawl.
 pub(crate) struct ShardsPlan<S: Spider> {
     /// The encoders of each shard, one for each output. The length of the outer list is the number of shards.
     pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
@@ -50,7 +50,7 @@ pub(super) struct CrawlParts<S: Spider> {
     pub(super) maybe_fetched_until: Option<Timestamp>,
 }
 
-/// The parts of one shard. Any thread can start the shard from them.
+/// The parts of one shard that is not started. They can be moved to the thread that starts the shard.
 pub(super) struct ShardParts<S: Spider> {
     shard: usize,
     slots: u32,
@@ -64,7 +64,7 @@ pub(super) struct ShardParts<S: Spider> {
 }
 
 impl<S: Spider> ShardsPlan<S> {
-    /// Makes the parts of all shards: divides the slots and the connections among them.
+    /// Makes the parts of all shards. The slots and the connections of the crawl are divided among the shards.
     pub(super) fn parts(self, crawl: CrawlParts<S>) -> Vec<ShardParts<S>> {
         let Self { encoders, in_flight, fetchers, files } = self;
         let shards = encoders.len().max(1) as u32;

@@ -1,5 +1,5 @@
-//! Starts the supervisor, and conducts the crawl from its first seed to its end: passes on seeds and commands, and
-//! calls the spider's `opened` and `closed`.
+//! Starts the supervisor, and leads the crawl from its first seed to its end: sends the seeds, passes on commands,
+//! and calls the spider's methods `opened` and `closed`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::message::ToScheduler;
 use crate::port::SchedulerSenders;
 use crate::supervisor::{Command, Ended, ShardLink, Supervisor, SupervisorPlan, SupervisorSetup};
 
-/// Starts the supervisor on this thread. The receiver is told how the actors have ended.
+/// Starts the supervisor on this thread. The returned receiver is told how the actors have ended.
 pub(super) fn start(
     plan: SupervisorPlan,
     clock: Clock,
@@ -27,7 +27,7 @@ pub(super) fn start(
     (supervisor, ended)
 }
 
-/// Conducts a crawl whose actors have started.
+/// Leads a crawl whose actors have started from its first seed to its end.
 pub(super) struct Conductor<S: Spider> {
     pub(super) spider: Arc<S>,
     pub(super) supervisor: Addr<Supervisor>,
@@ -59,7 +59,7 @@ impl<S: Spider> Conductor<S> {
                 ended = &mut ended => {
                     feeding.abort();
                     if ended.is_err() {
-                        // Without a supervisor, nothing else tells the scheduler to close.
+                        // The supervisor has panicked, so nothing else tells the scheduler to close.
                         scheduler.hurry.notify_one();
                         let close = ToScheduler::Close { counts: None, drained: false };
                         let _ = scheduler.messages.send(close).await;
@@ -74,8 +74,7 @@ impl<S: Spider> Conductor<S> {
     }
 }
 
-/// Sends the seeds to the scheduler in batches. Returns early if the scheduler is gone: the supervisor knows the
-/// reason.
+/// Sends the seeds to the scheduler in batches. Returns early if the scheduler has ended: the supervisor knows why.
 async fn feed(scheduler: mpsc::Sender<ToScheduler>, seeds: Vec<Admission>) {
     let mut seeds = seeds.into_iter().peekable();
     while seeds.peek().is_some() {
@@ -94,5 +93,5 @@ pub(super) fn hook(name: &'static str, work: impl FnOnce()) {
     }
 }
 
-/// The most seeds in one message.
+/// The most seeds in one message to the scheduler.
 const SEEDS_BATCH: usize = 512;

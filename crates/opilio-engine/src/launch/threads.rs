@@ -5,8 +5,8 @@ use actix::Arbiter;
 use opilio_spider::CrawlError;
 use tokio::sync::oneshot;
 
-/// The threads of the shards. When this is dropped, the threads are told to stop, however the crawl ends. They are
-/// not joined, so that a `parse` that never ends cannot delay the report.
+/// The threads of the shards. When this value is dropped, the threads are told to stop, however the crawl ends.
+/// They are not joined, so that a `parse` that never ends cannot delay the report.
 #[derive(Default)]
 pub(super) struct Arbiters(Vec<Arbiter>);
 
@@ -40,7 +40,7 @@ impl Drop for Arbiters {
     }
 }
 
-/// Runs a future to its end on a new thread. The receiver gets its result.
+/// Runs a future to its end on a new thread. The returned receiver gets the future's result.
 pub(super) fn run_future<F, T>(
     name: &'static str,
     make: impl FnOnce() -> F + Send + 'static,
@@ -56,7 +56,8 @@ where
     run(name, move || runtime.block_on(make()))
 }
 
-/// Calls a function on a new thread, where it may block. The receiver gets its result.
+/// Calls a function on a new thread, where the function may block. The returned receiver gets the function's
+/// result.
 pub(super) fn run<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,

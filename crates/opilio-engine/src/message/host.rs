@@ -23,7 +23,7 @@ pub(crate) enum SlotAnswer {
     Denied { until: Timestamp },
 }
 
-/// The outcome of a fetch, and the verdict that the fetcher proposes. The host decides whether to follow the
+/// The outcome of a fetch, and the verdict that the fetcher proposes. The host decides whether to follow this
 /// proposal.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]

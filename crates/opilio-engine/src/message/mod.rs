@@ -1,10 +1,10 @@
-//! Every message between the actors of the engine. The last column says what limits the number of messages that wait
-//! at a time.
+//! All messages between the actors of the engine. The last column names the limit on how many such messages can
+//! wait at a time.
 //!
 //! | message | from → to | bounded by |
 //! | --- | --- | --- |
-//! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that was asked for |
-//! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | leases that are out |
+//! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that hosts asked for |
+//! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | the leases that hosts hold |
 //! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each for each live host, and the slots; the pool grants no slot while results wait |
 //! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
 //! | [`ClosedHost`] | host → scheduler | the size of its channel; a message that does not fit waits in the sender's port |

@@ -1,5 +1,5 @@
-//! The messages to a fetcher pool: requests for slots, fetches, slots that move between shards, the intake level (how
-//! much may be started).
+//! The messages to a fetcher pool: requests for slots, fetches, slots that move between shards, and the intake
+//! level (how much may be started).
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use crate::outbox::Outbox;
 #[rtype(result = "()")]
 pub(crate) struct AskSlot {
     pub(crate) host: Recipient<SlotAnswer>,
-    /// Whether the host is proven or doubtful: the fetch of a doubtful host may last until its deadline.
+    /// Whether the host is proven or doubtful. A fetch from a doubtful host may last until its deadline.
     pub(crate) standing: Standing,
     /// The group of the host, if groups have a common budget.
     pub(crate) group: Option<Group>,
 }
 
-/// Tells the pool that slots have come back: see [`Slot`].
+/// Tells the pool that slots have been returned: see [`Slot`].
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct SlotsBack;
@@ -35,21 +35,21 @@ pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: FetchFor,
     pub(crate) request: FetchRequest,
-    /// The expected time that the connection is idle after the fetch, as far as the host can tell.
+    /// How long the connection is expected to be idle after the fetch, as far as the host can tell.
     pub(crate) idle: Duration,
     /// Holds the facts of the attempt and the retry policy for it, and proposes the verdict.
     pub(crate) advisor: Advisor,
     pub(crate) reply: Recipient<Report>,
 }
 
-/// The addresses of the fetcher pool of a shard, for the shard's hosts.
+/// The addresses of a shard's fetcher pool, which the hosts of that shard use.
 pub(crate) struct PoolLink {
     pub(crate) slots: Recipient<AskSlot>,
     /// The outbox for fetches. The pool never refuses a fetch, since each fetch has its slot.
     pub(crate) fetches: Outbox<Fetch>,
 }
 
-/// Sets how much may be started from now on. The level depends on the memory that is left.
+/// Tells a pool how much it may start from now on. The level depends on how much memory is left.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Take(pub(crate) IntakeLevel);
@@ -61,7 +61,7 @@ pub(crate) struct Lend {
     pub(crate) to: usize,
 }
 
-/// Gives this pool more slots, which another pool has given up.
+/// Gives this pool more slots, which the pool of another shard has given up.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct MoreSlots(pub(crate) u32);

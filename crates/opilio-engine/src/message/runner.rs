@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::backlog::WaitingPage;
 
-/// A lease that has ended, with all that the runner needs to call the spider.
+/// A lease that has ended, with everything that the runner needs to call the spider.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Deliver {
@@ -29,8 +29,8 @@ pub(crate) struct Deliver {
 }
 
 impl Deliver {
-    /// Makes the message for a URL that was redirected to a known URL. The redirected URL ends in the same way as the
-    /// known URL ended.
+    /// Makes the message for a URL that was redirected to a known URL. The redirected URL ends in the same way as
+    /// the known URL.
     pub(crate) fn decided(Decided { lease, target, known }: Decided, prepared: Prepared) -> Self {
         let (delivery, error) = match known {
             Known::Failed(reason) => (Delivery::Failure(reason), Some(format!("redirected to {target}"))),

@@ -12,7 +12,7 @@ use super::{Errand, ErrandResult, HostOrder, ShardCounts};
 /// The messages to the scheduler.
 #[derive(Debug)]
 pub(crate) enum ToScheduler {
-    /// A batch of seeds. Seeds come in any number of batches.
+    /// A batch of seeds. There may be any number of such batches.
     Seeds(Vec<Admission>),
     /// All seeds have been sent. From now on the crawl is finished as soon as no URL is left.
     Seeded,
@@ -20,30 +20,32 @@ pub(crate) enum ToScheduler {
     Credit { host: Host, leases: u32 },
     /// A host has no work left and is no longer live.
     Passivated(Passivated),
-    /// All hosts of this shard, which was told to drain, have gone passive. This is the shard's last message.
+    /// All hosts of this shard have gone passive, after the shard was told to drain. This is the shard's last
+    /// message.
     Drained { shard: usize },
     /// The result of one lease, and the counts of its shard at the time when the result was sent.
     Parsed { shard: usize, counts: ShardCounts, parsed: Box<Parsed> },
-    /// An errand (a request that one host asks another host to send). If the other host is not live, it comes alive
+    /// An errand: a request that one host asks another host to send. If the asked host is not live, it becomes live
     /// for the errand.
     Errand(Box<Errand>),
-    /// An errand has ended: its result.
+    /// The result of an errand that has ended.
     ErrandResult(Box<ErrandResult>),
     /// An order for a host, whether the host is live or not.
     Order(HostOrder),
-    /// A shard has dropped a host that belongs to another owner. The leases of the host were given back before this
-    /// message.
+    /// A shard has dropped a host because the host belongs to another owner. The host's leases were given back
+    /// before this message.
     Lost { host: Host },
     /// Sets how many leases are handed out from now on.
     Take(IntakeLevel),
     /// Tells the scheduler to hand out no more leases.
     Stop,
     /// Tells the scheduler to settle all pages that the sinks have written, to sync the store, and to report the
-    /// final books. No message follows. `counts` holds the counts of all shards, or `None` if the shards are gone.
+    /// final counts (books). No message follows. `counts` holds the counts of all shards, or `None` if the shards
+    /// have ended.
     Close {
         counts: Option<ShardCounts>,
-        /// Whether all hosts have gone passive and no request was given up. If so, the scheduler closes when it has
-        /// the saved state (memo) of each host.
+        /// Whether all hosts have gone passive and no request was given up. If so, the scheduler closes only when
+        /// it has the saved state (memo) of each host.
         drained: bool,
     },
 }
@@ -56,8 +58,8 @@ pub(crate) struct Passivated {
     pub(crate) stamp: Stamp,
 }
 
-/// The saved state (memo) of a host that was closed for some time. The memo is stored at once, so that a kill of the
-/// process does not lose a wait that the server stated.
+/// The saved state (memo) of a host that was closed for some time. The memo is stored at once: so if the process is
+/// killed, a wait that the server stated is not lost.
 #[derive(Debug)]
 pub(crate) struct ClosedHost {
     pub(crate) host: Host,

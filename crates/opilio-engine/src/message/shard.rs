@@ -1,4 +1,5 @@
-//! The messages to a shard: leases, settled leases, errands, orders for hosts, and the order to drain.
+//! The messages to a shard: leases, settled leases, errands, orders for hosts, and the order to drain. Draining
+//! means to start no more requests and to wait for those in flight.
 
 use actix::Message;
 use bytes::Bytes;
@@ -13,8 +14,8 @@ use url::Url;
 
 use super::Report;
 
-/// Leases, errands and orders for hosts of one shard. `kept` lists those passive hosts of the shard whose memos the
-/// store has kept.
+/// Leases, errands and orders for the hosts of one shard. `kept` lists the passive hosts of this shard whose saved
+/// states (memos) are now in the store.
 #[derive(Message, Debug, Default)]
 #[rtype(result = "()")]
 pub(crate) struct Assign {
@@ -42,26 +43,26 @@ impl Assign {
 pub(crate) struct Work {
     pub(crate) host: Host,
     pub(crate) leases: Vec<Lease>,
-    /// The saved state of the host (its memo), if the host comes alive with these leases.
+    /// The saved state of the host (its memo), if the host becomes live with these leases.
     pub(crate) memo: Option<Bytes>,
 }
 
-/// An errand, sent to the host that has to send its request.
+/// An errand, addressed to the host that has to send the request.
 #[derive(Debug)]
 pub(crate) struct AssignedErrand {
     pub(crate) errand: Errand,
-    /// The saved state of the host (its memo), if the host comes alive for this errand.
+    /// The saved state of the host (its memo), if the host becomes live for this errand.
     pub(crate) memo: Option<Bytes>,
 }
 
-/// A fetch that another host or a caller asks for. The host of the URL decides when the fetch may start, and the
-/// fetch spends that host's budget.
+/// A fetch that another host or a caller asks for. The host of the fetched URL decides when the fetch may start,
+/// and the fetch spends that host's budget.
 ///
-/// robots.txt does not govern errands, because an errand may fetch robots.txt itself: whoever asks is responsible for
-/// the request.
+/// The rules of robots.txt do not apply to errands, because an errand may fetch robots.txt itself: the asker is
+/// responsible for the request.
 #[derive(Debug)]
 pub(crate) struct Errand {
-    /// The host of the URL.
+    /// The host of the URL that is fetched.
     pub(crate) host: Host,
     pub(crate) request: FetchRequest,
     pub(crate) asker: Asker,
@@ -72,13 +73,14 @@ pub(crate) struct Errand {
 pub(crate) enum Asker {
     /// A host whose robots.txt is redirected to the URL.
     Rules(RulesQuestion),
-    /// A caller that holds the receiving end of this channel. The caller gets no result if the crawl ends before the
-    /// errand.
+    /// A caller that waits at the receiving end of this channel. The caller gets no result if the crawl ends before
+    /// the errand does.
     #[cfg_attr(not(test), expect(dead_code, reason = "robots.txt is the only errand so far"))]
     Caller(oneshot::Sender<FetchFacts>),
 }
 
-/// The result of an errand that a host asked for because of its `question`. That host decides what the result means.
+/// The result of an errand that a host asked for because of `question`. The host that asked decides what the result
+/// means.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct ErrandResult {
@@ -86,7 +88,7 @@ pub(crate) struct ErrandResult {
     pub(crate) facts: FetchFacts,
 }
 
-/// The facts of a fetch, in a value that can be sent to another thread.
+/// The facts of a fetch, as a value that can be sent to another thread.
 #[derive(Clone, Debug)]
 pub(crate) struct FetchFacts {
     pub(crate) outcome: Outcome,
@@ -104,13 +106,13 @@ impl FetchFacts {
         Self { outcome: report.outcome, headers, body, location: report.location.clone() }
     }
 
-    /// Returns the facts of an errand for which nothing was fetched: a timeout without a body.
+    /// Returns the facts of an errand that fetched nothing: they look like a timeout without a body.
     pub(crate) fn nothing() -> Self {
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         Self { outcome: Outcome::Failed(Fault::Timeout), headers, body, location: None }
     }
 
-    /// Returns these facts as the facts of a fetch of robots.txt.
+    /// Returns the same facts in the form of a fetch of robots.txt.
     pub(crate) fn of_rules(&self) -> RulesFacts<'_> {
         RulesFacts { outcome: self.outcome, body: &self.body, location: self.location.as_ref() }
     }
@@ -134,7 +136,7 @@ pub(crate) struct HostGone {
     pub(crate) why: Gone,
 }
 
-/// Why a host actor stopped.
+/// The reason why a host actor stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Gone {
     /// The host has no work left.
@@ -148,7 +150,7 @@ pub(crate) enum Gone {
 pub(crate) struct HostOrder {
     pub(crate) host: Host,
     pub(crate) what: OrderKind,
-    /// The channel for the answer. `None` for an order that waited until its host came alive: such an order was
+    /// The channel for the answer. `None` if the order had to wait until its host became live: such an order was
     /// answered when it arrived.
     pub(crate) reply: Option<oneshot::Sender<OrderAnswer>>,
 }
@@ -158,10 +160,12 @@ pub(crate) struct HostOrder {
 pub(crate) enum OrderKind {
     /// Start no request before this time.
     Hold { until: Timestamp },
-    /// Give back the leases that have not started, let the started ones end, and then go passive with a memo.
+    /// Give back the leases that have not started, let the started leases end, and then go passive with a saved
+    /// state (memo).
     #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
     Leave,
-    /// The host belongs to another owner: drop the host without a memo. The leases of the host go back to the store.
+    /// The host belongs to another owner: drop the host without saving its state. The leases of the host go back to
+    /// the store.
     #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
     Lose,
 }
@@ -172,7 +176,7 @@ pub(crate) enum OrderKind {
 pub enum OrderAnswer {
     /// The host is live and has received the order.
     Obeyed,
-    /// The host is not live: it gets the order if it comes alive in this run.
+    /// The host is not live: the order waits, and the host gets it when it becomes live in this run.
     Standing,
     /// The order was dropped, because too many orders already wait for hosts that are not live.
     Refused,

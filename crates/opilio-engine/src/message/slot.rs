@@ -1,4 +1,4 @@
-//! A slot is the right to start one fetch. It is a value that returns to its pool when it is dropped, so it cannot
+//! A slot: the right to start one fetch. It is a value that returns to its pool when it is dropped, so no slot can
 //! get lost.
 
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub(crate) struct Slot {
 #[derive(Default)]
 pub(crate) struct Returned {
     back: Arc<AtomicU32>,
-    /// The number of slots that doubtful hosts hold.
+    /// The number of slots that doubtful hosts hold now.
     doubtful: Arc<AtomicU32>,
 }
 
 impl Returned {
-    /// Makes a slot for a host. When the slot is dropped, it is counted here.
+    /// Makes a slot for a host. When the slot is dropped, it counts here as returned.
     pub(crate) fn slot(&self, standing: Standing, pool: Recipient<SlotsBack>) -> Slot {
         let doubtful = (standing == Standing::Doubtful).then(|| self.doubtful.clone());
         if let Some(out) = &doubtful {
@@ -36,7 +36,7 @@ impl Returned {
         Slot { back: self.back.clone(), doubtful, pool }
     }
 
-    /// Returns how many slots have come back since the last call, and starts to count anew.
+    /// Returns how many slots have come back since the last call, and sets this count to 0.
     pub(crate) fn take(&self) -> u32 {
         self.back.swap(0, Ordering::AcqRel)
     }
@@ -53,8 +53,8 @@ impl Drop for Slot {
         if let Some(out) = &self.doubtful {
             out.fetch_sub(1, Ordering::AcqRel);
         }
-        // A full mailbox refuses only this notice; the slot is not lost, because the pool reads the counter at every
-        // message.
+        // A full mailbox refuses only this message. The slot is not lost, because the pool reads the counter at
+        // every message.
         let _ = self.pool.try_send(SlotsBack);
     }
 }

@@ -9,7 +9,7 @@ use opilio_spider::counts::{Books, ShardCounts};
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) enum FromScheduler {
-    /// The counts of the whole crawl (its books) have changed.
+    /// The counts of the whole crawl (its books) have changed: the new counts.
     Books(Books),
     /// The crawl is over: no URL is left, or a limit is reached.
     Over(Stopped),
@@ -21,7 +21,7 @@ pub(crate) enum FromScheduler {
     Closed,
 }
 
-/// The counters of a shard, for the progress display and for the report.
+/// The current counts of a shard, for the progress display and for the report.
 #[derive(Message, Clone, Copy, Debug, Default)]
 #[rtype(result = "()")]
 pub(crate) struct ShardReport {
@@ -29,7 +29,7 @@ pub(crate) struct ShardReport {
     pub(crate) counts: ShardCounts,
 }
 
-/// A shard that was told to drain has no live host any more.
+/// A shard that was told to drain has no live host left.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Drained {
@@ -37,14 +37,14 @@ pub(crate) struct Drained {
     pub(crate) counts: ShardCounts,
 }
 
-/// Asks for slots of other pools: this pool has no slot left, and hosts wait for one.
+/// Asks for slots of other pools, because this pool has no free slot and hosts wait for a slot.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct SlotsWanted {
     pub(crate) shard: usize,
 }
 
-/// Slots that a pool gives up for the shard with the number `to`.
+/// The slots that a pool gives up for the shard with the number `to`.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Lent {
@@ -52,7 +52,7 @@ pub(crate) struct Lent {
     pub(crate) slots: u32,
 }
 
-/// An output cannot write any item of this run, so the crawl has to end before it fetches more.
+/// An output cannot write any item of this run. So the crawl has to end before it fetches more pages.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct OutputRefused(pub(crate) ExportError);
