@@ -1,9 +1,9 @@
-//! Middleware: code of the user that reads and changes every request before it is sent, and every answer
-//! before the crawl uses it.
+//! Middleware: code of the user that reads and may change every request before it is sent, and every answer before
+//! the crawl uses it.
 //!
-//! Middleware may set header fields and bodies, and declare that an answer is a refusal in disguise. It
-//! cannot send requests, cannot change the target of a request, and cannot remove statements of a server
-//! about its host: these are for the host's gate.
+//! Middleware may set header fields and bodies, and declare that an answer is a refusal in disguise. Middleware
+//! cannot send requests, cannot change the target of a request, and cannot remove what a server states about its
+//! host, since the host's limits depend on these statements.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,11 +17,12 @@ use url::Url;
 
 use crate::fetch::{FetchRequest, Fetched, Purpose};
 
-/// Is called with each request of a crawl before it is sent, and with each answer after it arrives.
+/// The trait of middleware, which the crawl calls with each request before it is sent, and with each answer after it
+/// arrives.
 ///
-/// All shards call one value at the same time, on their own threads, so it must not block or hold a lock for
-/// long. The first middleware gets a request first and its answer last, so each one wraps the ones after it.
-/// If it panics, the attempt ends as `middleware_panic`.
+/// All shards call one value at the same time, on their own threads, so a middleware must not block or hold a lock
+/// for long. The first middleware gets a request first and its answer last, so each middleware wraps those after it.
+/// If a middleware panics, the attempt ends with the failure `middleware_panic`.
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
@@ -44,48 +45,49 @@ use crate::fetch::{FetchRequest, Fetched, Purpose};
 /// }
 /// ```
 pub trait Middleware: Send + Sync + 'static {
-    /// Is called before a request is sent. The fetcher sets framing, connection and content coding
+    /// Reads or changes a request before it is sent. The fetcher sets framing, connection and content coding
     /// afterwards.
     fn on_request(&self, request: &mut Outgoing<'_>) {
         let _ = request;
     }
 
-    /// Is called when an attempt is over: answered or failed.
+    /// Reads or changes an attempt that is over, whether it was answered or failed.
     fn on_response(&self, answer: &mut Incoming<'_>) {
         let _ = answer;
     }
 
-    /// Returns the middleware's name for error messages.
+    /// Returns the name of the middleware for error messages.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 }
 
-/// A request that is about to be sent. Its URL and method cannot be changed, since the host's budget was
-/// spent for them.
+/// A request that is about to be sent. Its URL and method cannot be changed, since the host's budget was spent for
+/// this URL and method.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
-    /// The URL, without fragment and user info.
+    /// The URL of the request, without fragment and user info.
     pub url: &'a Url,
-    /// The method.
+    /// The method of the request.
     pub method: &'a Method,
     /// The purpose of the request.
     pub purpose: Purpose,
     /// The name of the request's session; `None` for the crawl's own session.
     pub session: Option<&'a str>,
-    /// The header fields. `User-Agent`, `Accept` and similar fields are added later, if they are missing.
+    /// The header fields of the request. `User-Agent`, `Accept` and similar fields are added later, if they are
+    /// missing.
     pub headers: &'a mut HeaderMap,
-    /// The body, if any.
+    /// The body of the request, if it has one.
     pub body: &'a mut Option<Bytes>,
 }
 
-/// An attempt that is over.
+/// An attempt that is over, with its answer or failure.
 #[derive(Debug)]
 pub struct Incoming<'a> {
     url: &'a Url,
     purpose: Purpose,
     session: Option<&'a str>,
-    /// The wait that the answer states, used if it is a refusal.
+    /// The wait that the answer asks for; it counts if the answer is a refusal.
     stated: Option<Duration>,
     fetched: &'a mut Fetched,
 }
@@ -121,13 +123,13 @@ impl Incoming<'_> {
         self.fetched
     }
 
-    /// Returns the header fields of the answer, if there was one. Changes affect what the spider reads, but
-    /// not the decisions that were already made from the fields.
+    /// Returns the header fields of the answer, if there was an answer. Changes affect the fields that the spider
+    /// reads, but not the decisions that were already made from the fields.
     pub fn headers_mut(&mut self) -> Option<&mut HeaderMap> {
         self.fetched.head.as_mut().map(|head| &mut head.headers)
     }
 
-    /// Returns the decoded body; empty if the answer has none.
+    /// Returns the decoded body of the answer; empty if the answer has no body.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.fetched.body
@@ -140,11 +142,11 @@ impl Incoming<'_> {
         }
     }
 
-    /// Declares that the answer is a refusal, as if it were a 429: for a challenge or a captcha instead of a
-    /// page. The host is held for `wait`, for the answer's own `Retry-After`, or as long as its strikes
-    /// (recent refusals) require. The URL is tried again. If it fails for good, its reason is `http_4xx`,
-    /// `http_5xx` or, with another status, `refused`. The answer is neither a page nor stored in the cache.
-    /// If the answer is a refusal already, only its wait can grow; a failure stays a failure.
+    /// Declares that the answer is a refusal, as if its status were 429: for a challenge or a captcha instead of a
+    /// page. The host is held for `wait`, for the answer's own `Retry-After`, or as long as its recent refusals
+    /// require. The URL is tried again. If the URL fails for good, its reason is `http_4xx`, `http_5xx` or, with
+    /// another status, `refused`. The answer is not used as a page and not stored in the cache. If the answer is a
+    /// refusal already, only its wait can grow; a failure stays a failure.
     pub fn refuse(&mut self, wait: Option<Duration>) {
         match self.fetched.outcome {
             Outcome::Failed(_) => return,
@@ -159,7 +161,7 @@ impl Incoming<'_> {
     }
 }
 
-/// All middleware of a crawl, in the order in which the user added it.
+/// All middleware of a crawl, in the order in which the user added them.
 #[derive(Clone, Default)]
 pub(crate) struct Stack(Arc<[Arc<dyn Middleware>]>);
 
@@ -169,7 +171,7 @@ impl fmt::Debug for Stack {
     }
 }
 
-/// The name of the middleware that panicked.
+/// The error of a middleware that panicked; contains its name.
 #[derive(Debug)]
 pub(crate) struct Panicked(pub(crate) String);
 
@@ -223,7 +225,7 @@ impl Stack {
     }
 }
 
-/// The facts about a request that are needed when its answer arrives.
+/// The facts about a request that the middleware needs when the answer arrives.
 pub(crate) struct ObservedRequest {
     pub(crate) url: Url,
     pub(crate) purpose: Purpose,

@@ -1,12 +1,12 @@
-//! Chooses the proxy that carries the next request.
+//! Chooses the proxy for the next request.
 //!
-//! A proxy resolves names itself, so the addresses that it connects to cannot be checked here; an address
-//! written in a URL is still checked. A failed proxy is never counted as a failure of the host behind it: the
-//! proxy is not used for a while, and the others carry its requests.
+//! A proxy resolves names itself, so the addresses that it connects to cannot be checked here; an IP address that is
+//! written in a URL is still checked. The failure of a proxy never counts as a failure of the host behind it: the
+//! proxy is not used for a while, and the other proxies carry its requests.
 
 use std::time::Duration;
 
-/// The order in which a crawl uses its proxies: in turn, but one that failed only after a rest.
+/// The order in which a crawl uses its proxies: in turn, except that a proxy that failed rests for a time.
 #[derive(Debug, Default)]
 pub(crate) struct Rotation {
     states: Vec<ProxyState>,
@@ -15,7 +15,7 @@ pub(crate) struct Rotation {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct ProxyState {
-    /// The number of failures in a row.
+    /// The number of failures of the proxy in a row.
     failures: u32,
     rests_until: Duration,
     /// Whether the proxy has carried a request since it last failed.
@@ -27,8 +27,8 @@ impl Rotation {
         Self { states: vec![ProxyState::default(); proxies], next: 0 }
     }
 
-    /// Returns the next proxy; if all rest, the one whose rest ends first. `now` is the time since the crawl
-    /// began.
+    /// Returns the index of the next proxy; if all proxies rest, of the proxy whose rest ends first. `now` is the
+    /// time since the crawl began.
     pub(crate) fn pick(&mut self, now: Duration) -> Option<usize> {
         let count = self.states.len();
         let turn = (0..count).map(|step| (self.next + step) % count);
@@ -37,7 +37,8 @@ impl Rotation {
         Some(picked)
     }
 
-    /// Returns the next proxy that does not rest, for a request whose proxy failed; `None` if all rest.
+    /// Returns the index of the next proxy that does not rest, for a request whose proxy failed; `None` if all
+    /// proxies rest.
     pub(crate) fn pick_awake(&mut self, now: Duration) -> Option<usize> {
         let awake = self.states.iter().any(|state| state.rests_until <= now);
         awake.then(|| self.pick(now)).flatten()
@@ -49,7 +50,7 @@ impl Rotation {
         }
     }
 
-    /// Records that a proxy did not carry a request. Returns whether it had not failed before that.
+    /// Records that a proxy did not carry a request. Returns whether this is its first failure since it last worked.
     pub(crate) fn failed(&mut self, at: usize, now: Duration) -> bool {
         let Some(state) = self.states.get_mut(at) else { return false };
         let (failures, first) = (state.failures, state.failures == 0);
@@ -58,16 +59,16 @@ impl Rotation {
         first
     }
 
-    /// Returns whether a proxy carried its last request. If so, a connection that it cannot make is the
-    /// host's fault.
+    /// Returns whether a proxy carried its last request. If it did and cannot connect to a host, the failure is the
+    /// host's.
     pub(crate) fn works(&self, at: usize) -> bool {
         self.states.get(at).is_some_and(|state| state.works)
     }
 }
 
-/// How long a proxy rests after its first failure. Each further failure in a row doubles the time.
+/// How long a proxy rests after its first failure: 2 s. Each further failure in a row doubles the time.
 const REST_MIN: Duration = Duration::from_secs(2);
-/// How often the rest is doubled at most: up to about four minutes.
+/// How often the time of rest is doubled at most: 7 times, so to about four minutes.
 const DOUBLINGS_MAX: u32 = 7;
 
 #[cfg(test)]
@@ -92,7 +93,8 @@ mod tests {
         rotation.failed(1, secs(2));
         rotation.failed(0, secs(4));
         rotation.failed(2, secs(5));
-        // Proxies 0 and 1 rest until 6, proxy 2 until 7. All rest, so the one whose rest ends first is used.
+        // Proxies 0 and 1 rest until second 6, proxy 2 until second 7. All rest, so the proxy whose rest ends first
+        // is used.
         assert!(picks(&mut rotation, 5, 4).iter().all(|at| *at != 2));
         assert_eq!(Rotation::new(0).pick(secs(0)), None);
         assert_eq!((rotation.pick_awake(secs(5)), rotation.pick_awake(secs(6)).is_some()), (None, true));

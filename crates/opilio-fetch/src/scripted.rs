@@ -1,5 +1,5 @@
-//! A simulated web in memory: answers come from a script, latencies from tokio's clock. Under a paused clock
-//! a day passes in microseconds, and the same seed gives the same run.
+//! A simulated web in memory: a script decides the answers, and tokio's clock measures the latencies. With a paused
+//! clock, a simulated day takes microseconds, and the same seed gives the same run.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::transport::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
 
-/// Decides the answers of the simulated web.
+/// A script that decides the answers of the simulated web.
 pub trait Script {
     /// Returns the answer to a request that arrives now.
     fn answer(&mut self, now: Instant, ask: &TransportRequest) -> ScriptedAnswer;
@@ -25,21 +25,21 @@ impl<F: FnMut(Instant, &TransportRequest) -> ScriptedAnswer> Script for F {
     }
 }
 
-/// The answer to a request, and its latency.
+/// The answer to a request, with its latency.
 #[derive(Clone, Debug)]
 pub struct ScriptedAnswer {
     /// The status code.
     pub status: u16,
     /// The header fields.
     pub headers: HeaderMap,
-    /// The body as sent: it is not encoded here, whatever the headers state.
+    /// The body as it is sent. It is not encoded here, even if the header fields state a content coding.
     pub body: Bytes,
     /// The time from the request's arrival to the head of the answer.
     pub latency: Duration,
     /// The time from the head to the end of the body.
     pub body_latency: Duration,
-    /// The fault that happens instead of a complete answer: after `latency`, or in `Phase::Body` after the
-    /// body.
+    /// The fault that happens instead of a complete answer: after `latency` or, in `Phase::Body`, after the body.
+    /// `None` for an answer without a fault.
     pub fault: Option<(Phase, Fault)>,
 }
 
@@ -64,13 +64,13 @@ impl ScriptedAnswer {
         Self { body: html.into(), ..Self::status(200) }.header(http::header::CONTENT_TYPE, html_type)
     }
 
-    /// Returns an answer that fails with this fault in this phase.
+    /// Returns an answer that fails with this fault in this phase of the exchange.
     #[must_use]
     pub fn fault(phase: Phase, fault: Fault) -> Self {
         Self { fault: Some((phase, fault)), ..Self::status(200) }
     }
 
-    /// Adds a header.
+    /// Adds a header field to the answer.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
@@ -85,7 +85,7 @@ impl ScriptedAnswer {
     }
 }
 
-/// A transport whose answers come from a script.
+/// A transport whose answers come from a `Script`.
 pub struct ScriptedTransport {
     script: RefCell<Box<dyn Script>>,
 }
@@ -107,7 +107,7 @@ impl ScriptedTransport {
 impl Transport for ScriptedTransport {
     fn send(&self, ask: TransportRequest) -> Sending<'_> {
         async move {
-            // The borrow ends before any wait, so several requests can be in flight.
+            // The borrow of the script ends before any wait, so several requests can be in flight.
             let scripted = self.script.borrow_mut().answer(Instant::now(), &ask);
             let early = scripted.fault.filter(|(phase, _)| *phase != Phase::Body);
             ask.progress.enter(early.map_or(Phase::Head, |(phase, _)| phase));

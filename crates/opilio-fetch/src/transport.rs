@@ -1,4 +1,4 @@
-//! The transport trait: sends one request, and returns the head of the answer and a stream of its body.
+//! The trait of a transport, which sends one request and returns the head of the answer and a stream of its body.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,53 +13,54 @@ use http::{HeaderMap, Method, Version};
 use opilio_core::{Fault, Proxy};
 use url::Url;
 
-/// Carries one request to its server and returns the answer.
+/// A transport, which carries one request to its server and returns the answer.
 ///
-/// A transport sends each request at most once: no retries, no redirects, nothing that its caller did not ask
-/// for. It belongs to one thread. Dropping the future or the body ends the exchange.
+/// A transport sends each request at most once: it makes no retries, follows no redirects, and sends nothing that
+/// its caller did not ask for. It belongs to one thread. Dropping the future or the body ends the exchange.
 pub trait Transport {
     /// Sends a request. The future returns the head of the answer.
     fn send(&self, ask: TransportRequest) -> Sending<'_>;
 }
 
-/// The future of [`Transport::send`]: a request in flight, until the head of its answer arrives.
+/// The future of [`Transport::send`]: it completes when the head of the answer arrives.
 pub type Sending<'a> = LocalBoxFuture<'a, Result<Answer, TransportError>>;
 
-/// The body of an answer as it was sent, chunk by chunk: framing is removed, content codings are not.
+/// The body of an answer, chunk by chunk. The framing is removed, but content codings are not decoded.
 pub type BodyStream = LocalBoxStream<'static, Result<Bytes, TransportError>>;
 
 /// One request, as a transport sends it.
 #[derive(Debug)]
 pub struct TransportRequest {
-    /// The method.
+    /// The method of HTTP, such as GET.
     pub method: Method,
-    /// An absolute http(s) URL.
+    /// The URL: absolute, and http or https.
     pub url: Url,
-    /// All headers except those that the transport derives (`Host`, framing, connection).
+    /// All header fields except those that the transport derives (`Host`, framing, connection).
     pub headers: HeaderMap,
     /// The body, if any.
     pub body: Option<Bytes>,
-    /// Which connection to use, and whether to keep it open.
+    /// Whether the request may use an idle connection, and whether its connection is kept open afterwards.
     pub connection: Connection,
-    /// The name of the request's session; `None` for the crawl's own. It is not sent: a transport that
-    /// records requests can tell them apart by it.
+    /// The name of the session that the request belongs to; `None` for the crawl's own session. The name is not
+    /// sent: a transport that records requests can tell the sessions apart by it.
     pub session: Option<Arc<str>>,
     /// The proxy for this request, instead of the transport's own proxies.
     pub proxy: Option<Proxy>,
-    /// Records how far the request got, for a caller that stops waiting.
+    /// A record of how far the request got, for a caller that stops waiting.
     pub progress: Progress,
 }
 
-/// Which connection a request uses, and whether it is kept afterwards.
+/// Whether a request may use an idle connection, and whether its connection is kept open afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Connection {
-    /// Uses an idle connection if there is one, and keeps the connection open for the next request.
+    /// The request uses an idle connection if there is one, and its connection is kept open for the next request.
     #[default]
     Keep,
-    /// Uses an idle connection if there is one, and closes it afterwards, since no request is due soon.
+    /// The request uses an idle connection if there is one, and its connection is closed afterwards, since no other
+    /// request to the host is due soon.
     Close,
-    /// Uses a new connection, and closes it afterwards: for requests that must not be sent twice. When an
-    /// idle connection turns out to be dead, it is unknown whether the server acted on the request (RFC 9112
+    /// The request uses a new connection, which is closed afterwards. For requests that must not be sent twice: when
+    /// an idle connection turns out to be closed, it is unknown whether the server acted on the request (RFC 9112
     /// §9.3.1).
     Fresh,
 }
@@ -68,15 +69,15 @@ pub enum Connection {
 pub struct Answer {
     /// The status as sent: 100–999.
     pub status: u16,
-    /// The version of HTTP of the answer.
+    /// The version of HTTP in which the answer was sent.
     pub version: Version,
     /// The header fields as sent.
     pub headers: HeaderMap,
-    /// The body after the head.
+    /// The body, as a stream of chunks.
     pub body: BodyStream,
     /// Whether the connection had carried a request before.
     pub reused: bool,
-    /// The server's address, if known.
+    /// The address of the server; `None` if it is not known.
     pub remote: Option<SocketAddr>,
 }
 
@@ -89,22 +90,22 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// How far an exchange got.
+/// The phases of an exchange, to say how far it got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Phase {
-    /// Waiting for a connection from the pool, or for an answer on a connection that was used before.
+    /// The request waits for a connection from the pool, or for an answer on a connection that was used before.
     #[default]
     Waiting,
-    /// Resolving the name.
+    /// The name of the host is being resolved.
     Resolve,
-    /// Connecting, TLS handshake included.
+    /// The connection is being made, TLS handshake included.
     Connect,
-    /// In the TLS handshake. Only errors report this phase: while it runs, the phase is
+    /// The TLS handshake is running. Only errors report this phase: while the handshake runs, the phase is
     /// [`Connect`](Self::Connect).
     Tls,
-    /// The connection is ready: sending the request, waiting for the head of the answer.
+    /// The connection is ready: the request is being sent, or the head of the answer is awaited.
     Head,
-    /// Reading the body.
+    /// The body is being read.
     Body,
 }
 
@@ -121,7 +122,7 @@ impl fmt::Display for Phase {
 }
 
 impl Phase {
-    /// Returns the fault of an attempt whose deadline passes in this phase.
+    /// Returns the fault of an attempt whose deadline passes while the request is in this phase.
     #[must_use]
     pub fn timeout(self) -> Fault {
         match self {
@@ -132,24 +133,24 @@ impl Phase {
     }
 }
 
-/// How far a request got, shared between the transport and its caller.
+/// A record of how far a request got, shared between the transport and its caller.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Rc<Cell<Phase>>);
 
 impl Progress {
-    /// Returns the phase that the request is in.
+    /// Returns the phase that the request has reached.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.0.get()
     }
 
-    /// Records that a phase has begun.
+    /// Records that the request has entered this phase.
     pub fn enter(&self, phase: Phase) {
         self.0.set(phase);
     }
 }
 
-/// Why an answer, or the rest of its body, did not arrive.
+/// The reason why an answer, or the rest of its body, did not arrive.
 #[derive(Debug, thiserror::Error)]
 #[error("{phase}: {detail}")]
 pub struct TransportError {
@@ -159,8 +160,8 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// Makes the error of a request that failed in this phase. `detail` explains it and must not contain the
-    /// URL.
+    /// Returns the error of a request that failed in this phase. `detail` is a text that explains the failure and
+    /// must not contain the URL.
     #[must_use]
     pub fn new(phase: Phase, fault: Fault, detail: impl Into<String>) -> Self {
         Self { phase, fault, detail: detail.into() }
@@ -172,7 +173,7 @@ impl TransportError {
         self.phase
     }
 
-    /// Returns the fault of the attempt.
+    /// Returns the fault with which the attempt ends.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.fault

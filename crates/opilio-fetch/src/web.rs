@@ -1,10 +1,10 @@
-//! The transport that uses reqwest, restricted so that it sends exactly the given requests, only to allowed
-//! addresses, and nothing by itself.
+//! The transport that uses reqwest, restricted so that it sends exactly the requests that it is given, and only to
+//! allowed addresses.
 //!
-//! Switched off are: redirects and retries (each is a start that spends a host's budget), the system's
-//! proxies (the address that was checked must be the one connected to), `Referer`, and decoding (reqwest
-//! would return a body with two content codings undecoded). hyper-util still replaces an idle connection that
-//! died before a request was written: nothing was sent, so nothing is sent twice.
+//! These features of reqwest are switched off: redirects and retries (each is a new start that spends a host's
+//! budget), the system's proxies (the address that was checked must be the address that is connected to), `Referer`,
+//! and decoding (reqwest would return a body with two content codings undecoded). hyper-util still replaces an idle
+//! connection that the server closed before a request was written on it: nothing was sent, so nothing is sent twice.
 
 mod connect;
 mod trust;
@@ -47,20 +47,20 @@ pub struct WebSettings {
     pub header_count_max: usize,
     /// The most header bytes that an answer may have; see [`Limits::header_bytes_max`].
     pub header_bytes_max: usize,
-    /// Which certificates TLS accepts.
+    /// The choice of certificates that TLS accepts.
     pub tls: Tls,
-    /// Forward proxies, used in turn; if there are none, connections are direct. A proxy resolves names
-    /// itself, so `addresses` is checked only for URLs with an address instead of a name.
+    /// The forward proxies, used in turn. If there are none, connections are direct. A proxy resolves names itself,
+    /// so `addresses` is checked only for URLs that contain an IP address instead of a name.
     pub proxies: Vec<Proxy>,
 }
 
-/// Which certificates TLS accepts.
+/// The choice of certificates that TLS accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Tls {
-    /// Certificates of the system's certificate authorities.
+    /// Only certificates of the system's certificate authorities are accepted.
     #[default]
     System,
-    /// Any certificate: whoever controls the network can read and forge everything.
+    /// Any certificate is accepted: whoever controls the network can read and forge everything.
     Anybody,
 }
 
@@ -80,19 +80,19 @@ impl Default for WebSettings {
     }
 }
 
-/// Why the transport could not be set up.
+/// The reason why the transport could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// The TLS library has no usable protocol version.
+    /// The TLS library supports no usable version of the protocol.
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
-    /// The client could not be built.
+    /// reqwest's client could not be built.
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
-/// The part of the transport that all shards share: the DNS cache, TLS state, settings.
+/// The part of the transport that all shards share: the DNS cache, the state of TLS, and the settings.
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
@@ -110,9 +110,9 @@ pub struct Web {
     settings: Arc<WebSettings>,
     dns: Arc<DnsCache>,
     tls: rustls::ClientConfig,
-    /// Why the system's trust store cannot be used; `None` if it can.
+    /// The reason why the system's trust store of certificates cannot be used; `None` if it can be used.
     untrusting: Option<Arc<str>>,
-    /// Which proxy is next, for all shards.
+    /// The order in which the proxies are used, shared by all shards.
     rotation: Arc<Mutex<Rotation>>,
     began: Instant,
 }
@@ -124,10 +124,10 @@ impl fmt::Debug for Web {
 }
 
 impl Web {
-    /// Prepares the transport. `dns` may be shared with other transports.
+    /// Prepares the part that all shards share. `dns` may also be shared with other transports.
     ///
-    /// A system without certificate authorities is not an error here: plain http works, and each https fetch
-    /// fails with that reason.
+    /// A system without certificate authorities is not an error here: plain http works, and each https fetch fails
+    /// with a text that names this reason.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
@@ -141,7 +141,7 @@ impl Web {
     /// Makes a transport for one shard, with connections of its own.
     ///
     /// # Errors
-    /// When the client cannot be built.
+    /// When reqwest's client cannot be built.
     pub fn transport(&self) -> Result<ReqwestTransport, SetupError> {
         let clients = self.clients(None).map_err(SetupError::Client)?;
         Ok(ReqwestTransport { direct: clients, proxied: RefCell::default(), web: self.clone() })
@@ -158,7 +158,7 @@ impl Web {
         proxy: Option<&Proxy>,
     ) -> Result<reqwest::ClientBuilder, reqwest::Error> {
         let settings = &self.settings;
-        // For a proxied request only the proxy's own name is resolved, and a proxy may have any address.
+        // For a request through a proxy, only the proxy's own name is resolved, and a proxy may have any address.
         let addresses = match proxy {
             Some(_) => AddressPolicy::allow_all(),
             None => settings.addresses.clone(),
@@ -173,8 +173,8 @@ impl Web {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .pool_max_idle_per_host(idle_max)
-            // A malformed header line is ignored, and a folded value is read as one line (RFC 9112 §5.2), as
-            // browsers do.
+            // As in browsers, a malformed header line is ignored, and a value that is folded over several lines is
+            // read as one line (RFC 9112 §5.2).
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
@@ -190,7 +190,7 @@ impl Web {
     }
 }
 
-/// The limit of header bytes as HTTP/2 counts them: 32 bytes per field are added to its name and value (RFC
+/// Returns the limit of header bytes as HTTP/2 counts them: 32 bytes per field are added to its name and value (RFC
 /// 9113 §6.5.2).
 fn header_list_bytes(settings: &WebSettings) -> u32 {
     let bytes = settings.header_bytes_max.saturating_add(settings.header_count_max.saturating_mul(32));
@@ -200,23 +200,24 @@ fn header_list_bytes(settings: &WebSettings) -> u32 {
 /// The transport for the web, for one shard.
 pub struct ReqwestTransport {
     direct: Clients,
-    /// The clients of each proxy that was used; the one used last is at the end.
+    /// The reqwest clients of each proxy that was used, ordered by their last use; the most recent is at the end.
     proxied: RefCell<Vec<(Proxy, Clients)>>,
     web: Web,
 }
 
-/// The two reqwest clients, with and without a connection pool.
+/// Two reqwest clients: one with and one without a connection pool.
 #[derive(Clone)]
 struct Clients {
     pooled: reqwest::Client,
-    /// Without a pool: for requests that must not be sent over an idle connection, which may be dead.
+    /// The client without a pool, for requests that must not be sent over an idle connection, since the server may
+    /// have closed it.
     fresh: reqwest::Client,
 }
 
-/// The proxy that carries a request.
+/// The proxy that is to carry a request.
 struct Via {
     proxy: Proxy,
-    /// The proxy's index in the rotation; `None` if the request named the proxy.
+    /// The index of the proxy in the rotation; `None` if the request itself named the proxy.
     turn: Option<usize>,
 }
 
@@ -231,7 +232,7 @@ impl Transport for ReqwestTransport {
         async move {
             self.check_literal(&ask.url)?;
             let mut via = self.via(&ask);
-            // If its proxy failed, the request has reached no server, so another proxy may carry it.
+            // If the proxy of a request failed, the request has reached no server, so another proxy may carry it.
             let others = if via.as_ref().is_some_and(|via| via.turn.is_some()) {
                 self.web.settings.proxies.len() - 1
             } else {
@@ -254,11 +255,12 @@ impl Transport for ReqwestTransport {
 }
 
 impl ReqwestTransport {
-    /// Sends the request once, through this proxy or directly.
+    /// Sends the request once, through this proxy or, without one, directly.
     async fn send_via(&self, ask: TransportRequest, via: Option<Via>) -> Result<Answer, TransportError> {
         let progress = ask.progress.clone();
         let https = ask.url.scheme() == "https";
-        // In an https tunnel, a failure after connecting is the host's, never the proxy's.
+        // In an https tunnel, a failure after connecting is always the host's. Over plain http, it may be the
+        // proxy's.
         let may_be_proxys = !https && ask.connection != Connection::Fresh;
         let clients = self.clients(via.as_ref())?;
         let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
@@ -280,7 +282,7 @@ impl ReqwestTransport {
         }
     }
 
-    /// Returns the proxy that a request goes through, if any.
+    /// Returns the proxy that a request goes through; `None` for a direct connection.
     fn via(&self, ask: &TransportRequest) -> Option<Via> {
         if let Some(proxy) = &ask.proxy {
             return Some(Via { proxy: proxy.clone(), turn: None });
@@ -293,7 +295,7 @@ impl ReqwestTransport {
         self.nth_via(turn)
     }
 
-    /// Returns the proxy to try next after one failed; `None` if all rest.
+    /// Returns the proxy to try after another proxy failed; `None` if all proxies rest.
     fn next_via(&self) -> Option<Via> {
         let turn = self.rotation().pick_awake(self.web.began.elapsed())?;
         self.nth_via(turn)
@@ -322,7 +324,7 @@ impl ReqwestTransport {
                 )
             })?,
         };
-        // Drops the clients that were used least recently, with their idle connections.
+        // The clients of the proxies that were used least recently are dropped, with their idle connections.
         if proxied.len() >= PROXIES_MAX {
             proxied.remove(0);
         }
@@ -330,7 +332,8 @@ impl ReqwestTransport {
         Ok(clients)
     }
 
-    /// Returns the answer that came through a proxy. An answer of the proxy itself (407) is an error.
+    /// Returns the answer that came through a proxy, or an error if the answer is from the proxy itself (status
+    /// 407).
     fn carried(
         &self,
         via: &Via,
@@ -343,7 +346,7 @@ impl ReqwestTransport {
         if let Some(turn) = via.turn {
             self.rotation().worked(turn);
         }
-        // The remote address is the proxy's, so it is not reported as the page's.
+        // The remote address is the address of the proxy, so it is not reported as the address of the page's server.
         Ok(Answer { remote: None, ..answer(response, exchange) })
     }
 
@@ -359,11 +362,11 @@ impl ReqwestTransport {
         let proxys = match classify::behind_proxy(error) {
             Behind::Proxy => true,
             Behind::Login => return self.blame(via, wants_login(via)),
-            // It is unclear which of the two failed. A proxy that carried its last request is taken to work, so
+            // It is unclear which of the two failed. A proxy that carried its last request is taken to work, so then
             // the host failed.
             Behind::Unclear => !works,
-            // The connection broke off. If this proxy has never carried a request, the proxy is to blame: a
-            // working proxy would report a failure of the host.
+            // The connection broke off. If this proxy has never carried a request, the proxy is taken to have
+            // failed: a working proxy would report a failure of the host.
             Behind::Host => {
                 may_be_proxys
                     && !works
@@ -377,7 +380,8 @@ impl ReqwestTransport {
         self.blame(via, format!("the proxy {}: {found}", via.proxy))
     }
 
-    /// Records that a proxy failed. Of several failures of one proxy in a row, only the first is logged.
+    /// Records that a proxy failed, and returns the error. Of several failures of one proxy in a row, only the first
+    /// is logged.
     fn blame(&self, via: &Via, detail: String) -> TransportError {
         let turn = via.turn;
         if turn.is_some_and(|turn| self.rotation().failed(turn, self.web.began.elapsed())) {
@@ -386,7 +390,8 @@ impl ReqwestTransport {
         TransportError::new(Phase::Connect, Fault::Proxy, detail)
     }
 
-    /// Checks an address written in the URL, in any spelling, since it never reaches the resolver.
+    /// Checks whether an IP address that is written in the URL, in any spelling, is allowed. Such an address never
+    /// reaches the resolver, which checks the others.
     fn check_literal(&self, url: &Url) -> Result<(), TransportError> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
@@ -409,7 +414,7 @@ impl ReqwestTransport {
     }
 }
 
-/// Copies the request for the next proxy.
+/// Copies a request, to send it again through another proxy.
 fn copy(ask: &TransportRequest) -> TransportRequest {
     TransportRequest {
         method: ask.method.clone(),
@@ -423,7 +428,7 @@ fn copy(ask: &TransportRequest) -> TransportRequest {
     }
 }
 
-/// Explains a 407 (RFC 9110 §15.5.8).
+/// Returns the error text for a proxy that requires a login: status 407 (RFC 9110 §15.5.8).
 fn wants_login(via: &Via) -> String {
     let wish = if via.proxy.has_login() { "does not accept the login" } else { "requires a login" };
     format!("the proxy {} {wish} (407)", via.proxy)
@@ -455,6 +460,6 @@ fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
     }
 }
 
-/// The most proxies per shard whose clients are kept. With more, a client is built again now and then, with a
-/// new handshake.
+/// The most proxies per shard whose clients are kept. With more proxies, a client is sometimes built again, which
+/// costs a new TLS handshake.
 const PROXIES_MAX: usize = 64;

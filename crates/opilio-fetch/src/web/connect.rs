@@ -1,5 +1,5 @@
-//! Resolves names and connects: only to allowed addresses. Records the progress of the request that waits for
-//! the connection.
+//! Resolves names and connects, only to allowed addresses. Records how far the request that waits for the connection
+//! got.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use crate::dns::DnsCache;
 use crate::transport::{Phase, Progress};
 
 tokio::task_local! {
-    /// The progress of the running task's request, which resolver and connector update. A connection that is
-    /// made in the background has none.
+    /// The progress of the running task's request, which the resolver and the connector update. A connection that
+    /// reqwest makes in the background has no progress to update.
     pub(super) static PROGRESS: Progress;
 }
 
@@ -24,11 +24,11 @@ pub(super) fn not_public(address: IpAddr) -> String {
 }
 
 fn note(phase: Phase) {
-    // Fails only in the background, where no request waits for this connection.
+    // This fails only in the background, where no request waits for this connection.
     let _ = PROGRESS.try_with(|progress| progress.enter(phase));
 }
 
-/// The error for a name none of whose addresses is allowed.
+/// The error for a name that has addresses, none of which is allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("{name:?} has no public address: {}", not_public(*address))]
 pub(crate) struct Blocked {
@@ -47,19 +47,19 @@ impl Resolve for Resolver {
         let (dns, policy) = (self.dns.clone(), self.addresses.clone());
         Box::pin(async move {
             note(Phase::Resolve);
-            // `name.` is the same host as `name` (they share one budget), so the trailing dot is removed.
-            // Some resolvers do not know `localhost.`.
+            // `name.` is the same host as `name` (both share one budget), so the trailing dot is removed. Some
+            // resolvers cannot resolve `localhost.` with the dot.
             let name = name.as_str();
             let name = name.strip_suffix('.').unwrap_or(name);
             let addresses = dns.resolve(name).await?;
             let permitted: Vec<SocketAddr> = addresses
                 .iter()
                 .filter(|address| policy.permits(**address))
-                // The connector sets the port.
+                // The port is 0 here, because the connector sets the port.
                 .map(|address| SocketAddr::new(*address, 0))
                 .collect();
             if permitted.is_empty() {
-                // The cache returns at least one address.
+                // The cache returns at least one address, so the default is never used.
                 let address = addresses.first().copied().unwrap_or(IpAddr::from([0, 0, 0, 0]));
                 return Err(Blocked { name: name.to_owned(), address }.into());
             }
@@ -69,7 +69,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Records when connecting begins and ends, so that a reused connection can be told from a new one.
+/// A layer that records when connecting begins and ends, so that a reused connection can be told from a new one.
 #[derive(Clone)]
 pub(super) struct NoteConnected;
 

@@ -1,4 +1,5 @@
-//! Which certificates TLS accepts: those of the system's certificate authorities, or any.
+//! Makes the TLS settings, which accept either certificates of the system's certificate authorities, or any
+//! certificate.
 
 use std::sync::Arc;
 
@@ -12,10 +13,11 @@ use rustls_platform_verifier::Verifier;
 
 use super::{SetupError, Tls};
 
-/// Returns the TLS settings, and the reason why the system's trust store cannot be used, if there is one.
+/// Returns the TLS settings, and the reason why the system's trust store of certificates cannot be used, if there is
+/// one.
 pub(super) fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc<str>>), SetupError> {
-    // ring needs neither cmake nor a long build. It is used here only, not installed for the process: that
-    // choice is the application's.
+    // ring is used, because it needs neither cmake nor a long build. It is chosen only here and not installed for
+    // the whole process, since that choice is the application's.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -38,7 +40,7 @@ pub(super) fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc
     Ok((config, untrusting))
 }
 
-/// Accepts every certificate; signatures are checked as always.
+/// A verifier that accepts every certificate. The signatures of the handshake are still checked.
 #[derive(Debug)]
 struct Trusting(WebPkiSupportedAlgorithms);
 
