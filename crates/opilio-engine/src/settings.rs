@@ -1,5 +1,5 @@
-//! The settings that the shards of a crawl get once: policies of hosts, limits of the whole crawl, and the crawler's
-//! identity.
+//! The settings that each shard of a crawl gets at its start: policies of hosts, limits of the whole crawl, and the
+//! crawler's identity.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,14 +22,15 @@ pub(crate) struct Settings {
     pub(crate) user_agent: Arc<str>,
     pub(crate) redirects_max: u16,
     pub(crate) seed: u64,
-    /// Whether pages are stored with the values that a later conditional request needs (such as the ETag).
+    /// Whether each page is stored together with the values that a later conditional request needs (such as the
+    /// ETag).
     pub(crate) keep_history: bool,
     pub(crate) sessions: HashMap<String, Session>,
-    /// The cookies; `None` if the crawl keeps no cookies.
+    /// The cookies of the crawl, or `None` if the crawl keeps no cookies.
     pub(crate) cookies: Option<Arc<Cookies>>,
     /// The logins that the seeds' URLs contain (`user:password@`).
     pub(crate) logins: Logins,
-    /// Which values of a page (such as its canonical URL) show that two pages are duplicates.
+    /// The values of a page by which duplicate pages are recognised (such as its canonical URL).
     pub(crate) merge: Naming,
     pub(crate) order: opilio_core::Order,
     /// The rate that all hosts of a group share. Only tests set it so far.
@@ -42,13 +43,14 @@ impl Settings {
         self.hosts.of(host).retry.as_ref().unwrap_or(&self.retry)
     }
 
-    /// Returns the kinds of content that are fetched.
+    /// Returns the content types that the crawl fetches.
     pub(crate) fn accept(&self) -> Accept {
         if self.scope.is_text_only() { Accept::Text } else { Accept::Any }
     }
 
-    /// Completes a request. Sets the statuses that its host uses for other purposes, and adds the headers that the
-    /// request lacks: first those of its session, then the login of its origin, then those of its host's settings.
+    /// Completes a request. Sets the statuses that have a special meaning on this host, and adds the headers that
+    /// the request lacks: first those of its session, then the login of its origin, then those of its host's
+    /// settings.
     pub(crate) fn dress(&self, host: &Host, order: &mut FetchRequest) {
         order.slow_down = self.hosts.of(host).policy.slow_down_statuses().clone();
         order.retried = self.retry_of(host).named_statuses().clone();

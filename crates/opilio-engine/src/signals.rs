@@ -23,8 +23,8 @@ impl Signals {
             for signal in BOTH {
                 signal_hook::flag::register_conditional_default(signal, IDLE.clone())?;
             }
-            // If another thread has done the same in the meantime, the default is registered twice, which does no
-            // harm.
+            // If another thread has done the same in the meantime, the default effect is registered twice, which
+            // does no harm.
             let _ = DEFAULTS.set(());
         }
         RUNNING.fetch_add(1, Ordering::SeqCst);

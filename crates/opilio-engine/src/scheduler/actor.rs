@@ -1,4 +1,5 @@
-//! The loop of the scheduler's thread: waits for an event, takes one turn, and performs the effects of the turn.
+//! The loop of the scheduler's thread: waits for an event, lets the scheduler take one turn, and performs the
+//! effects of that turn.
 //!
 //! While too many rows wait for the sinks, the loop receives no messages. It still handles all other events.
 
@@ -19,9 +20,9 @@ use crate::message::{
     Assign, ClosedHost, ErrandResult, FromScheduler, Question, Settled, ToExporter, ToScheduler,
 };
 
-/// The scheduler's ends of its channels, except its inbox.
+/// The scheduler's ends of its channels, except for the channel of incoming messages.
 pub(crate) struct SchedulerChannels {
-    /// Sends rows to the exporter. `None` once the exporter has received all rows.
+    /// Sends rows to the exporter. `None` after the exporter has received all rows of the run.
     pub(crate) exporter: Option<mpsc::Sender<ToExporter>>,
     pub(crate) written: mpsc::Receiver<Written>,
     pub(crate) supervisor: Recipient<FromScheduler>,
@@ -31,7 +32,8 @@ pub(crate) struct SchedulerChannels {
     pub(crate) questions: mpsc::Receiver<Question>,
 }
 
-/// The addresses of a shard. All three lead to the same mailbox, so that no message arrives before an earlier one.
+/// The addresses of a shard. All three lead to the same mailbox, so that messages arrive in the order in which they
+/// were sent.
 pub(crate) struct ShardRoad {
     pub(crate) assign: Recipient<Assign>,
     pub(crate) settled: Recipient<Settled>,
@@ -50,7 +52,7 @@ impl SchedulerLoop {
         Self { scheduler, ports, clock }
     }
 
-    /// Takes turns until the run has closed, or the store or a sink fails.
+    /// Takes turns until the run is closed, or the store or a sink fails.
     pub(crate) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<ToScheduler>,
@@ -76,8 +78,8 @@ impl SchedulerLoop {
         Ok(())
     }
 
-    /// Waits until an event arrives or is due. Also takes the answers of the exporter and the saved states of hosts
-    /// that have arrived.
+    /// Waits until an event arrives or is due, and puts it into `turn`. Also takes all answers of the exporter and
+    /// all saved states of hosts that have arrived by then.
     async fn next(&mut self, inbox: &mut mpsc::Receiver<ToScheduler>, turn: &mut Turn) {
         let Self { scheduler, ports, clock } = self;
         let takes_on = scheduler.takes_on();
@@ -148,7 +150,7 @@ impl SchedulerLoop {
         let rows = self.scheduler.rows();
         while let (Some(exporter), Some(first)) = (&self.ports.exporter, rows.pop_front()) {
             match exporter.try_send(ToExporter::Rows(first)) {
-                // The exporter has ended early. The scheduler learns of that from the channel of the exporter's
+                // The exporter has ended too early. The scheduler notices that at the channel of the exporter's
                 // answers.
                 Ok(()) | Err(TrySendError::Closed(_)) => {}
                 Err(TrySendError::Full(ToExporter::Rows(first))) => return rows.push_front(first),
@@ -158,7 +160,7 @@ impl SchedulerLoop {
     }
 }
 
-/// Tells the supervisor if the scheduler panics. Nothing else would report that.
+/// Tells the supervisor when the scheduler panics. Without this value nothing would report the panic.
 struct Alarm(Recipient<FromScheduler>);
 
 impl Drop for Alarm {
@@ -200,7 +202,7 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// The most messages that one turn takes.
+/// The most messages that one turn handles.
 const TURN_MAX: usize = 1_024;
 /// How long a busy scheduler waits for more messages before its next turn.
 const GATHER: Duration = Duration::from_millis(1);

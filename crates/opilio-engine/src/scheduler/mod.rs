@@ -1,5 +1,6 @@
-//! The scheduler calls the store on a separate thread and leases URLs to hosts. It always admits links first, then
-//! has rows written, then settles the pages. This order makes sure that each page is written exactly once.
+//! The scheduler calls the store on a separate thread and leases URLs to hosts. For each page, it first admits the
+//! links, then has the rows written, and only then settles the page. With this order each page is written exactly
+//! once, even if the process is killed.
 
 mod actor;
 mod state;

@@ -1,10 +1,11 @@
-//! The scheduler without its thread: takes in the messages of one turn, calls the store, and lists the effects.
+//! The scheduler without its thread: takes in the messages of one turn, calls the store, and lists the effects of
+//! the turn.
 //!
-//! Each turn handles all messages that have arrived as one batch. It (1) settles the batches up to the last that
-//! every sink has written, (2) admits the links, (3) gives the rows to the exporter under the next number, (4) leases
-//! URLs to hosts, and (5) tells the supervisor and the shards. [`Dispatch`] decides which hosts get leases,
-//! [`Ledger`] which pages may be settled. No turn waits: [`SchedulerLoop`](super::SchedulerLoop) performs the effects
-//! of a turn, and begins the next.
+//! A turn handles all messages that have arrived as one batch. It (1) settles all batches of rows that every sink
+//! has written, (2) admits the links, (3) gives the new rows to the exporter under the next batch number, (4)
+//! leases URLs to hosts, and (5) tells the supervisor and the shards. [`Dispatch`] decides which hosts get leases,
+//! [`Ledger`] decides which pages may be settled. A turn never waits: [`SchedulerLoop`](super::SchedulerLoop)
+//! performs its effects, and then begins the next turn.
 
 mod leasing;
 mod outgoing;
@@ -37,7 +38,7 @@ use outgoing::Outgoing;
 use pages::PageBatch;
 use sinks::SinkWatch;
 
-/// The arguments of a scheduler.
+/// The arguments with which a scheduler is made.
 pub(crate) struct SchedulerSetup {
     pub(crate) frontier: Box<dyn Frontier>,
     pub(crate) shards: usize,
@@ -64,7 +65,8 @@ pub(crate) struct SchedulerOutcome {
     /// The oldest [`FAILURES_MAX`] failures.
     pub(crate) failures: Vec<Failure>,
     pub(crate) totals: Totals,
-    /// How many rows remain unwritten, if the run ended before a sink had written all of its rows.
+    /// The number of pages and bytes that remain unwritten, if the run ended before a sink had written all of its
+    /// rows.
     pub(crate) unwritten: Option<Unwritten>,
 }
 
@@ -76,12 +78,12 @@ pub(crate) struct Turn {
     /// delay them.
     pub(crate) memos: Vec<ClosedHost>,
     /// The messages from the supervisor and the shards. They are received only while the scheduler [takes
-    /// on](Scheduler::takes_on) more.
+    /// on](Scheduler::takes_on) more work.
     pub(crate) messages: Vec<ToScheduler>,
     /// Whether the channel of messages is closed, so that no more messages arrive.
     pub(crate) is_last: bool,
-    /// Whether the exporter has ended. If it ended before the crawl, a sink has failed. The exporter reports that
-    /// failure itself.
+    /// Whether the exporter has ended. If it ended before the crawl, a sink has failed, and the exporter itself
+    /// reports the failure.
     pub(crate) exporter_ended: bool,
     /// Whether the run is to close.
     pub(crate) hurry: bool,
@@ -92,8 +94,8 @@ pub(crate) struct Turn {
 pub(crate) enum Effect {
     /// Sends a message to the supervisor.
     Tell(FromScheduler),
-    /// Sends a message to the supervisor if its mailbox has room. Otherwise the message is dropped: the next message
-    /// replaces it.
+    /// Sends a message to the supervisor if its mailbox has room. Otherwise the message is dropped, since the next
+    /// message of this kind replaces it.
     TryTell(FromScheduler),
     /// Sends a shard leases for its hosts.
     Assign { shard: usize, assign: Assign },
@@ -101,7 +103,7 @@ pub(crate) enum Effect {
     ErrandResult { shard: usize, result: ErrandResult },
     /// Tells a shard which of its leases are settled.
     Settled { shard: usize, settled: Settled },
-    /// Waits a moment, so that more messages arrive and the next turn handles more than one page.
+    /// Waits a moment before the next turn, so that more messages arrive and the turn handles more than one page.
     Gather,
 }
 
@@ -114,15 +116,16 @@ pub(crate) struct Scheduler {
     /// not yet in the store.
     ledger: Ledger<PageBatch>,
     tally: Tally,
-    /// The scope that leases are checked against, since an earlier run may have queued their URLs in another scope.
+    /// The scope that leases are checked against in a resumed crawl: an earlier run may have queued their URLs
+    /// under another scope.
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
     /// The shapes (hashes of the names of variants and fields) of those steps of which the store keeps an example.
     shapes: HashSet<u64>,
     known: KnownSteps,
-    /// The canonical URLs and page contents of the pages so far, by which duplicates are recognised.
+    /// The canonical URLs and contents of the pages so far. Duplicate pages are recognised by them.
     names: TakenNames,
-    /// The errands and orders that are to be sent to hosts.
+    /// The errands and orders that wait to be sent to hosts.
     outgoing: Outgoing,
     decisions: Decisions,
     phase: SchedulerPhase,
@@ -133,14 +136,14 @@ pub(crate) struct Scheduler {
 /// The phase of a crawl from the scheduler's view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SchedulerPhase {
-    /// More seeds may arrive. So the crawl is not finished even if no URL is left.
+    /// More seeds may arrive, so the crawl is not finished even if no URL is left.
     Seeding,
     Seeded,
     /// The supervisor has been told that no URL is left, or that a limit allows no more pages.
     Over,
     /// The run closes as soon as each shard has sent its last message.
     Draining,
-    /// No more messages are received. `drained` says whether all hosts have become passive and their saved states
+    /// No more messages are received. `drained` is true if all hosts have become passive and their saved states
     /// (memos) have arrived.
     Closing {
         drained: bool,
@@ -179,12 +182,12 @@ impl Scheduler {
             self.settle(now, written)?;
         }
         for ClosedHost { host, memo } in turn.memos.drain(..) {
-            // These memos are taken in before the messages. If a host has become passive in the meantime, the message
-            // about that carries a newer memo.
+            // These memos are taken in before the messages: if a host has become passive in the meantime, the
+            // message that says so carries a newer memo.
             self.ledger.handle(now, LedgerInput::Memo { host, memo });
         }
-        // If all senders of messages are gone, nobody is left to announce the end of the run. So the scheduler
-        // hurries.
+        // If all senders of messages are gone, nothing will announce the end of the run. So the scheduler begins to
+        // close.
         if turn.hurry || turn.is_last {
             turn.hurry = false;
             self.ledger.handle(now, LedgerInput::Hurry);
@@ -222,14 +225,14 @@ impl Scheduler {
         }
     }
 
-    /// Returns whether the scheduler has to be told when the run should close: it waits for the sinks without a time
-    /// limit.
+    /// Returns whether the scheduler needs to be told when the run has to close, because it now waits for the sinks
+    /// without a time limit.
     pub(crate) fn may_hurry(&self) -> bool {
         !self.takes_on() && self.ledger.waits_until().is_none()
     }
 
-    /// Returns the rows that the exporter has not received yet, the oldest first. While the exporter has no room the
-    /// rows stay here, and the scheduler takes on no more.
+    /// Returns the rows that the exporter has not received yet, the oldest first. The rows stay here while the
+    /// exporter has no room for them, and meanwhile the scheduler takes on no more work.
     pub(crate) fn rows(&mut self) -> &mut VecDeque<RowBatch> {
         &mut self.sinks.rows
     }
@@ -284,7 +287,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Takes in one batch of messages.
+    /// Takes in one batch of messages, without leasing URLs.
     fn take(&mut self, now: Timestamp, messages: &mut Vec<ToScheduler>) -> Result<(), FrontierError> {
         let mut admissions = Vec::new();
         let mut pages = Vec::new();
@@ -294,7 +297,8 @@ impl Scheduler {
         self.keep_memos(now)?;
         for (_, page) in &mut pages {
             if let Some(host) = page.grows.take() {
-                // The store saves this host no later than the links of the page that extended the scope.
+                // This entry is saved in the same commit as the links of the page that extended the scope, or
+                // earlier.
                 self.frontier.keep_listed(run_history::GROWN, host.as_str());
             }
             run_history::keep_samples(
@@ -312,7 +316,8 @@ impl Scheduler {
         self.hand_over(now, pages)
     }
 
-    /// Takes in one message. Admissions and pages are only collected, so that the turn handles them as one batch.
+    /// Takes in one message. Admissions and pages are only collected here, so that the turn handles them as one
+    /// batch.
     fn hear(
         &mut self,
         now: Timestamp,
@@ -367,8 +372,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes in that a shard has sent its last message. After the last message of all shards, the saved states
-    /// (memos) of all hosts have arrived.
+    /// Records that a shard has sent its last message. When all shards have done so, the saved states (memos) of
+    /// all hosts have arrived.
     fn drained(&mut self, shard: usize) {
         self.tally.drained(shard);
         if self.phase == SchedulerPhase::Draining && self.tally.is_drained() {
@@ -376,13 +381,14 @@ impl Scheduler {
         }
     }
 
-    /// Returns the index of a host's shard. The host's registrable domain decides on the shard.
+    /// Returns the index of the shard to which a host belongs. All hosts of a registrable domain belong to the same
+    /// shard.
     fn shard_of(&self, host: &Host) -> usize {
         host.group().shard(self.tally.shards())
     }
 
-    /// Waits for the sinks while too many rows wait to be written, and drops the rows that wait if the time limit is
-    /// over.
+    /// Updates the wait for the sinks, which lasts as long as too many rows are unwritten. If the time limit of the
+    /// wait is over, drops the rows that are unwritten.
     fn wait(&mut self, now: Timestamp) {
         if self.is_closing() {
             return;
@@ -393,7 +399,7 @@ impl Scheduler {
         }
     }
 
-    /// Saves the states of hosts (memos) in the store, in one commit.
+    /// Saves those states of hosts (memos) that are not saved yet in the store, in one commit.
     fn keep_memos(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let memos = self.ledger.memos();
         if !memos.is_empty() {
@@ -420,13 +426,13 @@ impl Scheduler {
         Ok(settled)
     }
 
-    /// Records the clock and the totals, to be saved by the next commit.
+    /// Gives the clock and the totals to the store, which saves them with its next commit.
     fn note(&mut self, now: Timestamp) {
         let totals = self.totals(now);
         run_history::note_run(&mut *self.frontier, now, totals, RunState::Running);
     }
 
-    /// Returns the totals of all runs. Those of this run are as the shards last reported them.
+    /// Returns the totals of all runs. The totals of this run are those that the shards reported last.
     fn totals(&self, now: Timestamp) -> Totals {
         self.tally.totals(self.known.others(), now.since(self.clock.opened()))
     }
@@ -449,7 +455,7 @@ impl Scheduler {
         self.effects.push(Effect::Tell(FromScheduler::Over(stopped)));
     }
 
-    /// Ends the run once no more messages arrive: waits until the sinks have synced to disk, then syncs the store.
+    /// Closes the run after the last message: waits until the sinks have synced to disk, then syncs the store.
     fn close(&mut self, now: Timestamp, exporter_ended: bool) -> Result<(), FrontierError> {
         let SchedulerPhase::Closing { drained } = self.phase else { return Ok(()) };
         self.ledger.handle(now, LedgerInput::Close);

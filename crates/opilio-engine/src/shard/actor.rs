@@ -1,5 +1,5 @@
-//! The shard actor owns the table of its live hosts. The table holds the state of each host. So a host whose actor
-//! panics keeps its hold (time without requests) and its strikes (counted faults).
+//! The shard actor owns the table of its live hosts and the state of each of them. So a host whose actor panics
+//! keeps its hold (time without requests) and its strikes (counted faults).
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -26,7 +26,7 @@ use crate::message::{
 use crate::outbox::Outbox;
 use crate::prepared::{self, PreparedLeases};
 
-/// The arguments of a shard.
+/// The arguments with which a shard is started.
 pub(crate) struct ShardSetup {
     pub(crate) context: Box<dyn FnOnce(Outbox<HostGone>) -> ShardContext>,
     pub(crate) drained: Recipient<Drained>,
@@ -37,8 +37,8 @@ pub(crate) struct ShardSetup {
 pub(crate) struct Shard {
     cx: Rc<ShardContext>,
     live: HashMap<Host, Live>,
-    /// Hosts that have become passive and whose saved states are not yet in the store. Leases that are already on
-    /// their way to the shard make such a host live again.
+    /// Passive hosts whose saved states are not yet in the store. If leases for such a host are already on their
+    /// way to the shard, they make the host live again.
     leaving: HashMap<Host, Leaving>,
     stamp: Stamp,
     draining: bool,
@@ -54,9 +54,11 @@ struct Live {
     rules: Rc<RefCell<RulesTable>>,
     errands: Rc<RefCell<HostErrands>>,
     prepared: Rc<RefCell<PreparedLeases>>,
-    /// How many batches of this host's leases are being looked up in the cache. The host stays live until this is 0.
+    /// The number of batches of this host's leases that are being looked up in the cache now. The host stays live
+    /// until this is 0.
     looked_up: u32,
-    /// Whether the host's actor went passive during a look-up. The actor is started again when the look-up has ended.
+    /// Whether the host's actor went passive during a look-up in the cache. The actor is started again after the
+    /// look-up.
     resting: bool,
 }
 
@@ -87,8 +89,8 @@ impl Shard {
         })
     }
 
-    /// Returns a live host. If the host is not live, makes it live: with the memo of a host that is just leaving, or
-    /// with `memo`, which comes from the store.
+    /// Returns a live host. If the host is not live, makes it live, with its saved state: the one that this shard
+    /// still keeps, or else `memo`, which comes from the store.
     fn host(&mut self, host: &Host, memo: Option<&[u8]>) -> &Live {
         let (cx, leaving, draining) = (&self.cx, &mut self.leaving, self.draining);
         self.live.entry(host.clone()).or_insert_with(|| {
@@ -106,7 +108,7 @@ impl Shard {
         })
     }
 
-    /// Takes in an errand for a host. The host is live already.
+    /// Gives an errand to its host, which is live already.
     fn take_errand(&mut self, errand: Errand) {
         let Some(live) = self.live.get(&errand.host) else { return };
         let host = errand.host.clone();
@@ -121,8 +123,8 @@ impl Shard {
     /// Performs an order for a host.
     fn obey(&mut self, order: HostOrder) {
         if !self.live.contains_key(&order.host) {
-            // The host has become passive in the meantime. The scheduler learns of that before it gets this order
-            // back.
+            // The host has become passive in the meantime. The scheduler hears that the host is passive before it
+            // gets this order back.
             return self.cx.port.send(ToScheduler::Order(order));
         }
         match order.what {
@@ -135,7 +137,7 @@ impl Shard {
         }
     }
 
-    /// Drops a live host without saving its state. The reports of its fetches in flight are lost.
+    /// Drops a live host without saving its state. The results of its fetches in flight are ignored.
     fn lose(&mut self, host: &Host) {
         let Some(live) = self.live.remove(host) else { return };
         let actor = live.actor.clone();
@@ -163,7 +165,7 @@ impl Shard {
         }
     }
 
-    /// Returns the shard's part of a snapshot of the crawl, with its hosts.
+    /// Returns the shard's part of a snapshot of the crawl, which lists hosts of the shard.
     fn snapshot(&self) -> PartSnapshot {
         let now = self.cx.clock.now();
         let mut names: Vec<&Host> = self.live.keys().collect();
@@ -176,7 +178,7 @@ impl Shard {
         PartSnapshot::Shard { shard, live: self.live.len(), leaving: self.leaving.len(), hosts }
     }
 
-    /// Sends the state of a host to the store. The shard keeps the state as well until the store has saved it.
+    /// Sends the state of a host to the store. The shard keeps a copy until the store has saved the state.
     fn passivate(&mut self, host: Host, live: &Live) {
         let memo = live.state.borrow().memo();
         let bytes = memo::write(memo, live.rules.borrow().all(), &self.cx.settings.user_agent);
@@ -186,7 +188,7 @@ impl Shard {
         self.cx.port.send(ToScheduler::Passivated(Passivated { host, memo: bytes, stamp }));
     }
 
-    /// Looks leases up in the cache. The host gets the leases for which the cache has no answer.
+    /// Looks leases up in the cache. The host gets only those leases for which the cache has no answer.
     fn look_up(&mut self, ctx: &Context<Self>, cache: &Rc<Fetcher>, host: Host, leases: Vec<Lease>) {
         let Some(live) = self.live.get_mut(&host) else { return };
         live.looked_up += 1;
@@ -199,7 +201,7 @@ impl Shard {
         });
     }
 
-    /// Starts a new actor for a host whose actor died.
+    /// Starts a new actor for a host whose actor has panicked.
     fn restart(&mut self, host: &Host) {
         tracing::error!(%host, "the actor of this host panicked and is started again with its state");
         self.revive(host);
@@ -214,11 +216,11 @@ impl Shard {
         *live = Live { looked_up, ..Live::start(&self.cx, host, kept, true) };
     }
 
-    /// Reports once that the shard has drained, as soon as that is true.
+    /// Reports that the shard has drained, once that is so. Reports it only once.
     fn say_if_drained(&mut self) {
         if self.draining && !self.drained_said && self.live.is_empty() {
             self.drained_said = true;
-            // The hosts have sent their messages on the same queue, so the scheduler receives this message last.
+            // The messages of the hosts are on the same queue, so the scheduler receives this message after them.
             self.cx.port.send(ToScheduler::Drained { shard: self.cx.shard });
             self.drained.send(Drained { shard: self.cx.shard, counts: self.counts() });
         }
@@ -229,12 +231,12 @@ impl Shard {
     }
 
     fn report(&self) {
-        // If the mailbox is full the report is dropped. The next report has the same counts, brought up to date.
+        // If the mailbox is full, the report is dropped. The next report has newer values of the same counts.
         let _ = self.reports.try_send(ShardReport { shard: self.cx.shard, counts: self.counts() });
     }
 
-    /// Gives an input to the state of a live host. The state outlives the actor, so no input is lost with a mailbox.
-    /// If the host's actor is idle, it is told to take a step; if it has died, it is started again.
+    /// Gives an input to the state of a live host. The state outlives the host's actor, so no input is lost if the
+    /// actor panics. If the actor is idle, it is told to take a step. If it has panicked, it is started again.
     fn tell(&mut self, host: &Host, input: Input) {
         let now = self.cx.clock.now();
         let Some(live) = self.live.get(host) else { return };
@@ -250,7 +252,7 @@ impl Shard {
             };
             state.handle(now, input);
             for scheme in [Scheme::Http, Scheme::Https] {
-                // Expired rules forbid nothing until they are fetched again.
+                // Expired rules are not applied. They are fetched again first.
                 if let Some(unjudged) = unjudged.filter(|_| state.knows_rules(scheme, now)) {
                     refuse(&live.rules.borrow(), scheme, unjudged, &mut state, now);
                 }
@@ -278,7 +280,7 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Reads the state of a host that the store saved (memo), and the robots.txt rules in it.
+/// Reads the saved state of a host (memo) from the bytes in the store, and the robots.txt rules in it.
 fn recall(
     cx: &ShardContext,
     host: &Host,
@@ -293,14 +295,14 @@ fn recall(
     (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent.clone(), rules))))
 }
 
-/// Returns the state with which a host becomes live.
+/// Makes the state with which a host becomes live.
 fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     let now = cx.clock.now();
     let policy = cx.settings.hosts.of(host).policy.clone();
     let limits = cx.settings.limits_of(&policy);
     let rules = cx.settings.rules;
-    // Each host has its own random seed. So hosts that back off at the same moment do not all return at the same
-    // moment.
+    // Each host has its own random seed. So hosts that back off at the same moment do not all send requests again
+    // at the same moment.
     let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
     let memo = memo.map(|memo| memo.clamped(now, policy.hold_max()));
     let memo = match cx.maybe_fetched_until {
@@ -396,14 +398,14 @@ impl Handler<ErrandResult> for Shard {
     type Result = ();
 
     fn handle(&mut self, ErrandResult { question, facts }: ErrandResult, _: &mut Self::Context) {
-        // A passive host asks for its rules again when it becomes live.
+        // If the host that asked is passive now, it fetches robots.txt again when it becomes live.
         let Some(live) =
             self.live.get(&question.host).filter(|live| live.rules.borrow().is_awaited(&question))
         else {
             return;
         };
-        // Another host sent this answer, so its headers state no wait for the host that asked. The state of the host
-        // that asked decides how long that host waits.
+        // This answer came from another host, so its headers do not say how long the host that asked has to wait.
+        // The state of the host that asked decides about its waits.
         let hints = Hints::default();
         let policy = self.cx.settings.retry_of(&question.host);
         let proposal = policy.propose(&rules::ATTEMPT, facts.outcome, hints, 0.0);
@@ -419,8 +421,8 @@ impl Handler<HostGone> for Shard {
     fn handle(&mut self, HostGone { host, why }: HostGone, ctx: &mut Self::Context) {
         match why {
             Gone::Died => {
-                // The actor is not restarted at once. So a host whose actor dies again and again leaves time for the
-                // other hosts.
+                // The actor is not started again at once. So even a host whose actor panics again and again leaves
+                // time for the other hosts.
                 ctx.run_later(RESTART_PAUSE, move |shard, _| shard.restart(&host));
             }
             Gone::Passive => {
@@ -428,7 +430,7 @@ impl Handler<HostGone> for Shard {
                     live.resting = true;
                     return;
                 }
-                // The state may have received an input after the actor decided to stop.
+                // The state may have received another input after the actor decided to stop.
                 if self.live.get(&host).is_some_and(|live| is_busy(&live.state.borrow())) {
                     return self.revive(&host);
                 }
@@ -458,5 +460,5 @@ impl Handler<Drain> for Shard {
 const MAILBOX: usize = 256;
 /// How often a shard sends its counts to the supervisor.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-/// How long after its death a host actor is started again.
+/// How long after its panic a host actor is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);

@@ -1,5 +1,5 @@
-//! Looks leases up in the development cache. A lease for which the cache has an answer goes to the spider runner. Its
-//! host does not get it, since no request is needed.
+//! Looks leases up in the development cache. A lease for which the cache has an answer goes to the spider runner,
+//! and not to its host, since no request is needed.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) struct Missing {
 }
 
 /// Sends the cached answers to the spider runner, and returns the leases for which the cache has no answer. Waits
-/// while response bodies take all of the allowed memory.
+/// while the runner has no room, or the bodies of responses take all of the memory they may take.
 pub(super) async fn missing(
     cx: &ShardContext,
     cache: &Fetcher,
@@ -36,13 +36,14 @@ pub(super) async fn missing(
     let mut missing = Vec::new();
     for lease in leases {
         while cx.backlog.is_full() {
-            // An answer from the cache takes no slot. A fetch gets its slot only when the runner has room, so the
-            // same wait is done here.
+            // A fetch gets its slot only while the runner has room. An answer from the cache takes no slot, so its
+            // wait for the runner is here.
             tokio::time::sleep(PARSING).await;
         }
         let sent = prepared.borrow_mut().request(&lease, &cx.settings.scope);
         let answer = match sent {
-            // Sitemaps are not looked up in the cache: they are read in another way, and there are few of them.
+            // Sitemaps are not looked up in the cache: the runner parses them differently, and there are few of
+            // them.
             Some(LeaseRequest { mut request, reads: Reads::Page, .. }) => {
                 request.accept = cx.settings.accept();
                 cx.settings.dress(host, &mut request);
@@ -70,5 +71,5 @@ pub(super) async fn missing(
     missing
 }
 
-/// How long to wait before looking again whether the runner has room.
+/// The time until the look-up checks again whether the runner has room.
 const PARSING: Duration = Duration::from_millis(1);

@@ -1,4 +1,5 @@
-//! The supervisor actor. It never waits for another actor: its messages go through outboxes.
+//! The supervisor actor. It never waits for another actor: messages that do not fit into a mailbox wait in an
+//! outbox.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::runner::{OVERDUE, ParseWatch};
 use crate::signals::Signals;
 use crate::supervisor::intake::MemoryWatch;
 
-/// The arguments of a supervisor.
+/// The arguments with which a supervisor is started.
 pub(crate) struct SupervisorSetup {
     pub(crate) plan: SupervisorPlan,
     pub(crate) clock: Clock,
@@ -33,7 +34,7 @@ pub(crate) struct SupervisorSetup {
     pub(crate) ended: oneshot::Sender<Ended>,
 }
 
-/// The settings of a supervisor that are known before the crawl starts.
+/// The supervisor's part of the plan of a crawl, known before the crawl starts.
 pub(crate) struct SupervisorPlan {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) pages_max: Option<u64>,
@@ -43,7 +44,7 @@ pub(crate) struct SupervisorPlan {
     pub(crate) signals: Option<Signals>,
 }
 
-/// How the actors of a crawl have ended.
+/// The result of a crawl's actors when all of them have ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) stopped: Stopped,
@@ -51,7 +52,7 @@ pub(crate) struct Ended {
     pub(crate) slowed: Duration,
     /// The name of the actor whose panic ended the crawl.
     pub(crate) died: Option<&'static str>,
-    /// The error of an output that could write none of the items of this run.
+    /// The error of an output that could not write any item of this run.
     pub(crate) refused: Option<ExportError>,
 }
 
@@ -66,7 +67,7 @@ pub(crate) struct ShardLink {
     pub(crate) status: [Recipient<AskSnapshot>; 3],
 }
 
-/// The commands that a running crawl takes from outside its actors.
+/// The commands that a running crawl receives from its handle and from the launching code.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Command {
@@ -74,7 +75,7 @@ pub(crate) enum Command {
     Begin(Vec<ShardLink>),
     /// Start no more requests, and let the requests in flight end.
     Stop(Stopped),
-    /// Give up the requests in flight, and end as soon as the store is closed.
+    /// Give up the requests in flight, and end as soon as the store has closed.
     Abort,
     /// Ask every actor for its current state.
     Snapshot(oneshot::Sender<Snapshot>),
@@ -94,7 +95,7 @@ pub(crate) struct Supervisor {
     shards: Vec<Shard>,
     books: Books,
     phase: Phase,
-    /// Whether the scheduler reported that it waits for a sink, since this flag was last read.
+    /// Whether the scheduler has said, since this flag was last cleared, that it waits for a sink.
     sink_is_late: bool,
     died: Option<&'static str>,
     refused: Option<ExportError>,
@@ -113,7 +114,7 @@ struct Shard {
     drained: bool,
 }
 
-/// How far the end of a crawl has come.
+/// The phase of a crawl, from its start to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Running,
@@ -130,7 +131,7 @@ impl Supervisor {
                 plan,
                 clock,
                 before,
-                // A supervisor has no counts of its own to send.
+                // The supervisor has no counts of a shard to send.
                 port: SchedulerPort::new(scheduler, Rc::default()),
                 ended: Some(ended),
                 shards: Vec::new(),
@@ -159,7 +160,7 @@ impl Supervisor {
         ctx.run_later(DRAIN_MAX, Self::give_up_draining);
     }
 
-    /// Stops the crawl by a command. If the crawl already waits only for its sinks, it stops waiting for them.
+    /// Stops the crawl because of a command. If the crawl already waits only for its sinks, this wait is ended.
     fn ordered_to_stop(&mut self, ctx: &mut Context<Self>, stopped: Stopped) {
         match self.phase {
             Phase::Running => self.stop(ctx, stopped),
@@ -168,8 +169,8 @@ impl Supervisor {
         }
     }
 
-    /// Gives up the requests in flight, whose time is over. Unless the crawl was interrupted, it goes on waiting for
-    /// as long as a sink is late.
+    /// Gives up the requests in flight that did not end within the time for draining. While a sink is late, the
+    /// crawl goes on waiting, unless it was interrupted.
     fn give_up_draining(&mut self, ctx: &mut Context<Self>) {
         let Phase::Draining(stopped) = self.phase else { return };
         if stopped != Stopped::Interrupted && std::mem::take(&mut self.sink_is_late) {
@@ -180,15 +181,15 @@ impl Supervisor {
         self.close(stopped);
     }
 
-    /// Closes the crawl: the scheduler settles what is written and syncs the store. Requests in flight are no longer
-    /// waited for.
+    /// Closes the crawl: the scheduler settles the pages that are written, and syncs the store. The crawl no longer
+    /// waits for requests in flight.
     fn close(&mut self, stopped: Stopped) {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(stopped);
             let drained = self.shards.iter().all(|shard| shard.drained);
             self.port.send(ToScheduler::Close { counts: Some(self.counts()), drained });
         }
-        // Unless the crawl was interrupted, the scheduler waits for the sinks.
+        // Unless the crawl was interrupted, the scheduler waits for the sinks until they have written all rows.
         if stopped == Stopped::Interrupted {
             self.port.hurry();
         }
@@ -222,7 +223,7 @@ impl Supervisor {
         self.plan.progress.send_replace(progress);
     }
 
-    /// Returns whether less than usual may be started, because the memory is near its limit.
+    /// Returns whether fewer requests than usual may be started, because the memory is near its limit.
     fn is_slowed(&self) -> bool {
         self.plan.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full)
     }
@@ -242,7 +243,7 @@ impl Supervisor {
         }
     }
 
-    /// Handles a signal. The first signal lets requests in flight end, the second stops at once.
+    /// Handles a signal. The first signal lets requests in flight end; the second one stops the crawl at once.
     fn signalled(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
             Phase::Running => {
@@ -257,8 +258,9 @@ impl Supervisor {
         }
     }
 
-    /// Reads the memory of the process, if it has a limit, and changes how much may be started. Reading takes some
-    /// microseconds, which does not delay the supervisor, since its messages come in batches.
+    /// Measures the memory of the process, if there is a memory limit, and changes how much may be started.
+    /// Measuring takes some microseconds, which delays no other actor, since messages to the supervisor come in
+    /// batches.
     fn look_at_memory(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         let under_way = self.under_way(now);
@@ -275,8 +277,8 @@ impl Supervisor {
         }
     }
 
-    /// Returns the number of fetches in flight and of fetched pages that are not settled yet, of all shards. A shard
-    /// that has not reported its counts lately is busy, and counts as at least 1.
+    /// Returns the number of fetches in flight and of fetched pages that are not settled yet, added up over all
+    /// shards. A shard that has not reported its counts lately is busy, and counts as at least 1.
     fn under_way(&self, now: Timestamp) -> u32 {
         let of = |shard: &Shard| match now.since(shard.heard) < HEARD_MAX {
             true => shard.counts.under_way,
@@ -357,7 +359,7 @@ impl Handler<Command> for Supervisor {
             Command::Begin(links) => {
                 let now = self.clock.now();
                 self.shards = links.into_iter().map(|link| Shard::new(link, now)).collect();
-                // The memory is checked before anything starts.
+                // The memory is checked before the first request starts.
                 self.look_at_memory(ctx);
                 if self.phase != Phase::Running {
                     for shard in &self.shards {
@@ -476,14 +478,15 @@ impl Shard {
     }
 }
 
-/// How long requests in flight may take to end before they are given up. A stop may take 10 s in all; the rest of
-/// that time is left for writing.
+/// How long requests in flight may take to end, after a stop, before they are given up. A stop may take 10 s in
+/// all; the rest of that time is for writing.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
-/// The size of the mailbox: room for the messages that shards and scheduler may send at the same time.
+/// The most messages that wait in the supervisor's mailbox: enough for all that shards and scheduler may send at
+/// the same time.
 const MAILBOX: usize = 8_192;
 /// How often the supervisor publishes the progress and checks signals and time limits.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often the supervisor reads the memory of the process, if it has a limit.
+/// How often the supervisor measures the memory of the process, if there is a memory limit.
 const MEMORY_EVERY: Duration = Duration::from_millis(100);
-/// The time within which a shard reports its counts, unless something blocks its thread.
+/// A shard whose last report of counts is older than this counts as busy: something blocks its thread.
 const HEARD_MAX: Duration = Duration::from_secs(1);

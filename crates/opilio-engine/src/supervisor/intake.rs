@@ -7,11 +7,11 @@ use opilio_core::intake::{Advice, Intake, IntakeLevel, Usage};
 
 use crate::memory::Gauge;
 
-/// Reads the memory gauge for the supervisor, and logs changes of the intake level (how much may be started).
+/// Measures the memory for the supervisor, and logs changes of the intake level (how much may be started).
 pub(crate) struct MemoryWatch {
     intake: Intake,
     gauge: Gauge,
-    /// The tightest level that was logged so far.
+    /// The lowest intake level that was logged so far.
     told: IntakeLevel,
 }
 
@@ -20,8 +20,9 @@ impl MemoryWatch {
         Self { intake: Intake::new(limit_bytes, now), gauge, told: IntakeLevel::Full }
     }
 
-    /// Reads the gauge once. Logs and returns what has to change, if anything. `under_way` is the number of requests
-    /// in flight and of pages that are not settled. If the gauge has no value this time, nothing changes.
+    /// Measures the memory once. Logs and returns what has to change, if anything. `under_way` is the number of
+    /// requests in flight and of pages that are not settled. If the system does not say how much memory is used,
+    /// nothing changes.
     pub(crate) fn look(&mut self, now: Timestamp, under_way: u32) -> Option<Advice> {
         let memory_bytes = (self.gauge)()?;
         let advice = self.intake.handle(now, Usage { memory_bytes, under_way })?;
@@ -37,8 +38,9 @@ impl MemoryWatch {
         self.intake.slowed()
     }
 
-    /// Logs advice. It is a warning the first time that the crawl is slowed and the first time that it is paused, and
-    /// otherwise an info: a crawl may stay near its memory limit for days.
+    /// Logs a change. The first time that the crawl is slowed, and the first time that it is paused, this is a
+    /// warning. Later changes are logged as information only, since a crawl may stay near its memory limit for
+    /// days.
     fn tell(&mut self, advice: Advice, memory_bytes: u64) {
         let (memory_mib, limit_mib) = (memory_bytes >> 20, self.intake.limit_bytes() >> 20);
         let first = match self.told {

@@ -1,5 +1,5 @@
-//! The runner actor: takes the answer to a lease, has the spider read it, and sends the scheduler the result of the
-//! lease.
+//! The runner actor: takes the answer to a lease, calls the spider with it, and sends the result of the lease to
+//! the scheduler.
 
 mod threads;
 
@@ -49,7 +49,7 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) backlog: ParseBacklog,
     /// Limits how many pages of the whole crawl are parsed on blocking threads at the same time.
     pub(crate) cores: Arc<Semaphore>,
-    /// Where the files of pages are stored, if the crawl stores files.
+    /// The place where the files of pages are stored, if the crawl stores files.
     pub(crate) files: Option<FileStore>,
     pub(crate) death: DeathWatch,
     pub(crate) refused: Outbox<OutputRefused>,
@@ -67,7 +67,7 @@ pub(crate) struct SpiderRunner<S: Spider> {
     backlog: ParseBacklog,
     cores: Arc<Semaphore>,
     files: Option<FileStore>,
-    /// The runner's own address, to which work on other threads sends its results.
+    /// The runner's own address. Work on other threads sends its results to this address.
     me: Option<WeakAddr<Self>>,
     _death: DeathWatch,
     refused: Outbox<OutputRefused>,
@@ -93,9 +93,9 @@ impl<S: Spider> SpiderRunner<S> {
         })
     }
 
-    /// Runs `work`, which calls user code, and turns a panic into the failure of this page alone. User code runs not
-    /// only in `parse`: encoding and dropping steps and items may call user code too. If the result of the page was
-    /// sent already, the store ignores the failure.
+    /// Runs `work`, which calls user code. If the user code panics, this page alone fails. User code may run not
+    /// only in `parse`, but also when steps and items are encoded or dropped. If the result of the page was sent
+    /// before the panic, the store ignores the failure.
     fn guarded(&mut self, lease_ref: LeaseRef, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
             self.watch.end();
@@ -112,7 +112,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.port.give(self.shard, parsed);
     }
 
-    /// Handles a lease as its delivery says: as a page, a redirect, a sitemap or a failure.
+    /// Handles a lease according to its delivery: as a page, a redirect, a sitemap or a failure.
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
         let Deliver { lease, prepared, delivery, attempts, answer, location, error, known, .. } = deliver;
         let Some(context) = self.open(lease, prepared, attempts) else { return };
@@ -132,7 +132,7 @@ impl<S: Spider> SpiderRunner<S> {
                     answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock.unix_millis()));
                 self.redirect(context, location, &hop);
             }
-            // A missing robots.txt names no sitemap, and this is not a failure.
+            // If robots.txt does not exist, it names no sitemap, and that is not a failure.
             (_, Delivery::Failure(Reason::Http4xx), Some(answer), _)
                 if context.reads == Reads::SitemapsOf =>
             {
@@ -159,7 +159,8 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Continues a redirect chain at the redirect's target. The result counts for the URL at which the chain began.
+    /// Continues a redirect chain at the target of the redirect. The result counts for the URL at which the chain
+    /// began.
     fn redirect(&mut self, context: PageContext<S::Step>, location: Url, hop: &Hop) {
         let settings = self.settings.clone();
         let has_cookies = || settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
@@ -168,8 +169,8 @@ impl<S: Spider> SpiderRunner<S> {
         self.go_on(context, next);
     }
 
-    /// Continues a chain that led to a known URL and set a cookie, as a consent or login page does. With this cookie
-    /// the server may now show the page at which the chain began.
+    /// Continues a redirect chain that led to a known URL and set a cookie, as the redirects of a consent or login
+    /// page do. With this cookie the server may now show the page at which the chain began.
     fn pass_wall(&mut self, context: PageContext<S::Step>, known: &Url, whose: Whose) {
         let settings = self.settings.clone();
         let rules = self.redirect_rules(&settings, &context, &|| true);
@@ -203,7 +204,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.give(redirected);
     }
 
-    /// Parses a page, on this thread or on another.
+    /// Parses a page, on this thread or on a blocking thread.
     fn page(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
         context.fetched = context.fetched(&answer, self.settings.keep_history);
         context.is_repeated = self.results.is_repeated(&context, &answer, &self.settings.scope);
@@ -224,7 +225,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.finish(context, read);
     }
 
-    /// Ends a sitemap with the links that were found in it.
+    /// Ends a sitemap, and queues the links that were found in it.
     fn listed(&mut self, context: PageContext<S::Step>, listing: Result<Listing, String>) {
         let Listing { links, broken } = match listing {
             Ok(listing) => listing,
@@ -316,7 +317,8 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Sends the scheduler everything that a lease gave, after the files that its page asked for are written.
+    /// Sends the result of a lease to the scheduler: the ending, items and links. If the page asked for files, they
+    /// are written first.
     fn hand_over(
         &mut self,
         context: PageContext<S::Step>,
@@ -329,7 +331,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
         match self.results.of(context, found, ending, beside, &self.settings.scope) {
             Ok(parsed) => self.give(parsed),
-            // The page is not ended. A later run fetches it again, and may succeed if its items then fit the output.
+            // The page does not end. A later run fetches it again, and succeeds if its items then fit the output.
             Err(error) => self.refused.send(OutputRefused(error)),
         }
     }
@@ -365,14 +367,14 @@ impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
 /// The largest body, in bytes, that is parsed on the shard's own thread. Larger bodies are parsed on a blocking
 /// thread.
 const BODY_HERE_MAX: usize = 256 * 1024;
-/// A `parse` that takes longer than this is named in a warning.
+/// The time after which a `parse` that is still running is named in a warning.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
-/// The most messages in the runner's mailbox. After these the other actors of the shard get a turn, and further pages
-/// wait with their senders.
+/// The most messages in the runner's mailbox. It is low, so that the other actors of the shard get a turn after a
+/// few pages. Further pages wait with their senders.
 const MAILBOX: usize = 4;
 
-/// Returns whether a server without a sitemap may answer in this way: by an error, by a page for people, or by a
-/// redirect to such a page.
+/// Returns whether a server that has no sitemap may answer in this way: with an error, with a page for people, or
+/// with a redirect to such a page.
 fn says_nothing_is_there(reason: Reason) -> bool {
     matches!(reason, Reason::Http4xx | Reason::Robots | Reason::OutOfScope | Reason::ParseError)
 }

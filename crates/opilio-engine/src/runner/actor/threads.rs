@@ -14,7 +14,7 @@ use super::{BODY_HERE_MAX, OVERDUE, SpiderRunner};
 use crate::outbox::Outbox;
 
 impl<S: Spider> SpiderRunner<S> {
-    /// Parses a page on a blocking thread, because the page is large or its step is slow.
+    /// Parses a page on a blocking thread, because the page is large or pages with its step take long to parse.
     pub(super) fn parse_elsewhere(
         &mut self,
         ctx: &mut Context<Self>,
@@ -28,7 +28,7 @@ impl<S: Spider> SpiderRunner<S> {
         let spider = self.spider.clone();
         let runner = Outbox::new(ctx.address().recipient());
         let url = context.record.url.clone();
-        // The time that a large page takes is not typical for its step, so it is not counted.
+        // A large page takes a time that is not typical for its step, so its time is not counted.
         let counts = answer.body.len() <= BODY_HERE_MAX;
         self.backlog.begin(1);
         let cores = self.cores.clone();
@@ -96,7 +96,7 @@ impl<S: Spider> SpiderRunner<S> {
         });
     }
 
-    /// Writes the files that a page asked for, and then sends the rest of the page to the scheduler.
+    /// Writes the files that a page asked for, and then sends the result of the page to the scheduler.
     pub(super) fn store_files(
         &mut self,
         context: PageContext<S::Step>,
@@ -134,7 +134,7 @@ struct ParsedElsewhere<S: Spider> {
     context: PageContext<S::Step>,
     read: Read<S>,
     kind: std::mem::Discriminant<S::Step>,
-    /// How long the parsing took; `None` if this time is not typical for the page's step.
+    /// How long the parsing took, or `None` if this time is not typical for the page's step.
     took: Option<Duration>,
 }
 
@@ -155,7 +155,7 @@ impl<S: Spider> actix::Message for ParsedElsewhere<S> {
     type Result = ();
 }
 
-/// A sitemap that was read, or the text of the panic that the spider had at one of its entries.
+/// A sitemap that was read, or, if the spider panicked at one of its entries, the text of the panic.
 struct Listed<S: Spider> {
     context: PageContext<S::Step>,
     listing: Result<Listing, String>,

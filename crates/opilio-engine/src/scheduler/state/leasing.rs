@@ -1,5 +1,5 @@
 //! Performs the decisions of [`Dispatch`](opilio_core::scheduling::Dispatch): sends the shards leases, errands, and
-//! URLs that end without a request.
+//! those URLs that end without a request.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,17 +10,17 @@ use opilio_frontier::{Decided, FrontierError, Settlement};
 use super::{Effect, Scheduler};
 use crate::message::{Assign, AssignedErrand, Work};
 
-/// Redirected URLs whose target was known already: each ends with the same result as its target. They were sent to
-/// shards, which report their end.
+/// The redirected URLs that were sent to shards because their redirect target was known already. Such a URL ends
+/// with the same result as its target, and the shard reports that end.
 #[derive(Default)]
 pub(super) struct Decisions {
     out: HashSet<LeaseId>,
-    /// Whether the store may have more such URLs than were sent to the shards.
+    /// Whether the store may hold more redirected URLs of this kind.
     more: bool,
 }
 
 impl Decisions {
-    /// Takes in that a lease has a result. The lease may belong to one of these redirected URLs.
+    /// Records that a lease has a result. If the lease is one of these redirected URLs, it is no longer counted.
     pub(super) fn end(&mut self, lease: LeaseId) {
         self.out.remove(&lease);
     }
@@ -64,8 +64,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Takes the errands that wait, each with the saved state (memo) of its host if the host becomes live for the
-    /// errand. Such a host then asks for leases itself.
+    /// Takes the errands that wait to be sent. If the host of an errand becomes live for that errand, the host's
+    /// saved state (memo) is added. Such a host then asks for leases itself.
     fn errands(&mut self) -> Result<Vec<AssignedErrand>, FrontierError> {
         let mut assigned = Vec::new();
         for errand in std::mem::take(&mut self.outgoing.errands) {
@@ -81,7 +81,8 @@ impl Scheduler {
         Ok(assigned)
     }
 
-    /// Takes redirected URLs whose target was known already: each ends with the same result as its target.
+    /// Takes redirected URLs whose redirect target was known already from the store. Each ends with the same result
+    /// as its target.
     fn decided(&mut self) -> Result<Vec<Decided>, FrontierError> {
         let room = DECIDED_MAX.saturating_sub(self.decisions.out.len());
         let mut decided = Vec::new();
@@ -93,7 +94,7 @@ impl Scheduler {
         Ok(decided)
     }
 
-    /// Leases URLs to live hosts that have room for leases, and to hosts that become live with these leases.
+    /// Leases URLs to live hosts that have room for more leases, and to hosts that become live with these leases.
     fn work(&mut self, now: Timestamp) -> Result<Vec<Work>, FrontierError> {
         let wants = self.dispatch.lease(self.tally.store_counts(&self.frontier.stats()));
         if wants.is_empty() {
@@ -121,8 +122,8 @@ impl Scheduler {
         Ok(work)
     }
 
-    /// Ends the leases whose URLs an earlier run queued and which are not in the scope of this run. Returns the hosts
-    /// of these leases.
+    /// Ends those leases whose URLs were queued by an earlier run and are not in the scope of this run. Returns the
+    /// hosts of the ended leases.
     fn keep_in_scope(
         &mut self,
         now: Timestamp,
@@ -149,7 +150,7 @@ impl Scheduler {
     }
 }
 
-/// Groups leases by host. Expects the leases of each host to be adjacent.
+/// Groups leases by host. The leases of each host have to be adjacent in the list.
 fn group(leases: Vec<Lease>) -> Vec<Work> {
     let mut by_host: Vec<Work> = Vec::new();
     for lease in leases {
@@ -163,5 +164,6 @@ fn group(leases: Vec<Lease>) -> Vec<Work> {
     by_host
 }
 
-/// The most redirected URLs that end without a request and are at the shards at the same time.
+/// The most redirected URLs with a known target that are at the shards at the same time. They end without a
+/// request.
 const DECIDED_MAX: usize = 256;

@@ -11,13 +11,14 @@ use crate::message::{Errand, HostOrder, OrderAnswer, OrderKind};
 pub(super) struct Outgoing {
     pub(super) errands: Vec<Errand>,
     pub(super) orders: Vec<HostOrder>,
-    /// Hosts that are not live and have to be held (no requests), each with the time at which the hold ends.
+    /// The holds that wait until their host becomes live: the host, and the time at which its hold (no requests)
+    /// ends.
     standing: HashMap<Host, Timestamp>,
 }
 
 impl Outgoing {
-    /// Takes in an order for a host. `is_live` says whether the host is live now: if not, a hold waits until the host
-    /// is live, and any other order is obeyed at once.
+    /// Takes in an order for a host. If the host is not live (`is_live` is false), a hold waits until the host
+    /// becomes live; any other order then has nothing to do and counts as obeyed.
     pub(super) fn order(&mut self, order: HostOrder, is_live: bool) {
         if is_live {
             return self.orders.push(order);
@@ -44,7 +45,7 @@ impl Outgoing {
         OrderAnswer::Standing
     }
 
-    /// Sends a host that becomes live the hold that waits for this host, if any.
+    /// Queues the hold that waits for this host, if there is any, because the host becomes live.
     pub(super) fn wake(&mut self, host: &Host) {
         if let Some(until) = self.standing.remove(host) {
             let what = OrderKind::Hold { until };

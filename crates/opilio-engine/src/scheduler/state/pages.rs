@@ -1,5 +1,5 @@
-//! Gives the rows of pages to the exporter in numbered batches. Settles a batch once the sinks have written this
-//! batch and all earlier ones.
+//! Gives the rows of pages to the exporter in numbered batches. Settles the pages of a batch once the sinks have
+//! written this batch and all earlier ones.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use opilio_spider::parsed::{Parsed, settlement};
 use super::{Effect, Scheduler};
 use crate::message::Settled;
 
-/// The pages of one batch. All their rows have the same sequence number, so these pages settle together.
+/// The pages of one batch. All their rows have the same batch number, so these pages are settled together.
 #[derive(Default)]
 pub(super) struct PageBatch {
     settlements: Vec<Settlement>,
@@ -25,8 +25,8 @@ pub(super) struct PageBatch {
 type SinkRows = Vec<Vec<u8>>;
 
 impl Scheduler {
-    /// Gives the rows of pages to the exporter under one sequence number. Redirects have no rows, so they are settled
-    /// at once.
+    /// Gives the rows of pages to the exporter under one batch number. Redirected URLs have no rows, so they are
+    /// settled at once.
     pub(super) fn hand_over(
         &mut self,
         now: Timestamp,
@@ -66,7 +66,7 @@ impl Scheduler {
         self.sinks.rows.push_back(RowBatch { sequence, rows, sync });
     }
 
-    /// Settles redirected URLs whose targets are requested next.
+    /// Settles redirected URLs, and queues the targets of their redirects.
     fn follow(&mut self, now: Timestamp, redirects: Vec<(usize, Parsed)>) -> Result<(), FrontierError> {
         if redirects.is_empty() {
             return Ok(());

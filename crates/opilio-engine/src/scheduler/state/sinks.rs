@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{Effect, Scheduler};
 use crate::message::FromScheduler;
 
-/// The rows for the sinks, and the facts about the sink that the scheduler waits for.
+/// The rows for the sinks, and the sink that the scheduler waits for.
 pub(super) struct SinkWatch {
     /// Rows that the exporter has not received yet.
     pub(super) rows: VecDeque<RowBatch>,
@@ -43,7 +43,7 @@ impl SinkWatch {
 }
 
 impl Scheduler {
-    /// Logs which sink the scheduler waits for. Also tells the supervisor that a sink is late, so that the supervisor
+    /// Logs which sink the scheduler waits for. Also tells the supervisor that a sink is late: then the supervisor
     /// does not abandon the requests whose pages wait for this sink.
     pub(super) fn tell_of_waiting(&mut self, now: Timestamp) {
         if self.takes_on() || self.is_closed() || now < self.sinks.says_at() {
@@ -56,7 +56,8 @@ impl Scheduler {
         self.effects.push(Effect::TryTell(FromScheduler::SinkIsLate));
     }
 
-    /// Stops waiting for sinks that are not finished, and records how many pages and bytes are unwritten.
+    /// Stops waiting for sinks that have not written everything, and records how many pages and bytes are
+    /// unwritten.
     pub(super) fn give_up_waiting(&mut self) {
         let (sink, _) = self.sinks.at_work();
         let (pages, bytes) = self.ledger.before_sinks();
@@ -78,6 +79,6 @@ impl Scheduler {
     }
 }
 
-/// How often a wait for a sink is logged. This is shorter than the time that a drain may take, since each of these
-/// messages shows the supervisor that a sink delays the drain.
+/// The time between two log lines about a wait for a sink. It is shorter than the longest drain, since the
+/// supervisor is told at the same moment that a sink delays the drain.
 const SAY_EVERY: Duration = Duration::from_secs(5);
