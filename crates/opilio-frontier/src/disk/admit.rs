@@ -1,4 +1,4 @@
-//! How discovered URLs are admitted: each is looked up, and the new URLs of a batch are queued in one commit.
+//! Admits discovered URLs: looks up the fingerprint of each, and queues the new URLs of a batch in one commit.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,8 @@ impl DiskFrontier {
         result.map_err(|error| error.at(&self.disk.place))
     }
 
-    /// Looks up one admission, counts it, and appends its record to `fresh` if it is new.
+    /// Looks up the URL of one admission, adds it to the counters, and appends its record to `fresh` if the URL is
+    /// new.
     fn sight(
         &mut self,
         admission: Admission,
@@ -88,8 +89,8 @@ impl DiskFrontier {
         self.write_placed(placed, commit)
     }
 
-    /// Counts a record as due and adds its host to the line of ready hosts. The record itself is written by
-    /// [`write_placed`](Self::write_placed).
+    /// Counts a record as due, and adds its host to the line of hosts with due records. Does not write the record:
+    /// [`write_placed`](Self::write_placed) does.
     pub(super) fn place(
         &mut self,
         record: Record,
@@ -101,7 +102,7 @@ impl DiskFrontier {
         Ok((host, record))
     }
 
-    /// Writes records that [`place`](Self::place) counted.
+    /// Writes to the queue the records that [`place`](Self::place) counted.
     pub(super) fn write_placed(
         &mut self,
         placed: Vec<(HostId, Record)>,

@@ -4,7 +4,8 @@
 //! failure  reason · attempts:varint · ended:varint · url · status:varint or 0 · error · loose record
 //! page     body bytes:varint · attempts:varint · loose record
 //! ```
-//! The record of a page contains the validators of its fetch. A loose record is stored alone, outside a chunk.
+//! The record of a page contains the validators of its fetch. A "loose" record is one that is stored by itself, and
+//! not in a chunk with other records.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::error::FrontierError;
 use crate::stats::{Cause, Failure};
 
 impl DiskFrontier {
-    /// Adds a failure to a commit. The counters include it already.
+    /// Adds a failure to a commit. The failure must already be in the counters.
     pub(super) fn add_failure(
         &mut self,
         host: HostId,
@@ -44,13 +45,14 @@ impl DiskFrontier {
     }
 
     fn write_failure_count(&self, reason: Reason, commit: &mut OwnedWriteBatch) {
-        // The key contains the stable word, because reasons have no fixed order and so no stable number.
+        // The key contains the word of the reason, because reasons have no fixed order and so no number that stays
+        // the same.
         let key = keys::named(keys::FAILURES, reason.as_str());
         let count = self.books.stats.failures.get(&reason).copied().unwrap_or(0);
         commit.insert(&self.disk.stored.misc, key, count.to_be_bytes());
     }
 
-    /// Adds a page of the history to a commit.
+    /// Adds a page to the history, as part of a commit.
     pub(super) fn add_page(
         &mut self,
         host: HostId,
@@ -90,13 +92,13 @@ impl DiskFrontier {
         Ok(failures)
     }
 
-    /// Makes the `n` oldest failures due again.
+    /// Makes the `n` oldest failures due again, and returns how many these were.
     pub(super) fn revive(&mut self, n: usize) -> Result<u64, FrontierError> {
         self.revive_some(n, |_, _, _, _| Ok(true))
     }
 
-    /// Examines the `n` oldest failures, and makes those due again that are wanted. The others move to the end
-    /// of the list, in their order.
+    /// Examines the `n` oldest failures, and makes those due again for which the caller's function returns true. The
+    /// remaining failures move to the end of the list, in their order.
     pub(super) fn revive_some(
         &mut self,
         n: usize,
@@ -138,7 +140,8 @@ impl DiskFrontier {
         Ok(revived)
     }
 
-    /// Makes at most `n` pages due again, the oldest first, that ended before an instant.
+    /// Makes at most `n` pages that ended before the time `before` due again, the oldest first. Returns how many
+    /// these were.
     pub(super) fn refresh_some(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
         if !self.options.history {
             return Err(FrontierError::NoHistory { store: self.disk.place.0.clone() });
@@ -170,7 +173,8 @@ impl DiskFrontier {
         }
         let refreshed = fresh.len() as u64;
         self.push_again(fresh, commit)?;
-        // So the next call does not read the tombstones (marks of removed keys) that this call leaves.
+        // Remembers where to start, so that the next call does not read the tombstones (marks of removed keys) of the
+        // pages that this call removes.
         if let Some(PageKey { ended, number }) = last {
             self.first_page = PageKey { ended, number: number.saturating_add(1) };
         }
@@ -185,7 +189,7 @@ impl DiskFrontier {
         self.commit(commit)
     }
 
-    /// Reads the record of a URL that becomes due again. The record has all its attempts again.
+    /// Reads the record of a URL that becomes due again. The number of attempts in the record is reset.
     fn read_loose(&mut self, from: &mut Reader<'_>) -> Result<(HostId, Record), FrontierError> {
         let place = place_of_loose(from, 0)
             .ok_or_else(|| self.disk.place.damaged("the place of an ended record cannot be read"))?;

@@ -1,4 +1,4 @@
-//! The records that were read from disk before they are leased.
+//! The records of a host that are read from disk before they are leased ("ahead").
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,20 +9,22 @@ use crate::encode::Reader;
 
 /// The records of one host that were read from disk before they are leased.
 pub(super) struct Ahead {
-    /// The chunks, sorted by key. They hold all records of the queue up to `to` that are not leased.
+    /// The chunks, sorted by key. They contain every record of the host's queue up to the key `to` that is not
+    /// leased.
     chunks: VecDeque<ReadChunk>,
     pub(super) to: QueueKey,
 }
 
-/// A chunk that was read from disk and still has a record to lease.
+/// A chunk that was read from disk and still contains a record to lease.
 pub(super) struct ReadChunk {
     pub(super) key: QueueKey,
     pub(super) of: u8,
-    /// One bit for each record that is neither leased nor settled. At least one bit is set.
+    /// One bit for each record of the chunk: 1 if the record is neither leased nor settled. At least one bit is 1.
     pub(super) left: u64,
-    /// The number of the record that starts at `start`; every record before it is leased or settled.
+    /// The number, within the chunk, of the record that starts at `start`. Every record before it is leased or
+    /// settled.
     pub(super) at: u8,
-    /// The offset of that record in `bytes`.
+    /// The offset in `bytes` at which the record with the number `at` starts.
     pub(super) start: u32,
     pub(super) bytes: Arc<[u8]>,
 }
@@ -38,12 +40,12 @@ impl ReadChunk {
         self.key.at_age(self.key.age() + u64::from(self.first()), EntryKind::Chunk)
     }
 
-    /// Returns the number of the next record to lease within the chunk.
+    /// Returns the number, within the chunk, of the next record to lease.
     pub(super) fn first(&self) -> u8 {
         self.left.trailing_zeros() as u8
     }
 
-    /// Returns the bytes from the next record on, or `None` when the records cannot be read.
+    /// Returns the bytes of the chunk from the next record to lease on, or `None` when the records are damaged.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
         let first = self.first();
         let mut from = Reader(self.bytes.get(self.start as usize..)?);
@@ -61,12 +63,12 @@ impl Ahead {
         Self { chunks: VecDeque::new(), to }
     }
 
-    /// Returns the bytes of memory that the records take.
+    /// Returns the bytes of memory that all records read ahead take.
     pub(super) fn bytes(&self) -> usize {
         self.chunks.iter().map(ReadChunk::bytes).sum()
     }
 
-    /// Returns the number of records that can be leased.
+    /// Returns the number of records that were read ahead and are not leased.
     pub(super) fn len(&self) -> usize {
         self.chunks.iter().map(|read| read.left.count_ones() as usize).sum()
     }
@@ -75,12 +77,12 @@ impl Ahead {
         self.chunks.is_empty()
     }
 
-    /// Returns a key at or before the first of the records.
+    /// Returns a queue key that is not greater than the key of any of these records.
     pub(super) fn head(&self) -> QueueKey {
         self.chunks.front().map_or_else(|| self.to.next(), |first| first.key)
     }
 
-    /// Frees the bytes of the leased records at the front of the first chunk, and returns how many bytes.
+    /// Frees the memory of the leased records at the front of the first chunk, and returns the number of bytes freed.
     pub(super) fn shrink(&mut self) -> usize {
         let Some(first) = self.chunks.front_mut() else { return 0 };
         let used = first.start as usize;
@@ -92,8 +94,8 @@ impl Ahead {
         used
     }
 
-    /// Adds a chunk without the records of the mask `taken`. Returns how many records were added, or `None`
-    /// when the chunk cannot be read.
+    /// Adds the records of a chunk, except those whose bits are set in `taken`. Returns how many records were added,
+    /// or `None` when the chunk is damaged.
     pub(super) fn load(&mut self, key: QueueKey, value: &[u8], taken: u64) -> Option<usize> {
         let of = *value.first()?;
         if of == 0 || usize::from(of) > CHUNK_RECORDS {
@@ -101,8 +103,8 @@ impl Ahead {
         }
         let left = u64::MAX >> (64 - u32::from(of)) & !taken;
         if left != 0 {
-            // The bytes are copied, because a part of the block from which they were read would keep the whole
-            // block in memory.
+            // The bytes are copied. Without the copy they would be a part of a block of the database, and would keep
+            // the whole block in memory.
             self.insert(ReadChunk { key, of, left, at: 0, start: 1, bytes: value.into() });
         }
         self.to = self.to.max(key.at_age(key.age() + u64::from(of) - 1, EntryKind::Chunk).end_of_age());
@@ -114,11 +116,11 @@ impl Ahead {
         self.chunks.insert(at, read);
     }
 
-    /// Returns the chunk with the next record, and a number: the records of this chunk below that number go
-    /// before those of any other chunk.
+    /// Returns the chunk with the next record to lease, and a limit: the records of the chunk whose numbers are below
+    /// the limit are leased before the records of every other chunk.
     ///
-    /// Chunks do not overlap. But a single record that came back may have an age between those of the chunk
-    /// before it.
+    /// The ranges of ages of two chunks do not overlap. But the age of a single record that came back to the queue
+    /// may lie between the ages of another chunk.
     pub(super) fn first(&mut self) -> Option<(&mut ReadChunk, u64)> {
         let first = self.chunks.front()?;
         let (rank, age, band) = (first.rank(), first.key.age(), first.key.at_age(0, EntryKind::Chunk));
@@ -135,7 +137,8 @@ impl Ahead {
         }
     }
 
-    /// Of the first two chunks, drops those that have no record left. Returns the memory that this freed.
+    /// Removes each of the first two chunks that has no record left to lease. Returns the bytes of memory that were
+    /// freed.
     pub(super) fn drop_used_up(&mut self) -> usize {
         let before = self.chunks.len();
         let mut bytes = 0;
@@ -147,8 +150,8 @@ impl Ahead {
         bytes
     }
 
-    /// Removes the records of a chunk that an earlier run settled. Returns how many records the chunk had, or
-    /// `None` when there is no such chunk.
+    /// Removes the records of a chunk that an earlier run settled. Returns the number of all records of the chunk, or
+    /// `None` when the chunk was not read ahead.
     pub(super) fn settle(&mut self, key: QueueKey, settled: u64) -> Option<u8> {
         let at = self.chunks.binary_search_by_key(&key, |read| read.key).ok()?;
         let read = self.chunks.get_mut(at)?;
@@ -161,5 +164,5 @@ impl Ahead {
     }
 }
 
-/// The number of leased bytes from which on a chunk is copied without them.
+/// The number of bytes of leased records from which on these bytes are freed, by copying the rest of the chunk.
 const SHRUNK_FROM: usize = 256;

@@ -1,24 +1,25 @@
-//! The counters in the form in which every commit writes them. Because they are stored, opening needs no scan.
+//! The counters of the store, in the form in which every commit writes them. Because they are stored, opening a store
+//! does not have to count anything.
 
 use crate::batch::Filtered;
 use crate::encode::{Reader, put_varint};
 use crate::levels::Depths;
 use crate::stats::FrontierStats;
 
-/// All stored counters, with two exceptions: failures by reason have keys of their own because they seldom
-/// change, and the number of leases is never written.
+/// All stored counters except two: the number of failures of each reason is stored under a key of its own, because it
+/// seldom changes, and the number of leases is not stored.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredBooks {
     pub(super) stats: FrontierStats,
     /// The number of commits so far.
     pub(super) commits: u64,
-    /// The number of admissions so far, which is the age of the next record.
+    /// The number of admissions so far. The next record that is admitted has this number as its age.
     pub(super) next_age: u64,
-    /// The number of the next failure.
+    /// The number that the next failure gets.
     pub(super) next_failure: u64,
-    /// The number of the oldest failure that was not made due again. It is `next_failure` or less.
+    /// The number of the oldest failure that is still in the list, or `next_failure` if the list is empty.
     pub(super) first_failure: u64,
-    /// The number of the next page of the history.
+    /// The number that the next page of the history gets.
     pub(super) next_page: u64,
     /// The number of URLs left, by depth.
     pub(super) depths: Depths,
@@ -58,7 +59,7 @@ impl StoredBooks {
         out
     }
 
-    /// Reads the counters; `None` when the bytes are damaged.
+    /// Reads the counters. Returns `None` when the bytes are damaged.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader(bytes);
         let mut books = Self::default();
@@ -89,7 +90,7 @@ impl StoredBooks {
                 books.stats.filtered.insert(*why, count);
             }
         }
-        // Stores of an earlier version have no depths.
+        // A store that an earlier version wrote has no counts of depths.
         if !from.0.is_empty() {
             let depths = from.varint()?;
             let counts = (0..depths).map_while(|_| from.varint()).collect::<Vec<_>>();

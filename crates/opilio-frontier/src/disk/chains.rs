@@ -5,11 +5,11 @@
 //!          1 · to:16 · cookie:u8                   where a URL led
 //! waits    target:16 · again:u8 · url · loose record
 //! ```
-//! The key of a waiting URL begins with the URL that it waits for. Memory holds which waiting URLs are to be
-//! checked: those that wait for a URL whose state changed in this run, all of them once after opening, and all
-//! of them when only waiting URLs are left. A URL that ended as a page has no entry on disk, because then every
-//! page would cost one; this run keeps the latest pages in memory. When only waiting URLs are left, a URL that
-//! neither failed nor was redirected must have been a page.
+//! The key of a waiting URL begins with the fingerprint of the URL that it waits for. Memory holds which waiting URLs
+//! are to be checked: the URLs that wait for a URL whose state changed in this run; all waiting URLs once after
+//! opening; and all waiting URLs when no other URLs are left. The disk has no entry for a URL that ended as a page,
+//! because every page would then need such an entry. Instead, memory holds the latest pages of this run. When only
+//! waiting URLs are left, a URL that neither failed nor was redirected must have been a page.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -25,29 +25,30 @@ use crate::chain::{Again, ChainEnd, Decided, Known, Redirect, Stop, UrlEnd, judg
 use crate::encode::{Reader, put_slice};
 use crate::error::FrontierError;
 
-/// The state of the waiting URLs in this run. All of it can be found again from the disk.
+/// The state of the waiting URLs in this run. After a kill, all of it can be rebuilt from the disk.
 pub(super) struct Chains {
     /// The number of redirected URLs that wait for a known URL.
     waiting: u64,
     /// The value of `waiting` on disk.
     written: u64,
-    /// The URLs for which other URLs wait, as far as this run knows.
+    /// The fingerprints of the URLs that other URLs wait for, as far as this run knows them.
     awaited: HashSet<Fingerprint>,
-    /// The ranges of keys to check: URLs that wait for a changed URL, and URLs that began to wait.
+    /// The ranges of keys of waiting URLs to check: URLs that wait for a URL whose state changed, and URLs that began
+    /// to wait.
     changed: VecDeque<(WaiterKey, WaiterKey)>,
-    /// The next key of a check of all waiting URLs. `None` when no such check is going on.
+    /// The next key to look at while all waiting URLs are checked. `None` at other times.
     all: Option<WaiterKey>,
-    /// Whether only waiting URLs were left when that check began.
+    /// Whether only waiting URLs were left when the check of all waiting URLs began.
     is_last: bool,
-    /// The decided URLs whose leases the caller has not yet settled.
+    /// The leases on decided URLs that the caller has not settled yet.
     out: HashMap<LeaseId, Waited>,
     keys_out: HashSet<WaiterKey>,
     pages: RecentPages,
 }
 
-/// A decided URL that is leased: a redirected URL that waited for a known URL.
+/// A redirected URL that waited for a known URL, is now decided, and is leased.
 pub(super) struct Waited {
-    /// The key of the URL, which stays on disk until the URL has ended.
+    /// The key at which the URL is stored until it has ended.
     pub(super) key: WaiterKey,
     pub(super) host: HostId,
     pub(super) record: Record,
@@ -80,7 +81,7 @@ impl Chains {
         self.out.contains_key(&lease)
     }
 
-    /// Records that a URL ended or was redirected, so that the URLs that wait for it are checked again.
+    /// Records that a URL ended or was redirected, so that the URLs that wait for this URL are checked again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
         if self.waiting > 0 && self.awaited.remove(&url) {
             let first = WaiterKey { url, age: 0 };
@@ -88,29 +89,30 @@ impl Chains {
         }
     }
 
-    /// Removes a lease from those that are not settled, and returns it.
+    /// Removes a lease from the leases that are not settled, and returns the URL that was leased.
     pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<Waited> {
         let waited = self.out.remove(&lease)?;
         self.keys_out.remove(&waited.key);
         Some(waited)
     }
 
-    /// Adds a lease to those that are out. Also used after a commit failed, for a lease that it would have
-    /// ended.
+    /// Adds a lease to the leases that are not settled. Also used to restore a lease after the commit failed that
+    /// would have settled it.
     pub(super) fn put_out(&mut self, lease: LeaseId, waited: Waited) {
         self.keys_out.insert(waited.key);
         self.out.insert(lease, waited);
     }
 
-    /// Restores the number of URLs that wait after a commit failed.
+    /// Restores the number of waiting URLs after a commit failed.
     pub(super) fn take_back(&mut self, waiting: u64) {
         self.waiting = waiting;
     }
 
-    /// Has a waiting URL checked later, because it began to wait or waits again.
+    /// Makes a later call check a waiting URL, because the URL began to wait, or its lease ended and it goes on
+    /// waiting.
     pub(super) fn look_later_at(&mut self, key: WaiterKey) {
         match self.changed.back_mut() {
-            // Most keys come in the order of their ages and extend the last range.
+            // Most keys come in the order of their ages, and so only make the last range longer.
             Some((_, last)) if last.url == key.url && last.age <= key.age => *last = key,
             _ => self.changed.push_back((key, key)),
         }
@@ -122,7 +124,7 @@ impl Chains {
         self.changed(url);
     }
 
-    /// Records that a page is due again, and so is not a page until it ends.
+    /// Records that a page is due again: it does not count as a page until it ends again.
     pub(super) fn begin_again(&mut self, url: Fingerprint) {
         self.pages.remove(url);
     }
@@ -135,7 +137,8 @@ impl Chains {
         }
     }
 
-    /// Returns whether no waiting URL needs a check. `left` is the number of all URLs that have not ended.
+    /// Returns whether no waiting URL has to be checked now. `left` is the number of all URLs that have not ended,
+    /// waiting URLs included.
     pub(super) fn has_nothing_to_look_at(&self, left: u64) -> bool {
         let nothing_else_is_left = left == self.waiting && self.out.is_empty();
         self.waiting == 0 || (self.changed.is_empty() && self.all.is_none() && !nothing_else_is_left)
@@ -148,13 +151,13 @@ impl Chains {
     }
 }
 
-/// The fingerprints of the latest pages, in two generations: when the young one is full, it replaces the old
-/// one.
+/// The fingerprints of the latest pages, in two sets: when the set `young` is full, it replaces the set `old`, and a
+/// new one begins.
 struct RecentPages {
-    /// The half of each fingerprint in which URLs of one host differ.
+    /// For each fingerprint, the half of its bits in which URLs of the same host differ.
     young: HashSet<u64>,
     old: HashSet<u64>,
-    /// The most fingerprints of one generation.
+    /// The most fingerprints that one of the two sets holds.
     max: usize,
 }
 
@@ -185,14 +188,14 @@ fn short(url: Fingerprint) -> u64 {
 }
 
 impl DiskFrontier {
-    /// Adds to a commit that a URL failed.
+    /// Adds the failure of a URL, with its reason, to a commit.
     pub(super) fn write_failed(&mut self, url: Fingerprint, reason: Reason, commit: &mut OwnedWriteBatch) {
         let value = [&[FAILED], reason.as_str().as_bytes()].concat();
         commit.insert(&self.disk.stored.misc, keys::end_of(url), value);
         self.chains.changed(url);
     }
 
-    /// Adds to a commit that a URL is queued again: the entry about its end is removed.
+    /// Adds to a commit that a URL is queued again: the entry about how the URL ended is removed.
     pub(super) fn forget_end(&self, url: Fingerprint, commit: &mut OwnedWriteBatch) {
         commit.remove(&self.disk.stored.misc, keys::end_of(url));
     }
@@ -209,7 +212,7 @@ impl DiskFrontier {
         Ok(matches!(self.end(url)?, Some(UrlEnd::LedTo { .. })))
     }
 
-    /// Adds to a commit where a URL led.
+    /// Adds the target of a redirected URL to a commit.
     pub(super) fn write_led_on(
         &mut self,
         url: Fingerprint,
@@ -223,7 +226,7 @@ impl DiskFrontier {
         self.chains.changed(url);
     }
 
-    /// Adds to a commit that a redirected URL waits for its target.
+    /// Adds to a commit that a redirected URL waits for its target to end.
     pub(super) fn write_waiter(
         &mut self,
         (host, age): (HostId, u64),
@@ -238,7 +241,7 @@ impl DiskFrontier {
         pack_loose(host, record, self.queue.order(), &mut value);
         commit.insert(&self.disk.stored.ends, WaiterKey { url, age }.bytes(), value);
         if self.chains.waiting == 0 {
-            // No URL waited before, so nothing is left to check.
+            // No URL was waiting before, so the ranges of keys have nothing left to check.
             self.chains.changed.clear();
             (self.chains.all, self.chains.is_last) = (None, false);
         }
@@ -246,11 +249,12 @@ impl DiskFrontier {
         self.chains.look_later_at(WaiterKey { url, age });
     }
 
-    /// Leases at most `n` decided URLs. Returns whether there may be more.
+    /// Leases at most `n` decided URLs and appends them to `out`. Returns whether there may be more.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
         let until = out.len() + n;
         let mut looks = LOOKS_MAX;
-        // A decided URL may have been redirected, so that other URLs than waiting ones are left again.
+        // A URL that was decided during this check may have been redirected once more, so that URLs are left that do
+        // not wait.
         self.chains.is_last &= self.books.stats.left == self.chains.waiting;
         let mut commit = self.disk.stored.db.batch();
         while out.len() < until && looks > 0 {
@@ -272,7 +276,7 @@ impl DiskFrontier {
             } else {
                 break;
             }
-            // If a URL was moved to another key, the search must not find it again at the old key.
+            // The commit is made now, so that the rest of the search does not find a moved URL at its old key again.
             if !commit.is_empty() {
                 self.commit(std::mem::replace(&mut commit, self.disk.stored.db.batch()))?;
             }
@@ -283,8 +287,8 @@ impl DiskFrontier {
         Ok(!self.chains.changed.is_empty() || self.chains.all.is_some())
     }
 
-    /// Checks the waiting URLs within a range of keys. Returns the key at which to continue, or `None` when the
-    /// range is finished.
+    /// Checks the waiting URLs within a range of keys. Returns the key at which the next call should continue, or
+    /// `None` when the range is finished.
     fn look_at_waiters(
         &mut self,
         (from, to): (WaiterKey, WaiterKey),
@@ -294,7 +298,7 @@ impl DiskFrontier {
         commit: &mut OwnedWriteBatch,
     ) -> Result<Option<WaiterKey>, FrontierError> {
         let until = out.len() + leases;
-        // Reads all entries before any is moved.
+        // All entries are read before any of them is moved to another key.
         let mut read = Vec::new();
         for entry in self.disk.stored.ends.range(from.bytes()..=to.bytes()).take((*looks).min(leases * 2)) {
             let (key, value) = entry.into_inner().map_err(|error| self.disk.place.failed("read", error))?;
@@ -329,7 +333,7 @@ impl DiskFrontier {
         let judged = judge(target, again, |url| self.look_up(url))?;
         let known = match judged {
             ChainEnd::Is(known) => known,
-            // Only waiting URLs are left, and this URL did not fail: so it was a page.
+            // Only waiting URLs are left, and the URL `at` did not fail, so it must have been a page.
             ChainEnd::Open { behind_wall: true, .. } if self.chains.is_last => Known::Wall,
             ChainEnd::Open { .. } if self.chains.is_last => Known::Page,
             ChainEnd::Open { at: url, .. } => {
@@ -363,18 +367,18 @@ impl DiskFrontier {
         if let Some(end) = self.end(url)? {
             return Ok(Stop::Ended(end));
         }
-        // The URL was admitted, and then its host reached its caps.
+        // The URL was admitted, and later filtered because its host reached its caps.
         let is_filtered = self.sighted(self.seen.is_filtered(url))?;
         Ok(if is_filtered { Stop::Ended(UrlEnd::Failed(Reason::OutOfScope)) } else { Stop::Open })
     }
 
-    /// Adds to a commit that a decided URL has ended.
+    /// Adds to a commit that a decided URL has ended and no longer waits.
     pub(super) fn remove_waiter(&mut self, waited: &Waited, commit: &mut OwnedWriteBatch) {
         commit.remove(&self.disk.stored.ends, waited.key.bytes());
         self.chains.waiting -= 1;
     }
 
-    /// Adds to a commit that a decided URL waits for another target.
+    /// Adds to a commit that a decided URL was redirected once more and waits for another target.
     pub(super) fn move_waiter(&mut self, waited: &Waited, redirect: &Redirect, commit: &mut OwnedWriteBatch) {
         let Waited { key, host, record } = waited;
         let record = Record { attempts: redirect.attempts, ..record.clone() };
@@ -386,7 +390,7 @@ impl DiskFrontier {
         }
     }
 
-    /// Reads how many URLs wait.
+    /// Reads the number of waiting URLs from the disk.
     pub(super) fn read_waiting(stored: &Stored, place: &StorePlace) -> Result<u64, FrontierError> {
         let count = stored.misc.get(keys::WAITING).map_err(|error| place.failed("read", error))?;
         let count = count.map(|count| count.as_ref().try_into().map(u64::from_be_bytes));
@@ -417,13 +421,13 @@ fn read_waiter(from: &mut Reader<'_>) -> Option<(Fingerprint, Again, Arc<str>)> 
 const FAILED: u8 = 0;
 const LED_TO: u8 = 1;
 
-/// The most waiting URLs that one call checks.
+/// The most waiting URLs that one call checks, so that one call does not take long.
 const LOOKS_MAX: usize = 1_024;
-/// The most entries of `awaited`, some 30 MB. The URLs that wait for further ones are checked when only waiting
-/// URLs are left.
+/// The most fingerprints in `awaited`: they take about 30 MB. URLs that wait for a URL beyond this number are checked
+/// only when no other URLs are left.
 const AWAITED_MAX: usize = 1 << 20;
-/// A generation of recent pages has one place for so many bytes of `recent_bytes`. By default that is half a
-/// million pages, which take some 8 MB.
+/// The number of bytes of `recent_bytes` for which one of the two sets of latest pages gets one place. With the
+/// default of `recent_bytes`, a set has half a million places, which take about 8 MB.
 const PAGES_SHARE: usize = 256;
 const PAGES_MIN: usize = 1 << 10;
 

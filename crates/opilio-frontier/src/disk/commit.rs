@@ -1,5 +1,5 @@
-//! How a call changes the store: it makes one commit, which includes the counters, or it fails and the store
-//! stops.
+//! How a call changes the store: the call makes one commit, which also contains the counters. If the call fails, the
+//! store refuses all further calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,19 +16,20 @@ use crate::error::FrontierError;
 /// Changes that the next commit writes, whichever call makes it.
 #[derive(Default)]
 pub(super) struct PendingWrites {
-    /// The caller's notes, by name.
+    /// The notes that the caller stored, by name.
     pub(super) notes: BTreeMap<&'static str, Bytes>,
-    /// The keys of texts that the caller added to lists.
+    /// The keys of the texts that the caller added to its lists.
     pub(super) listed: BTreeSet<Vec<u8>>,
-    /// The hosts of which the number of pages and bytes taken changed.
+    /// The hosts whose numbers of pages and bytes taken have changed.
     pub(super) spent: Vec<HostId>,
 }
 
-/// When data in memory was last written to sorted files, for `write_within`.
+/// The times at which data in memory was last written to sorted files. The option `write_within` limits how old they
+/// may become.
 pub(super) struct WriteTimes {
-    /// When the memtables of the database were written.
+    /// When the memtables (the unwritten data of the database in memory) were last written.
     memtables_at: Instant,
-    /// When the gathered fingerprints were written.
+    /// When the gathered fingerprints were last written.
     fingerprints_at: Instant,
 }
 
@@ -43,7 +44,7 @@ impl WriteTimes {
 pub(super) const COMMITS_PER_LOOK: u64 = 64;
 
 impl DiskFrontier {
-    /// Returns an error when an earlier call or a sync failed, so that the store must not be used any more.
+    /// Returns an error when an earlier call or a sync failed, after which the store must not be used.
     pub(super) fn usable(&self) -> Result<(), FrontierError> {
         if self.broken || self.disk.synced.has_failed() {
             return Err(FrontierError::Stopped { store: self.disk.place.0.clone() });
@@ -51,8 +52,8 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Returns an error before a call when the store must not be used. If a sync in the background failed, the
-    /// first call returns the reason.
+    /// Checks before each call of the store that the store may be used. If a sync in the background failed, the first
+    /// call after it returns the reason.
     fn ready(&mut self) -> Result<(), FrontierError> {
         if let Some(error) = self.disk.synced.take_failure().filter(|_| !self.broken) {
             self.broken = true;
@@ -61,8 +62,8 @@ impl DiskFrontier {
         self.usable()
     }
 
-    /// Runs a call, and returns an error if the database panics: it relies on some of the data that it reads,
-    /// and panics where a damaged file breaks its assumptions.
+    /// Runs a call of the store, and turns a panic of the database into an error. The database trusts some of the
+    /// data that it reads, and panics if a file is damaged there.
     pub(super) fn guarded<T>(
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
@@ -74,8 +75,8 @@ impl DiskFrontier {
         })
     }
 
-    /// Runs a call that writes. If the call fails, the counters get their earlier values and the store stops,
-    /// because memory may be ahead of the disk.
+    /// Runs a call that writes. If the call fails, restores the counters and refuses all further calls, because the
+    /// other data in memory may differ from the disk.
     pub(super) fn all_or_nothing<T>(
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
@@ -91,7 +92,7 @@ impl DiskFrontier {
         result
     }
 
-    /// Makes one commit of a batch, the pending changes and the counters.
+    /// Commits a batch together with the pending changes and the counters.
     pub(super) fn commit(&mut self, mut commit: OwnedWriteBatch) -> Result<(), FrontierError> {
         self.wait_for_database()?;
         self.write_spent(&mut commit)?;
@@ -117,9 +118,9 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Starts to write the memtables to sorted files when the journal is full or when
-    /// [`write_within`](super::DiskOptions::write_within) has passed. Without that limit, a slow crawl would
-    /// fill memory for hours.
+    /// Starts to write the memtables to sorted files when the journal is full, or when the time
+    /// [`write_within`](super::DiskOptions::write_within) has passed. Without that limit of time, the memory of a
+    /// slow crawl would grow for hours.
     fn write_memtables(&mut self) -> Result<(), fjall::Error> {
         let is_old = self.written.memtables_at.elapsed() >= self.options.write_within;
         if self.disk.stored.turn_journal()? || is_old && self.disk.stored.write_memtables()? {
@@ -128,8 +129,8 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Tells the table of fingerprints that its changes are committed. Writes the gathered fingerprints to a
-    /// sorted file when there are many, or when `write_within` has passed.
+    /// Tells the table of fingerprints that its changes are committed. Then writes the gathered fingerprints to a
+    /// sorted file if there are many, or if the time `write_within` has passed.
     pub(super) fn seen_committed(&mut self) -> Result<(), FrontierError> {
         self.seen.committed();
         let is_old = || self.written.fingerprints_at.elapsed() >= self.options.write_within;
@@ -141,8 +142,8 @@ impl DiskFrontier {
     }
 
     pub(super) fn write_sorted(&mut self) -> Result<(), FrontierError> {
-        // A power cut may take the last commits. If a sorted file kept their fingerprints but the queue
-        // lost their records, the records would never be queued again.
+        // The sync comes before the sorted file is written. A power cut may take the last commits: if the sorted file
+        // kept the fingerprints of URLs whose queued records were lost, these URLs would never be queued again.
         self.sync()?;
         self.seen.write_sorted().map_err(|error| self.failed_to_write(error))?;
         let mut commit = self.disk.stored.db.batch();
@@ -150,14 +151,14 @@ impl DiskFrontier {
         self.commit(commit)
     }
 
-    /// Syncs all commits so far to the disk.
+    /// Syncs all commits made so far to the disk.
     pub(super) fn sync(&self) -> Result<(), FrontierError> {
         let synced = self.disk.synced.sync(&self.disk.stored.db);
         synced.map(drop).map_err(|error| self.write_failed_while("sync", error))
     }
 
-    /// Waits until the database can make a commit without delay. The database itself would wait for its threads
-    /// for ever, even when they have ended.
+    /// Waits until the database can make a commit without delay, or returns an error after `stall_max`. The database
+    /// itself would wait for its threads without a limit, even if they have ended.
     fn wait_for_database(&self) -> Result<(), FrontierError> {
         let since = Instant::now();
         while self.disk.stored.is_held_up() {
@@ -165,7 +166,7 @@ impl DiskFrontier {
             if waited > self.options.stall_max {
                 return Err(FrontierError::Stalled { store: self.disk.place.0.clone(), waited });
             }
-            // If a thread ended with an error, this call returns it.
+            // If a thread of the database ended with an error, this call returns that error.
             self.disk.stored.db.persist(PersistMode::Buffer).map_err(|error| self.failed_to_write(error))?;
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -176,9 +177,9 @@ impl DiskFrontier {
         self.write_failed_while("write", error)
     }
 
-    /// Returns the reason of a failed write or sync. When the error occurred on a thread of the database, the
-    /// database reports only that there was an error. The usual reason is a full disk, which another write
-    /// reveals.
+    /// Returns the error for a failed write or sync. If the error occurred in a thread of the database, the database
+    /// reports only that there was an error. The usual reason is a full disk, so this function tries another write,
+    /// which fails for the same reason.
     fn write_failed_while(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
         if matches!(error, fjall::Error::Poisoned)
             && let Err(error) = files::probe(Path::new(&self.disk.place.0))

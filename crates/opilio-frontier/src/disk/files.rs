@@ -1,4 +1,4 @@
-//! A state directory: how it is made, locked and opened, and how damage to its files is found.
+//! The state directory of a crawl: creates, locks and opens it, and checks its files for damage.
 //!
 //! ```text
 //! DIR/lock       locked while a process uses the crawl
@@ -32,10 +32,11 @@ use opilio_core::Order;
 /// The format number of a store. It must be raised when the meaning of stored data changes.
 const FORMAT: u64 = 3;
 
-/// The size at which the database creates a journal. It begins another journal only when this one is full.
+/// The size, in bytes, of a journal of the database. The database begins another journal only when the current
+/// journal has this size.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
-/// The database and its keyspaces.
+/// The database and its keyspaces (its separate tables of keys and values).
 pub(super) struct Stored {
     pub(super) db: Database,
     pub(super) seen: Keyspace,
@@ -46,20 +47,19 @@ pub(super) struct Stored {
 
 impl Stored {
     /// If the journal is full, starts to write its contents to sorted files, so that the database deletes the
-    /// journal. So opening never has to read more than one full journal. Returns whether the writing was
-    /// started.
+    /// journal. Therefore opening never has to read more than one full journal. Returns whether writing was started.
     ///
-    /// Without this, the database would begin another journal when the next memtable is full, and keep the old
-    /// journal while any keyspace has unwritten data in it. If little data is written at a time, it would be
-    /// kept for ever.
+    /// Without this function, the database would begin another journal when the next memtable is full, and would keep
+    /// the old journal as long as any keyspace has unwritten data in it. In a keyspace with little data, that could
+    /// be for ever.
     pub(super) fn turn_journal(&self) -> Result<bool, fjall::Error> {
         let is_full = self.db.journal_disk_space()? > JOURNAL_BYTES;
         let before = self.db.journal_count();
         if !is_full || !self.write_memtables()? {
             return Ok(false);
         }
-        // A commit that is made before a thread of the database begins another journal would go to this
-        // journal, but not to the files that are written now.
+        // Waits until a thread of the database has begun another journal. A commit made before that would go to the
+        // old journal, but would not be in the files that are written now.
         for _ in 0..20 {
             if self.db.journal_count() > before {
                 break;
@@ -69,7 +69,7 @@ impl Stored {
         Ok(true)
     }
 
-    /// Starts to write the memtables to sorted files. Returns false when they are being written already.
+    /// Starts to write the memtables to sorted files. Returns false when they are already being written.
     pub(super) fn write_memtables(&self) -> Result<bool, fjall::Error> {
         let written = [&self.misc, &self.ends, &self.queue];
         if written.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
@@ -81,9 +81,9 @@ impl Stored {
         Ok(true)
     }
 
-    /// Returns whether the next commit may have to wait for the threads that write and merge sorted files. The
-    /// limits are a little below those of the database (4 and 30), because a commit that the database delays
-    /// does not return before the threads are done.
+    /// Returns whether the next commit may have to wait for the threads that write and merge sorted files. The limits
+    /// here are a little below the limits of the database (4 and 30): a commit that the database delays returns only
+    /// when its threads have caught up.
     pub(super) fn is_held_up(&self) -> bool {
         [&self.seen, &self.queue, &self.ends, &self.misc]
             .into_iter()
@@ -91,7 +91,7 @@ impl Stored {
     }
 }
 
-/// Writes a small file and removes it, to find out whether the disk can be written.
+/// Writes a small file and removes it, to find out whether files can be written in the directory.
 pub(super) fn probe(dir: &Path) -> io::Result<()> {
     let path = dir.join("probe");
     let written = fs::write(&path, [1; 1 << 16]).and_then(|()| File::open(&path)?.sync_all());
@@ -99,7 +99,7 @@ pub(super) fn probe(dir: &Path) -> io::Result<()> {
     written
 }
 
-/// The path of the store, as errors name it.
+/// The path of the store, for error messages.
 #[derive(Clone, Debug)]
 pub(super) struct StorePlace(pub(super) String);
 
@@ -112,14 +112,14 @@ impl StorePlace {
         FrontierError::Damaged { store: self.0.clone(), what: what.into(), source: None }
     }
 
-    /// Returns the error for a panic of the database.
+    /// Returns the error for a panic inside the database.
     pub(super) fn panicked(&self, panic: &(dyn Any + Send)) -> FrontierError {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         self.damaged(format!("the database stopped reading: {text}"))
     }
 
-    /// Converts an error of the database: to `Io` when the disk failed, to `Damaged` when the stored data is
+    /// Converts an error of the database: to `Io` when the disk failed, and to `Damaged` when the stored data is
     /// wrong.
     pub(super) fn failed(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
         match error {
@@ -146,14 +146,14 @@ impl StorePlace {
     }
 }
 
-/// The lock of the directory. Dropping this value releases it.
+/// The lock of the state directory. Dropping this value releases the lock.
 pub(super) struct Lock(pub(super) File);
 
 impl Drop for Lock {
-    /// Releases the lock. To close the file would not be enough: a child process that is just being started has
-    /// a copy of the open file until it runs its own program.
+    /// Releases the lock. Closing the file would not be enough: a child process that is just being started has a copy
+    /// of the open file until it runs its own program.
     fn drop(&mut self) {
-        // If the lock cannot be released here, it ends with the process.
+        // If releasing fails here, the lock ends together with the process.
         let _ = self.0.unlock();
     }
 }
@@ -169,7 +169,7 @@ pub(super) fn lock(dir: &Path, place: &StorePlace) -> Result<Lock, FrontierError
     }
 }
 
-/// Makes an empty store. It is complete when this function returns.
+/// Creates an empty store. The store is complete on disk when this function returns.
 pub(super) fn create(
     dir: &Path,
     options: &DiskOptions,
@@ -179,7 +179,7 @@ pub(super) fn create(
     let (new, done) = (dir.join("frontier.new"), database(dir));
     let io = |error| place.io("create", error);
     if new.exists() {
-        // An earlier process was killed before the store was complete, so it holds nothing.
+        // An earlier process was killed before its store was complete, so that store holds nothing and is removed.
         fs::remove_dir_all(&new).map_err(io)?;
     }
     write_first(&new, options, owner).map_err(|error| place.failed("create", error))?;
@@ -208,18 +208,18 @@ fn write_first(path: &Path, options: &DiskOptions, owner: &StoreOwner) -> Result
     db.persist(PersistMode::SyncAll)
 }
 
-/// Returns the path of the database. It exists if a crawl was started in the directory.
+/// Returns the path of the database. The path exists if and only if a crawl was started in the directory.
 pub(super) fn database(dir: &Path) -> PathBuf {
     dir.join("frontier")
 }
 
-/// An opened store that was checked for damage.
+/// A store that was opened and checked for damage.
 pub(super) struct Opened {
     pub(super) stored: Stored,
     pub(super) books: StoredBooks,
     pub(super) order: Order,
     pub(super) synced: Synced,
-    /// The length of an unfinished commit that opening dropped.
+    /// The number of bytes of an unfinished commit at the end of the journal, which was dropped at opening.
     pub(super) torn_bytes: u64,
 }
 
@@ -236,7 +236,8 @@ pub(super) fn open(
     }
     let opened = try_open(dir, options, place)?;
     if let Err(what) = opened.whole() {
-        // Opening cuts off the part of a journal that it cannot read, so the next opening would find no damage.
+        // Opening cuts off the part of a journal that cannot be read. This file keeps the report of the damage,
+        // because the next opening would not find any damage.
         fs::write(&note, &what).map_err(|error| place.io("mark", error))?;
         return Err(place.damaged(what));
     }
@@ -246,18 +247,19 @@ pub(super) fn open(
     Ok(Opened { stored, books, order, synced, torn_bytes })
 }
 
-/// An opened store that was not yet checked for damage.
+/// A store that was opened, but not yet checked for damage.
 struct Unchecked {
     stored: Stored,
     books: StoredBooks,
     synced: Synced,
     synced_commits: Option<u64>,
-    /// The journals, the oldest first. Commits were written to the last one.
+    /// The journals, the oldest first. New commits were written to the last journal.
     journals: Vec<Journal>,
 }
 
 impl Unchecked {
-    /// Returns a description of the damage, if more data is missing than the end that a crash may lose.
+    /// Checks that no more data is missing than the end of the journal, which a crash may lose. Otherwise returns a
+    /// description of the damage.
     fn whole(&self) -> Result<(), String> {
         let synced = self.synced_commits.unwrap_or(0);
         if self.books.commits < synced {
@@ -274,7 +276,7 @@ impl Unchecked {
 
 fn try_open(dir: &Path, options: &DiskOptions, place: &StorePlace) -> Result<Unchecked, FrontierError> {
     let path = database(dir);
-    // Without this file the database would start anew and overwrite the stored data.
+    // The database would take a directory without this file for a new one, and overwrite the stored data.
     if !path.join("version").exists() {
         return Err(place.damaged("the version file of the database is missing"));
     }
@@ -282,8 +284,7 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &StorePlace) -> Result<Unc
     check_manifests(&path.join("keyspaces"), place)?;
     let journals = journals(&path).map_err(io)?;
     let (synced, synced_commits) = Synced::open(&dir.join("synced")).map_err(io)?;
-    // The database relies on some of the data that it reads, and panics where a damaged file breaks its
-    // assumptions.
+    // The database trusts some of the data that it reads, and panics if a file is damaged there.
     let db = catch_unwind(AssertUnwindSafe(|| open_database(&path, options)));
     let db = db.map_err(|panic| place.panicked(&*panic))?;
     let db = db.map_err(|error| place.failed("open", error))?;
@@ -308,8 +309,9 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &StorePlace) -> Result<Unc
     Ok(Unchecked { stored, books, synced, synced_commits, journals })
 }
 
-/// Opens the database. This process holds the lock of the directory, so a locked database belongs to an
-/// earlier attempt of this process whose threads are about to end.
+/// Opens the database. If the database is locked, tries again for at most `stall_max`: this process holds the lock of
+/// the directory, so the lock of the database can only belong to an earlier attempt of this process, whose threads are
+/// about to end.
 fn open_database(path: &Path, options: &DiskOptions) -> Result<Database, fjall::Error> {
     let since = Instant::now();
     loop {
@@ -320,8 +322,8 @@ fn open_database(path: &Path, options: &DiskOptions) -> Result<Database, fjall::
     }
 }
 
-/// Checks the lists of tables against their checksums. The database writes a checksum of each list but does
-/// not check it, and it removes the tables that are not in the list.
+/// Checks each keyspace's list of tables against its checksum. The database writes a checksum of each list but never
+/// checks it, and it deletes the tables that are not in the list.
 fn check_manifests(keyspaces: &Path, place: &StorePlace) -> Result<(), FrontierError> {
     for keyspace in fs::read_dir(keyspaces).map_err(|error| place.io("open", error))? {
         let keyspace = keyspace.map_err(|error| place.io("open", error))?.path();
@@ -332,8 +334,8 @@ fn check_manifests(keyspaces: &Path, place: &StorePlace) -> Result<(), FrontierE
     Ok(())
 }
 
-/// Returns whether the list of tables that `current` names is whole. The content of `current` is `number:u64 ·
-/// checksum:u128 · 0`, little-endian; the list is the file `vNUMBER`.
+/// Returns whether the list of tables that the file `current` names is undamaged. The content of `current` is
+/// `number:u64 · checksum:u128 · 0`, little-endian; the list is in the file `vNUMBER`.
 fn has_whole_manifest(keyspace: &Path) -> io::Result<bool> {
     let current = fs::read(keyspace.join("current"))?;
     let Some((number, rest)) = current.split_first_chunk::<8>() else { return Ok(false) };
@@ -346,7 +348,7 @@ fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Databas
     let builder = Database::builder(path)
         .cache_size(options.cache_bytes)
         .max_journaling_size(options.journal_bytes_max.max(64 << 20));
-    // One test needs a database without threads. No other store works without threads.
+    // Only one test uses a database without threads; every other store needs threads to work.
     #[cfg(test)]
     if options.workers == 0 {
         return builder.worker_threads_unchecked(0);
@@ -356,13 +358,14 @@ fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Databas
 
 type MakeOptions = fn(&DiskOptions) -> KeyspaceCreateOptions;
 
-/// The keyspaces and their options. The keyspace with the most writes comes last: when the database reads a
-/// journal again, it looks up the keyspace of each entry by name, and finds the last keyspace first.
+/// The keyspaces and their options. The keyspace with the most writes comes last: when the database reads a journal
+/// again, it looks up the keyspace of each entry by name, and finds the last keyspace fastest.
 const KEYSPACES: [(&str, MakeOptions); 4] =
     [("seen", seen), ("ends", packed), ("misc", misc), ("queue", queue)];
 
 fn seen(_: &DiskOptions) -> KeyspaceCreateOptions {
-    // With this filter, about one in two thousand look-ups of unknown keys reads a block in vain.
+    // With this many bits, about one in two thousand look-ups of an unknown key reads a block of a file without
+    // finding the key.
     let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(16.0));
     keyspace()
         .filter_policy(FilterPolicy::all(bloom))
@@ -373,7 +376,7 @@ fn queue(options: &DiskOptions) -> KeyspaceCreateOptions {
     packed(options).max_memtable_size(options.memtable_bytes)
 }
 
-/// Returns the options of a keyspace without a filter, because it is read in ranges only.
+/// Returns the options of a keyspace that is only read in ranges of keys, and so needs no filter for single keys.
 fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
     keyspace()
         .max_memtable_size(options.memtable_bytes.min(8 << 20))
@@ -383,14 +386,15 @@ fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
 }
 
 fn misc(options: &DiskOptions) -> KeyspaceCreateOptions {
-    // The counters are rewritten with every commit, and sheets are removed: most entries of this keyspace are
-    // outdated when a memtable is written.
+    // Every commit rewrites the counters, and sheets (entries with the fingerprints of one commit) are removed again.
+    // So most entries of this keyspace are outdated before its memtable is written.
     keyspace().max_memtable_size(options.memtable_bytes)
 }
 
-/// Returns the options of every keyspace. Merged files have their filter and index in parts of some kilobytes,
-/// because a whole filter or index can take megabytes. The cache of the database has at least four parts for
-/// each core, and a filter that is larger than such a part would be read again for each look-up.
+/// Returns the options that all keyspaces have in common. In merged files, the filter and the index are split into
+/// parts of some kilobytes, because a whole filter or index can take megabytes. The cache of the database is divided
+/// into at least four segments for each core, and a filter larger than a segment would not stay in the cache: each
+/// look-up would read it again.
 fn keyspace() -> KeyspaceCreateOptions {
     let in_parts = || PartitioningPolicy::new([false, true]);
     KeyspaceCreateOptions::default()
@@ -407,7 +411,7 @@ fn encode_owner(owner: &StoreOwner, order: Order) -> Vec<u8> {
     out
 }
 
-/// Checks that the store belongs to the wanted spider. Returns the order of the crawl.
+/// Checks that the store belongs to the wanted spider, and returns the order of the crawl.
 fn check_owner(
     misc: &Keyspace,
     wanted: Option<&StoreOwner>,
@@ -442,16 +446,17 @@ fn check_owner(
     }
 }
 
-/// A journal file before opening. Opening cuts off the part that it cannot read.
+/// A journal file as it was before opening. Opening cuts off the part of the file that cannot be read.
 struct Journal {
     number: u64,
     path: PathBuf,
-    /// The length up to the last byte that is not zero. The file itself is longer than its contents.
+    /// The length up to the last byte that is not zero. The file itself is longer, because space is reserved for it.
     filled_bytes: u64,
 }
 
 impl Journal {
-    /// Returns how many bytes opening cut off. A journal that opening removed was read to its end.
+    /// Returns how many bytes opening cut off. A journal that opening removed was read completely, so nothing of it
+    /// is lost.
     fn lost_bytes(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |now| self.filled_bytes.saturating_sub(now.len()))
     }
@@ -471,7 +476,7 @@ fn journals(path: &Path) -> io::Result<Vec<Journal>> {
     Ok(found)
 }
 
-/// Returns the length of a file without the zeros at its end.
+/// Returns the length of a file without the zero bytes at its end.
 pub(super) fn filled_bytes(path: &Path) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let mut end = file.metadata()?.len();
@@ -482,7 +487,7 @@ pub(super) fn filled_bytes(path: &Path) -> io::Result<u64> {
         let block = &mut block[..(end - start) as usize];
         file.seek(SeekFrom::Start(start))?;
         file.read_exact(block)?;
-        // Nearly all blocks hold only zeros, and comparing is much faster than searching.
+        // Nearly all blocks contain only zeros, and comparing a block with zeros is much faster than searching it.
         if *block != zeros[..block.len()]
             && let Some(last) = block.iter().rposition(|byte| *byte != 0)
         {
