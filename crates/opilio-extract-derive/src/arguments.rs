@@ -1,4 +1,5 @@
-//! Reads the arguments of an attribute: texts first, then keys with or without a value.
+//! Reads the arguments of an attribute such as `#[css("h1", one)]`: first the string literals, then the keys, which
+//! may have values.
 
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
@@ -12,7 +13,7 @@ pub(crate) struct Arguments {
     pub(crate) keys: Vec<Key>,
 }
 
-/// A key, such as `attr` or `one`, and its value if it has one.
+/// A key, such as `attr` or `one`, with its value if it has one.
 pub(crate) struct Key {
     pub(crate) name: Ident,
     pub(crate) value: Option<Expr>,
@@ -57,7 +58,8 @@ impl Parse for Arguments {
 }
 
 impl Key {
-    /// Returns the value of a key that must have a text. `example` is shown in the error.
+    /// Returns the value of a key whose value must be a string literal. `example` is a correct key that the error
+    /// shows.
     pub(crate) fn text(&self, example: &str) -> syn::Result<LitStr> {
         let name = &self.name;
         match &self.value {
@@ -69,7 +71,7 @@ impl Key {
         }
     }
 
-    /// Fails if a key has a value that takes none.
+    /// Fails if this key has a value, for keys that take no value.
     pub(crate) fn no_value(&self) -> syn::Result<()> {
         let name = &self.name;
         self.value.as_ref().map_or(Ok(()), |value| {
@@ -78,7 +80,7 @@ impl Key {
     }
 }
 
-/// Returns the known name that was probably meant.
+/// Returns the known name that is most similar to a misspelt name, if one is similar enough.
 pub(crate) fn suggestion<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let close = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
     close.filter(|(distance, known)| *distance <= 1 + known.len() / 4).min().map(|(_, known)| known)

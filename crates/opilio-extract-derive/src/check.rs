@@ -1,4 +1,4 @@
-//! Checks the texts in attributes at compile time, by the same grammar that is used at run time.
+//! Checks the string literals in attributes at compile time, with the same grammar that is used at run time.
 
 use opilio_extract_grammar::{NotCss, NumberForm, Segment, check_selector, read_path};
 use syn::{Error, LitStr, Result};
@@ -14,7 +14,7 @@ pub(crate) fn selector(text: &LitStr, attribute: &str) -> Result<String> {
     Err(Error::new(text.span(), pointed("this is no CSS selector", &css, mistake.at, &reason)))
 }
 
-/// Returns what to write instead of a construct of another tool.
+/// Returns the text that tells the user what to write instead of a construct of another tool.
 fn meant_by(meant: &NotCss, attribute: &str) -> String {
     if attribute != "css" {
         return meant.to_string();
@@ -42,7 +42,7 @@ fn meant_by(meant: &NotCss, attribute: &str) -> String {
     }
 }
 
-/// Reads a path into JSON.
+/// Parses a path into JSON.
 pub(crate) fn path(text: &LitStr) -> Result<Vec<Step>> {
     let path = text.value();
     match read_path(&path) {
@@ -54,7 +54,7 @@ pub(crate) fn path(text: &LitStr) -> Result<Vec<Step>> {
     }
 }
 
-/// A step of a path into JSON. Unlike `Segment`, it owns its name.
+/// A step of a path into JSON. Unlike `Segment` of the grammar, it owns its name.
 pub(crate) enum Step {
     Key(String),
     At(usize),
@@ -87,12 +87,12 @@ pub(crate) fn expression(text: &LitStr) -> Result<String> {
     Err(Error::new(text.span(), pointed("this is no regular expression", &re, at, &reason)))
 }
 
-/// Reads how numbers are written, from an example such as `1.234,56`.
+/// Reads the form of numbers from an example such as `1.234,56`.
 pub(crate) fn number(text: &LitStr) -> Result<NumberForm> {
     NumberForm::by_example(&text.value()).map_err(|reason| Error::new(text.span(), reason))
 }
 
-/// Checks a date format, which has the `strftime` directives that jiff reads, and returns its text.
+/// Checks a date format, which may contain the `strftime` directives that jiff reads, and returns its text.
 pub(crate) fn date(text: &LitStr) -> Result<String> {
     const DIRECTIVES: &str = "AaBbCDdeFfGgHhIjklMmNnPpQRSsTtUuVWwYyz%";
     let format = text.value();
@@ -107,7 +107,7 @@ pub(crate) fn date(text: &LitStr) -> Result<String> {
         if c != '%' {
             continue;
         }
-        // Skips flags, a width, colons, and the point in front of a fraction.
+        // Skips flags, a width, colons, and the point before a fraction.
         while chars.next_if(|(_, c)| matches!(c, '-' | '_' | '0'..='9' | '^' | '#' | ':' | '.')).is_some() {}
         match chars.next() {
             Some((_, directive)) if DIRECTIVES.contains(directive) => {}

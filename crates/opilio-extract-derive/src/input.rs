@@ -1,4 +1,4 @@
-//! Reads the struct: its fields, and the keys that do not fit their types.
+//! Reads the struct: its fields, and the keys of their attributes, which must fit the types of the fields.
 
 use quote::ToTokens;
 use syn::spanned::Spanned;
@@ -12,7 +12,7 @@ use crate::check::{self, Step};
 use crate::source::{read_source, unknown};
 use opilio_extract_grammar::NumberForm;
 
-/// A struct that derives `Extract`.
+/// The parsed definition of a struct that derives `Extract`.
 pub(crate) struct Struct {
     pub(crate) name: Ident,
     pub(crate) library: Option<syn::Path>,
@@ -21,25 +21,25 @@ pub(crate) struct Struct {
     pub(crate) fields: Vec<ReadField>,
 }
 
-/// A field of the struct.
+/// The parsed definition of a field of the struct.
 pub(crate) struct ReadField {
     pub(crate) name: Ident,
-    /// The type of one value: that inside of an `Option` or a `Vec`.
+    /// The type of one value of the field: the type inside `Option` or `Vec`, else the whole type.
     pub(crate) value: Type,
     pub(crate) count: ReadCount,
     pub(crate) sources: Vec<ReadSource>,
 }
 
-/// How many values a field has.
+/// The number of values that a field may have.
 pub(crate) enum ReadCount {
     Single,
     Optional,
-    /// One value or a default. The expression of the default, if one was given.
+    /// One value, or a default if the page has none. Contains the expression of the default, if one was given.
     Defaulted(Option<Expr>),
     List,
 }
 
-/// A source of a field, and how its text becomes a value.
+/// A source of a field, and the way in which its text becomes a value.
 pub(crate) struct ReadSource {
     pub(crate) place: Place,
     pub(crate) re: Option<String>,
@@ -48,7 +48,7 @@ pub(crate) struct ReadSource {
     pub(crate) by: Option<By>,
 }
 
-/// Where a source looks for a value.
+/// The place in which a source looks for a value.
 pub(crate) enum Place {
     Css { css: String, piece: ReadPiece, one: bool },
     Ld(String, Path),
@@ -80,7 +80,7 @@ pub(crate) enum Fact {
     Header(String),
 }
 
-/// How a value is made of a text, if not by the type of the field.
+/// The way in which a value is made of a text, if the type of the field does not determine it.
 pub(crate) enum By {
     With(Expr),
     Parse,
@@ -88,7 +88,7 @@ pub(crate) enum By {
 
 const SOURCES: [&str; 7] = ["css", "ld", "micro", "meta", "json", "json_in", "page"];
 
-/// Collects all errors of a struct, so that one build shows them together.
+/// Collects all errors of a struct, so that one compilation shows them together.
 #[derive(Default)]
 pub(crate) struct Errors(Option<Error>);
 
@@ -138,7 +138,7 @@ impl Struct {
         errors.0.map_or(Ok(read), Err)
     }
 
-    /// Reads `#[extract(…)]`.
+    /// Reads the attribute `#[extract(…)]` of the struct.
     fn options<'f>(&mut self, attribute: &Attribute, fields: impl Iterator<Item = &'f Ident>) -> Result<()> {
         let arguments = Arguments::of(attribute)?;
         if let Some(text) = arguments.texts.first() {
@@ -232,7 +232,7 @@ impl ReadField {
         Some(read)
     }
 
-    /// Reports the keys that do not fit the type of the field.
+    /// Reports the keys of the field's attributes that do not fit the type of the field.
     fn check(&self, attributes: &[Attribute], errors: &mut Errors) {
         let spans = attributes.iter().filter(|a| SOURCES.iter().any(|source| a.path().is_ident(source)));
         let kind = simple_name(&self.value).unwrap_or_default();
@@ -290,7 +290,7 @@ fn is_date(name: &str) -> bool {
     matches!(name, "Date" | "DateTime" | "Time" | "Timestamp")
 }
 
-/// Returns an error at a key of an attribute.
+/// Returns an error that points to a key of an attribute.
 fn at_key(attribute: &Attribute, key: &str, message: &str) -> Error {
     let keys = Arguments::of(attribute).map(|arguments| arguments.keys).unwrap_or_default();
     let span = keys.iter().find(|known| known.name == key).map_or(attribute.span(), |key| key.name.span());
@@ -303,7 +303,7 @@ fn simple_name(value: &Type) -> Option<String> {
     path.path.segments.last().map(|segment| segment.ident.to_string())
 }
 
-/// Returns how many values a type holds, and the type of one value.
+/// Returns the number of values that a field of this type may have, and the type of one value.
 fn count_of(whole: &Type) -> Result<(ReadCount, Type)> {
     let Some((outer, inner)) = wrapped(whole) else { return Ok((ReadCount::Single, whole.clone())) };
     if let Some((nested, _)) = wrapped(inner) {
@@ -321,7 +321,7 @@ fn count_of(whole: &Type) -> Result<(ReadCount, Type)> {
     Ok((count, inner.clone()))
 }
 
-/// Returns the name `Option` or `Vec`, and the type inside of it.
+/// Returns the name `Option` or `Vec`, and the type inside it; `None` for any other type.
 fn wrapped(whole: &Type) -> Option<(&'static str, &Type)> {
     let Type::Path(path) = whole else { return None };
     let last = path.path.segments.last()?;

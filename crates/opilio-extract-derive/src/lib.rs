@@ -1,5 +1,5 @@
-//! The derive macro behind `#[derive(Extract)]`. Its documentation is that of the trait `Extract` in
-//! `opilio-extract`, which also has all that happens at run time.
+//! The derive macro behind `#[derive(Extract)]`. The trait `Extract` in `opilio-extract` has the documentation of
+//! the macro, and `opilio-extract` contains all code that runs at run time.
 //!
 //! | module | does |
 //! | --- | --- |
@@ -35,7 +35,8 @@ fn derive(input: &DeriveInput, library: Path) -> TokenStream {
         Ok(read) => write::implementation(&read, &library).into(),
         Err(errors) => {
             let mut out = errors.into_compile_error();
-            // With an implementation that never runs, the compiler does not complain of a missing one as well.
+            // The struct with mistakes still gets an implementation, which never runs. Otherwise the compiler would
+            // also report a missing implementation.
             out.extend(write::stand_in(input, &library));
             out.into()
         }

@@ -1,4 +1,4 @@
-//! Reads the attribute of a source: where it looks, and the keys that say how a text becomes a value.
+//! Reads the attribute of a source: the place in which it looks, and the keys that say how a text becomes a value.
 
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, Ident, LitStr, Result};
@@ -8,8 +8,8 @@ use crate::check;
 use crate::input::{By, Errors, Fact, Path, Place, ReadPiece, ReadSource};
 use opilio_extract_grammar::NumberForm;
 
-/// Reads a source, and the default that is given with it. Returns `None` for a source with mistakes, after they
-/// were added to the errors.
+/// Reads a source, and the default that is given in the same attribute. Returns `None` for a source with mistakes,
+/// after adding the mistakes to the errors.
 pub(crate) fn read_source(
     source: &str,
     attribute: &Attribute,
@@ -42,7 +42,7 @@ pub(crate) fn read_source(
     (place.map(|place| ReadSource { place, re, number, date, by }), default)
 }
 
-/// The keys of a source that say how a text becomes a value.
+/// The keys of a source that determine how a text becomes a value.
 #[derive(Default)]
 struct Values {
     re: Option<String>,
@@ -119,7 +119,7 @@ impl Values {
     }
 }
 
-/// Reads where a source looks for a value.
+/// Reads the place in which a source looks for a value.
 fn place(source: &str, attribute: &Attribute, texts: &[LitStr], keys: &[Key]) -> Result<Place> {
     let wants = |example: &str| Error::new(attribute.span(), format!("write `#[{example}]`"));
     let few = |max: usize, example: &str| match texts.get(max) {
@@ -180,7 +180,7 @@ fn not_empty(text: &LitStr, message: &str) -> Result<String> {
     if value.trim().is_empty() { Err(Error::new(text.span(), message)) } else { Ok(value) }
 }
 
-/// Reads which part of an element is taken.
+/// Reads the part of an element that becomes the text of the value.
 fn piece(keys: &[Key]) -> Result<ReadPiece> {
     let mut found: Option<(&Ident, ReadPiece)> = None;
     for key in keys {
@@ -214,7 +214,7 @@ fn piece(keys: &[Key]) -> Result<ReadPiece> {
     Ok(found.map_or(ReadPiece::Text, |(_, piece)| piece))
 }
 
-/// Reads which fact of the page is taken.
+/// Reads the fact of the page (URL, depth and so on) that becomes the value.
 fn fact(attribute: &Attribute, keys: &[Key]) -> Result<Fact> {
     let mut facts = keys.iter().filter(|key| FACTS.contains(&key.name.to_string().as_str()));
     let Some(key) = facts.next() else {
@@ -245,7 +245,7 @@ fn fact(attribute: &Attribute, keys: &[Key]) -> Result<Fact> {
     })
 }
 
-/// Returns the error about a key that a source does not have.
+/// Returns the error about a key that this kind of source does not have.
 fn unknown_key(name: &Ident, source: &str) -> Error {
     let written = name.to_string();
     if source != "css" && CSS_KEYS.contains(&written.as_str()) {
@@ -257,7 +257,7 @@ fn unknown_key(name: &Ident, source: &str) -> Error {
         "page" => known.extend(FACTS),
         _ => {}
     }
-    // Names that other tools use for the same thing.
+    // These names are the names that other tools use for our keys.
     let meant = match written.as_str() {
         "attribute" | "href" | "src" if source == "css" => Some("attr"),
         "text" if source == "css" => Some("own_text"),

@@ -1,4 +1,4 @@
-//! Writes the code of the macro: the plan of a struct, and the calls that read its fields.
+//! Generates the code of the macro: the plan of a struct, and the calls that read its fields.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -57,8 +57,8 @@ pub(crate) fn implementation(read: &Struct, library: &RustPath) -> TokenStream {
     }
 }
 
-/// Returns an implementation that never runs, for a struct with mistakes. Without it, each use of the struct
-/// would be an error as well.
+/// Returns an implementation that never runs, for a struct with mistakes. Without this implementation, each use of
+/// the struct would be an additional error.
 pub(crate) fn stand_in(input: &DeriveInput, library: &RustPath) -> TokenStream {
     if !matches!(input.data, Data::Struct(_)) || !input.generics.params.is_empty() {
         return TokenStream::new();
@@ -193,8 +193,8 @@ fn path_of(path: &Path, written: &TokenStream) -> TokenStream {
     quote!(#written::JsonPath { written: #text, steps: &[#(#steps),*] })
 }
 
-/// Returns the call that reads a field. The value of the call is an `Option`, which is `None` if the field has
-/// a fault.
+/// Returns the call that reads a field. The generated call returns an `Option`, which is `None` if the field cannot
+/// be read.
 fn read_of(at: usize, field: &ReadField, written: &TokenStream) -> TokenStream {
     let (name, value) = (&field.name, &field.value);
     let is_custom = field.sources.iter().any(|source| source.by.is_some());

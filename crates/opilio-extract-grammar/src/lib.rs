@@ -1,9 +1,11 @@
-//! The notations in which a user says what to read from a page: CSS selectors, paths into JSON, forms of numbers.
+//! Parsers for the notations in which a user says what to read from a page: CSS selectors, paths into JSON, forms of
+//! numbers.
 //!
-//! `#[derive(Extract)]` checks them when a program is compiled, and `opilio-extract` reads them when it runs. Both
-//! use this crate, so what compiles also runs, and both give the same reasons.
+//! `#[derive(Extract)]` checks these notations when a program is compiled, and `opilio-extract` parses them when the
+//! program runs. Both use this crate, so notations that compile also work at run time, and errors have the same text
+//! in both.
 //!
-//! Nothing here reads a page.
+//! This crate does not read pages.
 
 mod not_css;
 mod number_form;

@@ -1,4 +1,4 @@
-//! Recognises constructs of other tools in selectors, which CSS does not have, and suggests a replacement.
+//! Recognises constructs of other tools in selectors that CSS does not have, and suggests replacements.
 
 use std::fmt;
 
@@ -14,49 +14,49 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotCss {
-    /// `h1::text`: the text of the elements that `selector` matches.
+    /// `h1::text`, which means the text of the elements that `selector` matches.
     Text {
         /// The selector without this construct.
         selector: String,
     },
-    /// `a::attr(href)`: an attribute of the elements that `selector` matches.
+    /// `a::attr(href)`, which means an attribute of the elements that `selector` matches.
     Attr {
         /// The selector without this construct.
         selector: String,
         /// The name of the attribute.
         name: String,
     },
-    /// `div::html`: the markup of the elements that `selector` matches.
+    /// `div::html`, which means the markup of the elements that `selector` matches.
     Html {
         /// The selector without this construct.
         selector: String,
     },
-    /// `p:contains("x")`: elements selected by their text.
+    /// `p:contains("x")`, which selects elements by their text.
     Contains {
         /// The construct, such as `:contains("x")`.
         wrong: String,
         /// The selector without this construct.
         selector: String,
     },
-    /// `li:first`, `li:eq(2)`: elements selected by their position among all matches.
+    /// `li:first` or `li:eq(2)`, which select elements by their position among all matches.
     Place {
         /// The construct, as written.
         wrong: String,
         /// The CSS that selects the same elements.
         instead: String,
     },
-    /// `//h1`, `/html/body`: XPath.
+    /// `//h1` or `/html/body`: an expression of XPath.
     XPath {
-        /// The same in CSS, if it can be translated.
+        /// The same expression in CSS; `None` if it cannot be translated.
         css: Option<String>,
-        /// The attribute at the end of the path, if there is one.
+        /// The attribute at the end of the XPath expression, if there is one.
         attr: Option<String>,
     },
 }
 
 impl NotCss {
-    /// Finds such a construct. Some constructs occur in valid CSS as well, so call this only for selectors
-    /// that cannot be parsed.
+    /// Finds a construct of another tool in a selector. Some of these constructs also occur in valid CSS, so call
+    /// this function only for selectors that cannot be parsed.
     #[must_use]
     pub fn find(css: &str) -> Option<Self> {
         let css = css.trim();
@@ -66,7 +66,7 @@ impl NotCss {
         xpath(css).or_else(|| colons(css).into_iter().find_map(|at| pseudo(css, at)))
     }
 
-    /// Returns where the construct begins in the selector in which it was found, in bytes.
+    /// Returns the byte offset at which the construct begins in `css`, the selector in which it was found.
     pub(crate) fn place_in(&self, css: &str) -> Option<usize> {
         let before = css.len() - css.trim_start().len();
         let css = css.trim();
@@ -110,8 +110,8 @@ impl fmt::Display for NotCss {
     }
 }
 
-/// Returns the positions of colons that begin a pseudo-class or pseudo-element: those outside of strings and
-/// attribute brackets.
+/// Returns the byte offsets of the colons that begin a pseudo-class or pseudo-element. Colons in strings and in
+/// attribute brackets are left out.
 fn colons(css: &str) -> Vec<usize> {
     let (mut quote, mut brackets, mut found, mut skip) = (None, 0_usize, Vec::new(), false);
     for (at, c) in css.char_indices() {
@@ -132,7 +132,7 @@ fn colons(css: &str) -> Vec<usize> {
     found
 }
 
-/// Returns the pseudo-class or pseudo-element at a colon, if it belongs to another tool.
+/// Returns the construct at the colon at `at`, if it is a pseudo-class or pseudo-element of another tool.
 fn pseudo(css: &str, at: usize) -> Option<NotCss> {
     let rest = css[at..].trim_start_matches(':');
     let name_len = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
@@ -171,7 +171,7 @@ fn pseudo(css: &str, at: usize) -> Option<NotCss> {
     })
 }
 
-/// Returns the text in the parentheses at the start of a text.
+/// Returns the text in the parentheses with which a text begins; `None` if it does not begin with `(`.
 fn argument(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('(')?;
     let (mut depth, mut quote) = (0_usize, None);
@@ -189,7 +189,7 @@ fn argument(text: &str) -> Option<&str> {
     None
 }
 
-/// Recognises XPath, and translates it if it is a path of names.
+/// Recognises XPath, and translates it to CSS if it is a simple path of names.
 fn xpath(css: &str) -> Option<NotCss> {
     let begins = ["/", "./", "../", "(/", "(./"].iter().any(|start| css.starts_with(start));
     let ends = css.contains("/@") || css.contains("/text()");
@@ -210,8 +210,8 @@ fn xpath(css: &str) -> Option<NotCss> {
     Some(NotCss::XPath { css: translated.filter(|css| !css.trim().is_empty()), attr })
 }
 
-/// The most bytes of a selector that is examined. People do not write longer ones, and each colon costs a
-/// scan of the rest.
+/// The most bytes of a selector that is examined: 4 KiB. People do not write longer selectors, and each colon costs
+/// a scan of the rest of the selector.
 const BYTES_MAX: usize = 4 * 1024;
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
-//! How numbers are written on a site, said by an example: `1.234,56`.
+//! The form in which a site writes numbers, given by an example such as `1.234,56`.
 
-/// Which characters separate thousands and fractions.
+/// The characters that separate groups of digits and the fraction in a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberForm {
-    /// Between groups of digits; a space stands for every kind of space, and `'` for `’`. `None`: no groups.
+    /// The separator between groups of digits. A space stands for every kind of space, and `'` also for `’`. `None`
+    /// means that digits are not grouped.
     pub group: Option<char>,
-    /// In front of the fraction.
+    /// The separator between the whole part and the fraction.
     pub decimal: char,
 }
 
 impl NumberForm {
-    /// The form of an example, which has to show what separates the fraction.
+    /// Returns the form of an example. The example must contain the separator of the fraction.
     ///
     /// ```
     /// use opilio_extract_grammar::NumberForm;
@@ -21,7 +22,7 @@ impl NumberForm {
     /// ```
     ///
     /// # Errors
-    /// When it is no number, or does not show the form.
+    /// When the example is not a number, or does not show the form unambiguously.
     pub fn by_example(example: &str) -> Result<Self, String> {
         let parts = parts(example).ok_or_else(|| {
             "write an example of a number, such as \"1.234,56\", \"1,234.56\", \"1 234,56\" or \"1234.56\""
@@ -52,7 +53,7 @@ impl NumberForm {
         }
     }
 
-    /// An example of the form.
+    /// Returns an example of a number in this form.
     #[must_use]
     pub fn example(self) -> String {
         let group = self.group.map(String::from).unwrap_or_default();
@@ -60,7 +61,7 @@ impl NumberForm {
     }
 }
 
-/// The digits, each with what stands in front of them.
+/// Splits a number into its groups of digits, each with the separator before it. Returns `None` for other texts.
 fn parts(example: &str) -> Option<Vec<(Option<char>, &str)>> {
     let (mut parts, mut mark, mut rest) = (Vec::new(), None, example);
     loop {

@@ -1,26 +1,27 @@
-//! Paths into JSON: `offers.price`, `items[0].name`, `items[].name`, `"a.b".c`.
+//! Parses paths into JSON: `offers.price`, `items[0].name`, `items[].name`, `"a.b".c`.
 
 /// One step of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segment<'p> {
-    /// The value of a key; in an array, of each object in it.
+    /// A step to the value of a key. In an array, the step goes to the value of this key in each object of the
+    /// array.
     Key(&'p str),
-    /// The value at this place of an array, from 0.
+    /// A step to the value at this index of an array, counted from 0.
     At(usize),
-    /// Every value of an array.
+    /// A step to every value of an array.
     Each,
 }
 
-/// Why a text is no path, and where.
+/// The error for a text that is not a path, with the place of the mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathMistake {
-    /// The offset in bytes.
+    /// The byte offset of the mistake in the text.
     pub at: usize,
-    /// The reason, in one line.
+    /// The reason, as one line of text.
     pub reason: String,
 }
 
-/// Reads a path. An empty one is the value itself.
+/// Parses a path. The empty path has no steps and leads to the whole value.
 ///
 /// ```
 /// use opilio_extract_grammar::{Segment, read_path};
@@ -31,7 +32,7 @@ pub struct PathMistake {
 /// ```
 ///
 /// # Errors
-/// When it is none.
+/// When the text is not a path.
 pub fn read_path(path: &str) -> Result<Vec<Segment<'_>>, PathMistake> {
     let wrong = |at: usize, reason: String| Err(PathMistake { at, reason });
     if let Some(rest) = path.strip_prefix('$') {
@@ -71,7 +72,7 @@ pub fn read_path(path: &str) -> Result<Vec<Segment<'_>>, PathMistake> {
     Ok(segments)
 }
 
-/// The name at a place, and where it ends.
+/// Reads the name at the byte offset `at`. Returns the name, and the offset at which it ends.
 fn name(path: &str, at: usize) -> Result<(&str, usize), PathMistake> {
     let rest = &path[at..];
     if let Some(inner) = rest.strip_prefix('"') {
@@ -96,7 +97,7 @@ fn name(path: &str, at: usize) -> Result<(&str, usize), PathMistake> {
     Err(PathMistake { at, reason })
 }
 
-/// A part of a path for a message.
+/// Returns a part of a path, shortened for a message.
 fn shown(part: &str) -> String {
     part[..part.floor_char_boundary(60)].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,7 +1,8 @@
-//! CSS selectors: whether one is valid, and if not, where and why.
+//! Checks CSS selectors. For a selector that is not valid, returns the place of the mistake and the reason.
 //!
-//! The rules are those of scraper's parser, which reads selectors at run time. scraper's errors have no place, and
-//! name the types of its parser, so the same parser runs here once more with a look at its position.
+//! The rules are those of scraper's parser, which parses selectors at run time. scraper's errors contain no place
+//! and name internal types of its parser, so this module runs the same underlying parser again and looks at its
+//! position.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Write};
@@ -12,21 +13,21 @@ use selectors::parser::{self, ParseRelative, SelectorList, SelectorParseErrorKin
 
 use crate::not_css::NotCss;
 
-/// Why a selector is not valid, and where.
+/// The error for a selector that is not valid, with the place of the mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectorMistake {
-    /// The offset in bytes of the place in the selector; its length, if the end is too early.
+    /// The byte offset of the mistake in the selector. It is the selector's length if the selector ends too early.
     pub at: usize,
-    /// The reason, in one line.
+    /// The reason, as one line of text.
     pub reason: String,
-    /// The construct of another tool, if it is one.
+    /// The construct of another tool, if the mistake is such a construct.
     pub not_css: Option<NotCss>,
 }
 
 /// Checks that a CSS selector is valid, and that its brackets and quotes are closed.
 ///
-/// CSS closes brackets and quotes at the end of a text by itself, so that `a[href` would be valid. In a selector
-/// that somebody wrote by hand it is a slip.
+/// CSS itself closes open brackets and quotes at the end of a text, so `a[href` would be valid. In a selector that a
+/// person wrote, an open bracket is most likely a slip.
 ///
 /// ```
 /// use opilio_extract_grammar::check_selector;
@@ -37,7 +38,7 @@ pub struct SelectorMistake {
 /// ```
 ///
 /// # Errors
-/// When it is not valid.
+/// When the selector is not valid.
 pub fn check_selector(css: &str) -> Result<(), SelectorMistake> {
     let mut parser = cssparser::Parser::new(css);
     let parsed = SelectorList::parse(&Rules, &mut parser, ParseRelative::No);
@@ -57,7 +58,7 @@ pub fn check_selector(css: &str) -> Result<(), SelectorMistake> {
     Err(SelectorMistake { at, reason, not_css: None })
 }
 
-/// The byte offset of a place that the parser names by line and column.
+/// Converts a place from the parser's line and column to a byte offset.
 fn offset(css: &str, place: cssparser::SourceLocation) -> usize {
     let mut line_start = 0;
     let mut line = 0;
@@ -79,7 +80,8 @@ fn offset(css: &str, place: cssparser::SourceLocation) -> usize {
     css.floor_char_boundary((line_start + column).min(css.len()))
 }
 
-/// The first bracket or quote that nothing closes, or that closes nothing.
+/// Returns the place of the first bracket or quote that is not closed, or that closes nothing, and the reason why it
+/// is a mistake.
 fn unclosed(css: &str) -> Option<(usize, String)> {
     let mut open: Vec<(usize, char)> = Vec::new();
     let mut chars = css.char_indices().peekable();
@@ -131,8 +133,8 @@ fn unclosed(css: &str) -> Option<(usize, String)> {
     open.first().map(|(at, c)| (*at, format!("the bracket `{c}` is not closed")))
 }
 
-/// The place and the reason of the first mistake. The selectors of a list are read one by one: in a list, the parser
-/// goes on to the next comma after a mistake, and its place is lost.
+/// Returns the place and the reason of the first mistake. The selectors of a list are parsed one by one: when the
+/// parser reads a whole list, it continues after a mistake at the next comma, so the place of the mistake is lost.
 fn explain(css: &str) -> (usize, String) {
     let mut parser = cssparser::Parser::new(css);
     loop {
@@ -152,7 +154,8 @@ fn explain(css: &str) -> (usize, String) {
     }
 }
 
-/// The place and the reason of a mistake behind which, or at which, the parser stopped.
+/// Returns the place and the reason of a mistake. `reached` is the byte offset at which the parser stopped; the
+/// mistake is there or before it.
 fn mistake_at(css: &str, reached: usize, kind: &ParseErrorKind<SelectorParseErrorKind>) -> (usize, String) {
     let read = css[..reached].trim_end();
     let at = last_token(read);
@@ -190,7 +193,7 @@ fn mistake_at(css: &str, reached: usize, kind: &ParseErrorKind<SelectorParseErro
     }
 }
 
-/// The words for a mistake, which the parser says by the names of its types only.
+/// Returns the place and a text for people for a mistake, for which the parser has only the names of its types.
 fn mistake(css: &str, (at, said): (usize, &str), kind: &SelectorParseErrorKind) -> (usize, String) {
     use SelectorParseErrorKind as Kind;
     let said = quoted(said);
@@ -227,7 +230,8 @@ fn mistake(css: &str, (at, said): (usize, &str), kind: &SelectorParseErrorKind) 
     (at, reason)
 }
 
-/// Where the last token of a text begins: a name with what marks it, or one character.
+/// Returns the byte offset at which the last token of a text begins. A token is a name with the characters that mark
+/// it (such as `.` or `#`), or one character.
 fn last_token(text: &str) -> usize {
     let name = text.len() - text.chars().rev().take_while(|c| is_name(*c)).map(char::len_utf8).sum::<usize>();
     if name < text.len() {
@@ -236,19 +240,20 @@ fn last_token(text: &str) -> usize {
     text.char_indices().next_back().map_or(0, |(at, _)| at)
 }
 
-/// Where the next token begins.
+/// Returns the byte offset at which the next token begins, from `from` on.
 fn next_token(css: &str, from: usize) -> usize {
     css.len() - css[from..].trim_start().len()
 }
 
-/// The token at the beginning of a text: a name with what marks it, or one character.
+/// Returns the token at the beginning of a text: a name with the characters that mark it (such as `.` or `#`), or
+/// one character.
 fn token(text: &str) -> &str {
     let mark = text.chars().next().filter(|c| !is_name(*c)).map_or(0, char::len_utf8);
     let name = text[mark..].find(|c| !is_name(c)).unwrap_or(text.len() - mark);
     &text[..mark + name]
 }
 
-/// Where the pseudo-class begins whose name or bracket is at `at`.
+/// Returns the byte offset at which the pseudo-class begins whose name or bracket is at `at`.
 fn colons_before(css: &str, at: usize) -> usize {
     let name_end = css[..at].trim_end_matches(|c: char| is_name(c) || c == '(').len();
     let colons = css[..name_end].len() - css[..name_end].trim_end_matches(':').len();
@@ -259,7 +264,7 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '-' || c == '_' || !c.is_ascii()
 }
 
-/// A part of a selector for a message: in one line, and short.
+/// Returns a part of a selector for a message: shortened, and in one line.
 fn quoted(part: &str) -> String {
     let end = part.floor_char_boundary(PART_BYTES_MAX);
     part[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -267,7 +272,8 @@ fn quoted(part: &str) -> String {
 
 const PART_BYTES_MAX: usize = 40;
 
-/// The rules of scraper's `Parser`: no pseudo-classes but those of the structure, `:is`, `:where` and `:has`.
+/// The same rules as in scraper's `Parser`: the only pseudo-classes are those of the structure, `:is`, `:where` and
+/// `:has`.
 struct Rules;
 
 impl parser::Parser<'_> for Rules {
@@ -299,7 +305,7 @@ impl parser::SelectorImpl for Grammar {
     type ExtraMatchingData<'a> = ();
 }
 
-/// A name or a value. Nothing is ever matched, so it needs no interning.
+/// A name or a value in a selector. It is not interned, since selectors are only checked here and never matched.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct CssName(String);
 
@@ -333,7 +339,7 @@ impl ToCss for CssName {
     }
 }
 
-/// There are none.
+/// The type of pseudo-elements and of other pseudo-classes. It has no values, since none are supported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum NoPseudo {}
 

@@ -1,7 +1,7 @@
 //! Compares the cost of `Document::skim` with a bare lol_html pass with handlers for `a[href]` and `title`.
 //!
-//! Run it with `cargo run --release -p opilio-extract --example skim_cost [FILE.html]`. Without a file, it
-//! reads a page of 20 kB with 33 links. The variants run in turn, many times; the shortest time of each
+//! Run it with `cargo run --release -p opilio-extract --example skim_cost [FILE.html]`. Without a file, it reads a
+//! generated page of 20 kB with 33 links. The variants run in turn, many times; for each variant, the shortest time
 //! counts.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people")]
 
@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use url::Url;
 
-/// A way of reading the page.
+/// A way of reading the page, to be measured.
 type Way<'a> = Box<dyn Fn() + 'a>;
 
 const ROUNDS: usize = 40;

@@ -1,4 +1,5 @@
-//! The cost of reading structs: six CSS fields against the same by hand, and fields without selectors against links.
+//! Measures the cost of reading structs: six CSS fields compared with the same code written by hand, and fields
+//! without selectors compared with reading links.
 //!
 //! Run with `cargo run --release -p opilio-extract --features derive --example typed_cost`.
 
@@ -67,7 +68,7 @@ fn html() -> String {
     )
 }
 
-/// The shortest of several rounds, per page.
+/// Returns the time for one page: that of the fastest of several rounds.
 fn time(mut read: impl FnMut(Document)) -> Duration {
     const PAGES: u32 = 200;
     let (url, html): (Url, bytes::Bytes) =
@@ -82,7 +83,7 @@ fn time(mut read: impl FnMut(Document)) -> Duration {
     std::iter::repeat_with(round).take(20).min().unwrap_or_default()
 }
 
-/// The time that this thread has had on a processor, where the system tells it; else the time that has passed.
+/// Returns the processor time that this thread has used, if the system reports it; else the time that has passed.
 fn spent() -> Duration {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();

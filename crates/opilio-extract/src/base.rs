@@ -1,4 +1,4 @@
-//! `xml:base`: the base of relative links below an element (XML Base; RFC 4287 §2).
+//! `xml:base`: an attribute that sets the base of relative links in an element (XML Base; RFC 4287 §2).
 
 use crate::link::{LINK_BYTES_MAX, is_web, parse};
 use crate::xml::BASE;
@@ -8,17 +8,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use url::Url;
 
-/// The most bytes that all bases of a document may have. Each may be as long as a link.
+/// The most bytes that all bases of a document may have together (8 MiB), since each base may be as long as a link.
 const BASES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 type NodeId = <scraper::HtmlTreeSink as html5ever::tree_builder::TreeSink>::Handle;
 
-/// The bases (`xml:base`) of a document, computed on demand.
+/// The bases that `xml:base` attributes of a document set. Each base is computed when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Bases {
-    /// Whether the document has an `xml:base` at all.
+    /// Whether the document has an `xml:base` at all. If not, nothing needs to be computed.
     any: bool,
-    /// The base of each element for which it was computed.
+    /// The base of each element for which the base was computed; `None` for the document's own base.
     known: HashMap<NodeId, Option<Arc<Url>>>,
     bytes: usize,
 }

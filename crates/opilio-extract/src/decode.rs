@@ -1,9 +1,9 @@
 //! Decodes a body into text, after detecting its encoding.
 //!
-//! The order is that of the HTML standard, "determining the character encoding": byte order mark, `charset`
-//! of the Content-Type, `<meta>` or XML declaration in the first 1024 bytes (`prescan`). A body that names no
-//! encoding is UTF-8 if it is valid UTF-8, UTF-16 if its zero bytes suggest this; otherwise the detector of a
-//! browser (chardetng) decides.
+//! The encoding is determined in the order of the HTML standard ("determining the character encoding"): byte order
+//! mark, `charset` of the Content-Type, then `<meta>` or XML declaration in the first 1024 bytes (`prescan`). A body
+//! that names no encoding is UTF-8 if it is valid UTF-8, or UTF-16 if its zero bytes suggest this; otherwise the
+//! detector of a browser (chardetng) decides.
 
 use crate::media::Kind;
 use crate::prescan::prescan;
@@ -13,24 +13,23 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use std::borrow::Cow;
 
-/// The number of bytes at the start of a body in which a `<meta>` may name the encoding; 1024 by the HTML
-/// standard.
+/// The number of bytes at the start of a body in which a `<meta>` may name the encoding: 1024, by the HTML standard.
 const PRESCAN_BYTES: usize = 1024;
 
 const ESCAPE: u8 = 0x1B;
 
-/// The most bytes that the detector reads. It tests each byte against some twenty encodings, and the first
-/// words are enough.
+/// The most bytes that the detector reads (16 KiB). The detector tests each byte against some twenty encodings, and
+/// the first words are enough to decide.
 const DETECT_BYTES: usize = 16 * 1024;
 
-/// A body as text, and its original encoding.
+/// A body as text, with the encoding from which it was decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoded {
     pub(crate) text: ByteString,
     pub(crate) encoding: &'static Encoding,
 }
 
-/// Decodes a body. Never fails, and does not copy UTF-8.
+/// Decodes a body. Never fails, and does not copy a body that is UTF-8.
 pub(crate) fn decode(body: &Bytes, charset: Option<&'static Encoding>, kind: Kind) -> Decoded {
     if let Some((encoding, bom_bytes)) = Encoding::for_bom(body) {
         return decode_as(encoding, body.slice(bom_bytes..));
@@ -57,7 +56,7 @@ fn text_of(encoding: &'static Encoding, bytes: Bytes) -> ByteString {
     }
     match encoding.decode_without_bom_handling(&bytes).0 {
         Cow::Owned(text) => text.into(),
-        // The text is borrowed: the bytes were valid UTF-8, so the body is used without a copy.
+        // If the text is borrowed, the bytes were valid UTF-8, so the body is used without a copy.
         Cow::Borrowed(text) => {
             ByteString::try_from(bytes.slice_ref(text.as_bytes())).unwrap_or_else(|_| text.into())
         }
@@ -71,8 +70,8 @@ fn guess(body: &Bytes) -> Decoded {
     if let Some(encoding) = looks_like_utf_16(body) {
         return decode_as(encoding, body.clone());
     }
-    // ISO-2022-JP is the only old encoding whose bytes are all ASCII: escape sequences switch between its
-    // alphabets.
+    // ISO-2022-JP is the only old encoding whose bytes are all ASCII: escape sequences switch between its alphabets.
+    // So a body with an escape byte is given to the detector.
     if memchr::memchr(ESCAPE, body).is_some() && detect(body) == ISO_2022_JP {
         return decode_as(ISO_2022_JP, body.clone());
     }
@@ -87,8 +86,8 @@ fn guess(body: &Bytes) -> Decoded {
     decode_as(if sound > broken { UTF_8 } else { detect(body) }, body.clone())
 }
 
-/// Returns the byte order of UTF-16 without a byte order mark. Markup is mostly ASCII, so nearly every second
-/// byte is zero. Text in other encodings has no zero bytes.
+/// Returns the variant of UTF-16 (by byte order) in which a body without a byte order mark seems to be written.
+/// Markup is mostly ASCII, so nearly every second byte is zero. Text in other encodings has no zero bytes.
 pub(crate) fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
     let head = &body[..body.len().min(PRESCAN_BYTES)];
     let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
@@ -103,11 +102,11 @@ pub(crate) fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Detects the encoding from the first bytes that are not ASCII.
+/// Detects the encoding from the first part of the body that contains bytes that are not ASCII.
 fn detect(body: &[u8]) -> &'static Encoding {
     // A page may begin with a long ASCII script, which shows nothing about its encoding.
     let from = body.iter().position(|&byte| !byte.is_ascii() || byte == ESCAPE).unwrap_or_default();
-    // Starts a little earlier, since the letters before these bytes help the detector.
+    // The detector starts a little earlier, since the letters before these bytes help it.
     let from = from.saturating_sub(64);
     let seen = &body[from..body.len().min(from + DETECT_BYTES)];
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);

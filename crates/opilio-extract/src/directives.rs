@@ -1,14 +1,15 @@
-//! Directives to crawlers in a page: `<meta name=robots>` and the header field `X-Robots-Tag`.
+//! Directives of a page to crawlers: `<meta name=robots>` and the header field `X-Robots-Tag`.
 //!
-//! Neither is standardised. The rules here are those that Google documents ("Robots meta tag and X-Robots-Tag
-//! HTTP header specifications") and others follow. Case does not matter. Directives to all crawlers and
-//! directives to this crawler by name both apply; if they contradict each other, the stricter one applies.
+//! Neither of them is standardised. The rules here are the rules that Google documents ("Robots meta tag and
+//! X-Robots-Tag HTTP header specifications") and that other search engines follow. Upper and lower case are equal.
+//! Directives to all crawlers and directives to this crawler by name both apply; if they contradict each other, the
+//! stricter directive applies.
 
 use std::ops::{BitOr, BitOrAssign};
 
-/// The directives of a page to crawlers; none by default.
+/// The directives of a page to crawlers. The default contains no directives.
 ///
-/// They are facts about a page that was fetched already; robots.txt decides whether it may be fetched.
+/// Directives concern a page that was fetched already; whether it may be fetched at all is decided by robots.txt.
 /// Combine directives from several places with `|`.
 ///
 /// ```
@@ -23,20 +24,20 @@ use std::ops::{BitOr, BitOrAssign};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Directives {
-    /// `noindex` or `none`: do not show this page in an index.
+    /// The page says `noindex` or `none`: crawlers should not show this page in an index.
     pub noindex: bool,
-    /// `nofollow` or `none`: do not follow the links of this page.
+    /// The page says `nofollow` or `none`: crawlers should not follow the links of this page.
     pub nofollow: bool,
-    /// `noarchive`: do not show others a stored copy of this page.
+    /// The page says `noarchive`: crawlers should not show others a stored copy of this page.
     pub noarchive: bool,
 }
 
 impl Directives {
-    /// Reads the value of one `X-Robots-Tag` field, for a crawler with this user agent (a product token, or a
-    /// whole `User-Agent` that begins with it).
+    /// Reads the value of one `X-Robots-Tag` field. `user_agent` names this crawler: a product token, or a whole
+    /// `User-Agent` that begins with the product token.
     ///
-    /// In `otherbot: noindex, nofollow`, the name before the colon is the crawler to which the following
-    /// words apply, up to the next such name. So several fields joined with commas are read correctly, too.
+    /// In `otherbot: noindex, nofollow`, the name before the colon is the crawler to which the words after the colon
+    /// apply, up to the next such name. So several fields that were joined with commas are read correctly, too.
     #[must_use]
     pub fn of_header(value: &str, user_agent: &str) -> Self {
         let (mut said, mut for_us) = (Self::default(), true);
@@ -46,7 +47,7 @@ impl Directives {
                     for_us = names_us(name.trim(), user_agent);
                     rule
                 }
-                // A rule with a value, or the end of a date: neither contains a known directive.
+                // This word is a rule with a value, or the end of a date. Neither contains a known directive.
                 Some(_) => continue,
                 None => part,
             };
@@ -57,19 +58,19 @@ impl Directives {
         said
     }
 
-    /// Reads a `<meta>` element by its `name` and `content`, for a crawler with this user agent.
+    /// Reads a `<meta>` element by its `name` and `content`. `user_agent` names this crawler.
     #[must_use]
     pub fn of_meta(name: &str, content: &str, user_agent: &str) -> Self {
         MetaRobots::read(name, content).map_or_else(Self::default, |meta| meta.read_by(user_agent))
     }
 
-    /// Returns whether there are no directives.
+    /// Returns whether the page has none of these directives.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
 
-    /// Reads words separated by commas. Some authors write semicolons or spaces instead.
+    /// Reads directives separated by commas. Some authors write semicolons or spaces instead of commas.
     fn of_words(text: &str) -> Self {
         let mut said = Self::default();
         for word in text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
@@ -104,29 +105,30 @@ impl BitOrAssign for Directives {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetaRobots {
-    /// The name of the crawler; `robots` means all crawlers.
+    /// The name of the crawler that the directives are for; `robots` means all crawlers.
     pub name: String,
-    /// The directives.
+    /// The directives that the element contains.
     pub directives: Directives,
 }
 
 impl MetaRobots {
-    /// Reads a `<meta>` element; `None` if it has no directive. Another `<meta>` (such as a description)
-    /// whose text contains such a word is read, too, but no crawler has its name.
+    /// Reads a `<meta>` element; returns `None` if it has no directive. A `<meta>` of another purpose (such as a
+    /// description) whose text contains the word of a directive is read, too; this is harmless, since no crawler has
+    /// the name of that `<meta>`.
     pub(crate) fn read(name: &str, content: &str) -> Option<Self> {
         let directives = Directives::of_words(content);
         let asks = !directives.is_empty() && name.len() <= NAME_BYTES_MAX;
         asks.then(|| Self { name: name.to_owned(), directives })
     }
 
-    /// Returns the directives for a crawler with this user agent.
+    /// Returns the directives of this element for the crawler with this user agent.
     #[must_use]
     pub fn read_by(&self, user_agent: &str) -> Directives {
         if names_us(self.name.trim(), user_agent) { self.directives } else { Directives::default() }
     }
 }
 
-/// Returns whether `name` means every crawler, or the one with this user agent.
+/// Returns whether `name` means every crawler, or the crawler with this user agent.
 fn names_us(name: &str, user_agent: &str) -> bool {
     // RFC 9309 §2.2.1: a product token consists of letters, `-` and `_`.
     let end = user_agent.find(|c: char| !(c.is_ascii_alphabetic() || matches!(c, '-' | '_')));
@@ -141,10 +143,10 @@ fn is_name(text: &str) -> bool {
     !is_valued && !text.contains(char::is_whitespace) && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The most bytes of a crawler's name. No crawler has a longer one.
+/// The most bytes of a crawler's name. No known crawler has a longer name.
 const NAME_BYTES_MAX: usize = 256;
 
-/// Rules that have a value after a colon.
+/// The rules that have a value after a colon.
 const VALUED: [&str; 4] = ["max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One fetched document, which is parsed on demand.
+//! A fetched document, which is parsed when its parts are needed.
 
 use crate::decode::{self, Decoded};
 use crate::directives::Directives;
@@ -17,9 +17,9 @@ use std::collections::HashSet;
 use std::fmt;
 use url::Url;
 
-/// A document. Making it is cheap: each part is read when it is first needed, and at most once.
+/// A fetched document. Creating it is cheap: each part is read when it is first needed, and at most once.
 ///
-/// It is not `Send`, since its DOM is not: make it on the thread that reads it.
+/// A document is not `Send`, since its DOM is not: create it on the thread that reads it.
 pub struct Document {
     url: Url,
     label: Label,
@@ -35,15 +35,16 @@ pub struct Document {
 impl Document {
     /// Makes a document of a body, without parsing it.
     ///
-    /// `url` is the final URL of the body, after redirects; relative links are resolved against it.
-    /// `content_type` is the value of the header. If it is missing or meaningless, the body decides.
+    /// `url` is the final URL of the body, after redirects; relative links are resolved against it. `content_type`
+    /// is the value of the `Content-Type` header. If this value is missing or meaningless, the first bytes of the
+    /// body decide how it is read.
     #[must_use]
     pub fn new(url: Url, content_type: Option<&str>, body: Bytes) -> Self {
         Self::with_content_types(url, content_type.map(str::as_bytes), body)
     }
 
-    /// Like [`Document::new`], but takes all values of Content-Type as they were sent: the field may occur
-    /// several times, and contain bytes that are not ASCII.
+    /// Makes a document like [`Document::new`], but takes all values of `Content-Type` as they were sent: the header
+    /// may occur several times, and contain bytes that are not ASCII.
     #[must_use]
     pub fn with_content_types<'v>(
         url: Url,
@@ -75,8 +76,9 @@ impl Document {
         &self.body
     }
 
-    /// Returns how the document is read: by its Content-Type or, if that is meaningless, by its first bytes
-    /// (MIME Sniffing §7). A feed labelled as HTML is read as XML. Only HTML and XML have a title and links.
+    /// Returns how the document is read, which depends on its Content-Type or, if that is meaningless, on its first
+    /// bytes (MIME Sniffing §7). A feed that is labelled as HTML is read as XML. Only HTML and XML have a title and
+    /// links.
     #[must_use]
     pub fn kind(&self) -> Kind {
         *self.kind.get_or_init(|| self.label.kind(&self.body))
@@ -88,16 +90,16 @@ impl Document {
         matches!(self.kind(), Kind::Html | Kind::Xml)
     }
 
-    /// Returns why the document was not read strictly as XML; `None` if it was, or if it has not been parsed
-    /// yet. Does not parse it.
+    /// Returns the reason why the document was not read strictly as XML; `None` if it was, or if it has not been
+    /// parsed yet. This method does not parse the document.
     #[must_use]
     pub fn flaw(&self) -> Option<Flaw> {
         self.dom.get().and_then(|dom| dom.flaw)
     }
 
-    /// Returns the body as text. The encoding is that of the byte order mark, else the `charset` of the
-    /// Content-Type, else that of a `<meta>` or XML declaration in the first 1024 bytes; without these it is
-    /// detected (UTF-8, UTF-16, or by a browser's detector from the first bytes that are not ASCII). Bytes
+    /// Returns the body as text. The encoding is taken from the byte order mark, else from the `charset` of the
+    /// Content-Type, else from a `<meta>` or XML declaration in the first 1024 bytes. Without these, the encoding is
+    /// detected: UTF-8, UTF-16, or the result of a browser's detector on the first bytes that are not ASCII. Bytes
     /// that cannot be decoded become U+FFFD.
     ///
     /// A body that is UTF-8 is not copied.
@@ -116,8 +118,8 @@ impl Document {
         self.text.get_or_init(|| decode::decode(&self.body, self.label.charset, self.kind()))
     }
 
-    /// Returns the title, the links as written, `<base>`, and the directives in `<meta>` elements. They are
-    /// read in one streaming pass, or from the DOM if it exists already or the document is XML. Empty for
+    /// Returns the title, the links as written, `<base>`, and the directives in `<meta>` elements. They are read in
+    /// one streaming pass, or from the DOM if it exists already or the document is XML. The result is empty for
     /// documents without markup.
     #[must_use]
     pub fn skim(&self) -> &Skim {
@@ -131,14 +133,14 @@ impl Document {
             Kind::Text | Kind::Data => return Skim::default(),
         };
         match dom {
-            // If the DOM of HTML was cut off, the streaming pass reads the page further than the DOM.
+            // If the DOM of HTML was cut off, the streaming pass gets further into the page than the DOM does.
             Some(dom) if !dom.cut || self.is_read_as_xml() => dom.skim(LinkTexts::Skip, reach, &self.url),
             _ => pass::skim(self.text(), reach),
         }
     }
 
-    /// Returns why only part of the page was read; `None` if it was read completely, or has not been parsed
-    /// yet. Does not parse it.
+    /// Returns the reason why only part of the page was read; `None` if it was read completely, or has not been
+    /// parsed yet. This method does not parse the document.
     #[must_use]
     pub fn cut(&self) -> Option<Cut> {
         let dom = self.dom.get().filter(|dom| dom.cut).map(|_| Cut::Memory);
@@ -151,15 +153,15 @@ impl Document {
         self.skim().title.as_deref()
     }
 
-    /// Returns the directives of `<meta name=robots>` elements, and of those with the product name in
-    /// `user_agent`. Combine them with those of the header field: see [`Directives::of_header`].
+    /// Returns the directives of `<meta name=robots>` elements, and of `<meta>` elements whose name is the product
+    /// name in `user_agent`. Combine them with the directives of the header field: see [`Directives::of_header`].
     #[must_use]
     pub fn robots(&self, user_agent: &str) -> Directives {
         self.skim().robots.iter().fold(Directives::default(), |said, meta| said | meta.read_by(user_agent))
     }
 
-    /// Returns the URL that the page prefers for itself (`<link rel=canonical>`, RFC 6596): absolute, http or
-    /// https, without fragment. `None` if the page states none, or several different ones.
+    /// Returns the URL that the page prefers for itself (`<link rel=canonical>`, RFC 6596): absolute, http or https,
+    /// without fragment. `None` if the page states no such URL, or several different ones.
     #[must_use]
     pub fn canonical(&self) -> Option<Url> {
         let links = self.skim().links.iter().filter(|l| l.kind == LinkKind::Canonical && !l.href.is_empty());
@@ -167,8 +169,8 @@ impl Document {
         names.next().map(|link| link.url).filter(|_| names.next().is_none())
     }
 
-    /// Returns the links that a crawler follows ([`LinkKind::is_followed`]): absolute, http or https, without
-    /// fragment, each URL once, in document order.
+    /// Returns the links that a crawler follows ([`LinkKind::is_followed`]) in document order, each URL once. The
+    /// URLs are absolute, http or https, without fragment.
     #[must_use]
     pub fn links(&self) -> Vec<Link> {
         self.links_where(LinkKind::is_followed)
@@ -201,8 +203,8 @@ impl Document {
         links
     }
 
-    /// Returns the links of the elements that a selector matches ([`Element::href`]), in document order,
-    /// whatever the names of the elements. They are resolved as by [`Document::links`].
+    /// Returns the links of the elements that a selector matches ([`Element::href`]), in document order, whatever
+    /// the names of the elements are. The links are resolved as by [`Document::links`].
     ///
     /// # Errors
     /// When the selector is not valid.
@@ -216,16 +218,17 @@ impl Document {
         Ok(resolve_all(raw.iter(), &self.base()))
     }
 
-    /// Resolves a link found on this page against its `<base>`: absolute, http or https, without fragment.
-    /// `None` if it cannot be followed. The query is encoded in the encoding of the page, as in browsers.
+    /// Resolves a link found on this page against its `<base>`. Returns an absolute http or https URL without
+    /// fragment, or `None` if the link cannot be followed. The query is encoded in the encoding of the page, as in
+    /// browsers.
     #[must_use]
     pub fn resolve(&self, href: &str) -> Option<Url> {
         let base = self.base();
         resolve(href, &base.url, base.encoding)
     }
 
-    /// Resolves a link in an element of this document. Like [`Document::resolve`], but the nearest
-    /// `xml:base`, if there is one, takes precedence over `<base>`.
+    /// Resolves a link in an element of this document, like [`Document::resolve`], but the nearest `xml:base`, if
+    /// there is one, takes precedence over `<base>`.
     #[must_use]
     pub fn resolve_in(&self, element: &Element<'_>, href: &str) -> Option<Url> {
         match self.dom().base_of(element.inner(), &self.url).ok()? {
@@ -242,20 +245,20 @@ impl Document {
         Matches::in_document(self, self.dom().root(), css)
     }
 
-    /// What typed fields have read.
+    /// Returns the parts of the document that typed fields have read so far.
     #[cfg(feature = "derive")]
     pub(crate) fn typed(&self) -> &crate::typed::TypedParts {
         &self.typed
     }
 
-    /// Returns whether the DOM was built.
+    /// Returns whether the DOM was built already.
     #[doc(hidden)]
     #[must_use]
     pub fn has_dom(&self) -> bool {
         self.dom.get().is_some()
     }
 
-    /// Returns whether the DOM lacks the end of the page because of a limit (512 levels, 250,000 nodes,
+    /// Returns whether the end of the page is missing in the DOM because of a limit (512 levels, 250,000 nodes,
     /// 16,384 attributes of a tag). Builds the DOM.
     #[must_use]
     pub fn dom_is_cut(&self) -> bool {
@@ -265,11 +268,11 @@ impl Document {
     /// Reads the body as JSON.
     ///
     /// # Errors
-    /// When the body is not JSON, or does not have the form of `T`.
+    /// When the body is not JSON, or its JSON does not fit the type `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
         let is_utf8 = self.label.charset.is_none_or(|charset| charset == encoding_rs::UTF_8);
         let read = if is_utf8 && encoding_rs::Encoding::for_bom(&self.body).is_none() {
-            // RFC 8259 §8.1: JSON is UTF-8 unless stated otherwise.
+            // RFC 8259 §8.1: JSON is UTF-8 unless the header states another encoding.
             serde_json::from_slice(&self.body)
         } else {
             serde_json::from_str(self.text())
@@ -288,7 +291,7 @@ impl Document {
         })
     }
 
-    /// Returns whether the DOM, which must exist, was read as XML.
+    /// Returns whether the DOM, which must have been built, was read as XML.
     fn is_read_as_xml(&self) -> bool {
         self.kind() == Kind::Xml && self.flaw() != Some(Flaw::ReadAsHtml)
     }
@@ -322,7 +325,7 @@ impl fmt::Debug for Document {
 /// Returns the URL without user name and password.
 pub(crate) fn redacted(url: &Url) -> String {
     let mut url = url.clone();
-    // Both calls fail only for URLs that cannot have credentials.
+    // Both calls fail only for URLs that cannot contain a user name or password.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.into()

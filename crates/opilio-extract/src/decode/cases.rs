@@ -1,10 +1,11 @@
-//! Pages in old encodings, as bytes that other software wrote: with every kind of label, and without a label.
+//! Tests with pages in old encodings, as bytes that other software wrote: with every kind of label, and without a
+//! label.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::media::Label;
 
-/// Each text: the label of its encoding, its bytes, and the decoded text.
+/// The test texts. Each has the label of its encoding, its bytes, and the decoded text.
 const TEXTS: [(&str, &[u8], &str); 18] = [
     (
         "Shift_JIS",
@@ -129,7 +130,7 @@ fn a_text_is_read_whoever_names_its_encoding() {
 #[test]
 fn a_text_is_read_that_nobody_names() {
     for (label, bytes, text) in TEXTS {
-        // The words of a page may come after a long script.
+        // The words of a page may come after a long script, so the test puts one in front of them.
         for lead in [0, 40_000] {
             let script = format!("<script>{}</script>", " ".repeat(lead));
             let read = read(Some("text/html"), &page(&script, bytes));
@@ -165,25 +166,25 @@ fn wrong_labels_do_the_least_harm() {
     let cases: &[(Option<&str>, &[u8], &str)] = &[
         // The byte order mark takes precedence over all labels.
         (Some("text/html; charset=iso-8859-1"), b"\xEF\xBB\xBF\xC3\xA4", "\u{e4}"),
-        // The declaration was readable as ASCII, so the page is not UTF-16.
+        // This declaration could be read as ASCII, so the page cannot be UTF-16.
         (None, b"<meta charset=utf-16le>\xC3\xA4", "\u{e4}"),
         (None, b"<?xml version='1.0' encoding='UTF-16'?>\xC3\xA4", "\u{e4}"),
         (None, b"<meta charset=x-user-defined>\xE4", "\u{e4}"),
         // The old names of Latin-1 and ASCII mean windows-1252, as in browsers.
         (Some("text/html; charset=us-ascii"), b"\x80", "\u{20ac}"),
         (Some("text/html; charset=latin1"), b"\x93", "\u{201c}"),
-        // Names that no encoding has are ignored.
+        // Labels that name no existing encoding are ignored.
         (Some("text/html; charset=utf8mb4"), b"\xC3\xA4", "\u{e4}"),
         (Some("text/html; charset=\"\""), b"\xC3\xA4", "\u{e4}"),
         (None, b"<meta charset=none><meta charset=koi8-r>\xC1", "\u{430}"),
         (None, b"<meta http-equiv=content-type content='text/html'>\xC3\xA4", "\u{e4}"),
-        // Labels at places that the standard ignores.
+        // Labels at places that the standard ignores do not count.
         (None, b"<!-- <meta charset=koi8-r> -->\xC3\xA4", "\u{e4}"),
         (None, b"<a title='<meta charset=koi8-r>'>\xC3\xA4", "\u{e4}"),
         (None, b"<p name=charset content=koi8-r>\xC3\xA4", "\u{e4}"),
         (None, b" <?xml version='1.0' encoding='koi8-r'?>\xC3\xA4", "\u{e4}"),
         (Some("text/plain"), b"<meta charset=koi8-r>\xC3\xA4", "\u{e4}"),
-        // Encodings that decode to nothing, by the standard.
+        // Labels of encodings that decode every text to an error, by the standard, do not count.
         (Some("text/html; charset=iso-2022-kr"), b"\xC3\xA4", "\u{e4}"),
         (None, b"<meta charset=hz-gb-2312>\xC3\xA4", "\u{e4}"),
     ];
