@@ -1,4 +1,4 @@
-//! The dedup key of a URL: two URLs with one canonical form are one URL.
+//! The dedup key of a URL: two URLs with the same canonical form count as one URL.
 //!
 //! The form is WHATWG-normalised, without fragment, default port and user info. The host is lower-case
 //! punycode without trailing dot. Query parameters are sorted by name, then value; blank values stay, an
@@ -11,8 +11,8 @@ use std::fmt;
 use url::Url;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_128};
 
-/// Identifies a request for "seen before": a hash of the canonical URL, and of method and body for anything
-/// but GET.
+/// Identifies a request, so that a repeated request is recognised. It is a hash of the canonical URL, and,
+/// for any method but GET, also of the method and the body.
 ///
 /// The upper 32 bits are a hash of the host's name, the lower 96 bits a hash of everything. Most links stay
 /// on their host, so the links of one page lie together wherever fingerprints are sorted.
@@ -26,7 +26,7 @@ impl fmt::Debug for Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of a plain GET of this URL.
+    /// Returns the fingerprint of a plain GET of this URL.
     #[must_use]
     pub fn of(url: &Url) -> Self {
         let mut hasher = Xxh3Default::new();
@@ -34,25 +34,26 @@ impl Fingerprint {
         Self::on_host(host_name(url), hasher.digest128())
     }
 
-    /// The fingerprint of a URL that is already in canonical form. Any other text gets a fingerprint, too,
-    /// but not the one of its URL.
+    /// Returns the fingerprint of a URL that is already in canonical form. For any other text the result
+    /// differs from the fingerprint of the URL that the text denotes.
     #[must_use]
     pub fn of_canonical(text: &str) -> Self {
         Self::on_host(host_in(text), xxh3_128(text.as_bytes()))
     }
 
-    /// The fingerprint of a text that is not a URL: it can be counted once, and never fetched.
+    /// Returns the fingerprint of a text that is not a URL. Such a text can be counted once but never
+    /// fetched.
     #[must_use]
     pub fn of_text(text: &str) -> Self {
         Self(xxh3_128(text.as_bytes()))
     }
 
-    /// The fingerprint of a request with another method, or with a body.
+    /// Returns the fingerprint of a request with another method than GET, or with a body.
     #[must_use]
     pub fn of_request(url: &Url, method: &str, body: &[u8]) -> Self {
         let mut hasher = Xxh3Default::new();
         feed(url, &mut |part| hasher.update(part.as_bytes()));
-        // A space cannot stand in a serialised URL, so no URL collides with another URL's request.
+        // A serialised URL never contains a space, so no URL has the hash of another URL's request.
         hasher.update(b" ");
         hasher.update(method.as_bytes());
         hasher.update(b" ");
@@ -60,8 +61,9 @@ impl Fingerprint {
         Self::on_host(host_name(url), hasher.digest128())
     }
 
-    /// The fingerprint of the same request in a named session. Sessions are kept apart because a server may
-    /// show each user another page. The empty name is the crawl's own session and changes nothing.
+    /// Returns the fingerprint of the same request in a named session. A server may show another page to each
+    /// user, so the same URL counts separately in each session. The empty name is the crawl's own session and
+    /// changes nothing.
     #[must_use]
     pub fn in_session(self, session: &str) -> Self {
         if session.is_empty() {
@@ -79,7 +81,7 @@ impl Fingerprint {
     }
 }
 
-/// The bits of a fingerprint that do not come from the host's hash.
+/// The bits of a fingerprint that do not come from the hash of the host's name.
 const LOWER: u128 = u128::MAX >> 32;
 
 fn host_name(url: &Url) -> &str {
@@ -87,7 +89,7 @@ fn host_name(url: &Url) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// The host's name in a canonical URL, which has neither user info nor a trailing dot.
+/// Returns the host's name in a canonical URL, which has neither user info nor a trailing dot.
 fn host_in(text: &str) -> &str {
     let rest = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//")).unwrap_or_default();
     let end = if rest.starts_with('[') {
@@ -98,7 +100,7 @@ fn host_in(text: &str) -> &str {
     &rest[..end.unwrap_or(rest.len())]
 }
 
-/// The canonical form of a URL. URLs with equal forms are one URL.
+/// Returns the canonical form of a URL. URLs with equal forms count as one URL.
 #[must_use]
 pub fn canonicalize(url: &Url) -> String {
     let mut out = String::with_capacity(url.as_str().len());
@@ -106,8 +108,8 @@ pub fn canonicalize(url: &Url) -> String {
     out
 }
 
-/// Passes the canonical form to `out` piece by piece, so that a fingerprint allocates nothing in the common case
-/// (no query, nothing percent-encoded).
+/// Passes the canonical form to `out` piece by piece. In the common case (no query, nothing percent-encoded)
+/// a fingerprint then allocates no memory.
 fn feed(url: &Url, out: &mut dyn FnMut(&str)) {
     out(url.scheme());
     out("://");
@@ -174,8 +176,8 @@ pub(crate) fn normalize_escapes(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a decoded character would complete an escape after a lone percent sign, as in `%%32D`. Then
-/// canonicalising twice would give another form.
+/// Returns whether a decoded character would complete an escape after a lone percent sign, as in `%%32D`. The
+/// character then stays encoded, since canonicalising twice would otherwise give another form.
 fn would_escape(before: &str, byte: u8) -> bool {
     let before = before.as_bytes();
     let lone = match before {
@@ -221,7 +223,8 @@ mod tests {
             ("http://example.com/p%3f", "http://example.com/p%3F"),
             ("http://example.com/%7euser/%2fx%c3%a9", "http://example.com/~user/%2Fx%C3%A9"),
             ("http://example.com/100%", "http://example.com/100%"),
-            // Found by a fuzzer: with `%32` decoded, a second reading would decode `%2D`.
+            // A fuzzer found this case: if `%32` were decoded, the result `%2D` would be decoded by a second
+            // canonicalisation.
             ("http://example.com/%%32D?%3%64", "http://example.com/%%32D?%3%64"),
             ("http://example.com/%%6d", "http://example.com/%m"),
             ("http://bücher.example/", "http://xn--bcher-kva.example/"),

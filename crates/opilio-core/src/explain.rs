@@ -18,7 +18,7 @@ use crate::verdict::{Hints, Verdict};
 pub struct Question<'a> {
     /// How the attempt ended.
     pub outcome: Outcome,
-    /// The answer's headers; empty without an answer.
+    /// The headers of the answer; empty if there was no answer.
     pub headers: &'a HeaderMap,
     /// The number of the attempt at the URL, from 1 on.
     pub attempt: u16,
@@ -48,13 +48,13 @@ pub struct Explanation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// The answer is a page, or the URL goes on as its redirect's target.
+    /// The answer is accepted as a page, or the URL continues at the target of its redirect.
     Accept,
-    /// The URL is tried again.
+    /// The URL will be tried again.
     Retry,
-    /// No attempt is due any more.
+    /// No further attempt at the URL is due.
     GiveUp,
-    /// The request is never sent: a blocked address, another scheme.
+    /// The request is never sent, because of a blocked address or an unsupported scheme.
     Ignore,
 }
 
@@ -74,7 +74,8 @@ pub fn outcome_of_status(status: u16, headers: &HeaderMap) -> Outcome {
     }
 }
 
-/// Returns the outcome of such an answer under policies that name statuses as refusals or as worth a retry.
+/// Returns the outcome of an answer with this status and these headers. The policies may name statuses that
+/// count as refusals or that are worth a retry.
 #[must_use]
 pub fn outcome_by_policy(
     status: u16,
@@ -94,8 +95,8 @@ pub fn outcome_by_policy(
     }
 }
 
-/// The outcome of an attempt without an answer, by its common name: `timeout`, `connect`, `reset`, `dns`,
-/// `tls` or `body-too-large`.
+/// Returns the outcome of an attempt without an answer, given by its common name: `timeout`, `connect`,
+/// `reset`, `dns`, `tls` or `body-too-large`.
 #[must_use]
 pub fn outcome_of_error(word: &str) -> Option<Outcome> {
     Some(Outcome::Failed(match word {
@@ -114,7 +115,8 @@ pub fn outcome_of_error(word: &str) -> Option<Outcome> {
 pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) -> Explanation {
     let status = match question.outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => status,
-        // A page that counts as a refusal may state a wait as a 429 does, whatever its status.
+        // A page that the policy counts as a refusal may state a wait, as a 429 does, whatever the page's
+        // status is.
         Outcome::Refused(_) => 429,
         Outcome::Failed(_) => 0,
     };
@@ -126,7 +128,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
         retries: None,
         failed_before: false,
     };
-    // The random number 1.0 gives the longest wait, so equal questions get equal answers.
+    // With the random number 1.0, jitter does not shorten the wait, so equal questions get equal answers.
     let proposal = retry.propose(&request, question.outcome, hints, 1.0);
     let hold = hold(question.outcome, hints, host);
     let pause = hold.min(host.hold_max());
@@ -147,7 +149,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
     }
 }
 
-/// Returns how long the host would be held if holds had no limit; zero if the host stays open.
+/// Returns how long the host would be held if there were no longest hold; zero if the host stays open.
 fn hold(outcome: Outcome, hints: Hints, host: &HostPolicy) -> Duration {
     let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
     let blame = outcome.blame();
@@ -171,7 +173,8 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The number of earlier strikes of the host: none, so its hold is at most `backoff.min` (see `unstated_wait`).
+/// The number of earlier strikes of the host. The explained attempt is the first one, so there are none, and
+/// the hold is at most `backoff.min` (see `unstated_wait`).
 const FIRST_STRIKE: u32 = 0;
 
 #[cfg(test)]

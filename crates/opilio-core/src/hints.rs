@@ -1,4 +1,5 @@
-//! What an answer's headers say about the host: `Retry-After` and the dialects of announced quotas.
+//! Reads what an answer's headers say about the host: `Retry-After`, and announced quotas in several
+//! dialects.
 //!
 //! All times are relative to the answer's own `Date` (RFC 9110 §6.6.1): a server's clock may be wrong, but
 //! agrees with itself. Nothing here fails: a value that makes no sense counts as absent. An answer without
@@ -6,8 +7,8 @@
 //!
 //! | dialect | source |
 //! | --- | --- |
-//! | `Retry-After` | RFC 9110 §10.2.3; decimals, RFC 3339 dates and wrong weekdays are custom |
-//! | `X-RateLimit-*`, `X-Rate-Limit-*` | custom; every vendor has its own variant |
+//! | `Retry-After` | RFC 9110 §10.2.3; decimals, RFC 3339 dates and wrong weekdays are not standard, but common |
+//! | `X-RateLimit-*`, `X-Rate-Limit-*` | no standard; each vendor has its own variant |
 //! | `RateLimit-Limit`, `-Remaining`, `-Reset` | draft-ietf-httpapi-ratelimit-headers up to -07 |
 //! | `RateLimit: limit=…, remaining=…, reset=…` | the same, -07 |
 //! | `RateLimit: "name";r=…;t=…`, `RateLimit-Policy` | the same, from -08 on |
@@ -21,12 +22,12 @@ use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 use crate::verdict::{Hints, Quota};
 
 impl Hints {
-    /// Reads the hints of an answer.
+    /// Reads the hints from the headers of an answer.
     ///
     /// `wall_now_ms` is the time of receipt in Unix milliseconds; it replaces a missing or unusable `Date`.
-    /// `Retry-After` counts from status 300 on. With a 3xx it is the shortest wait before the target is asked
-    /// (except for a 304). A 202 means by it when its result will be ready, which says nothing about the
-    /// host.
+    /// `Retry-After` is used for statuses from 300 on, except 304. With a 3xx it is the shortest wait before
+    /// the target is requested. With a 202 it says when a result will be ready; that is not about the host,
+    /// so it is ignored.
     #[must_use]
     pub fn read(headers: &HeaderMap, status: u16, wall_now_ms: i64) -> Self {
         let raw = RawHints::collect(headers);
@@ -43,7 +44,7 @@ impl Hints {
     }
 }
 
-/// The header fields that may hold a hint, found in one pass.
+/// The header fields that may contain a hint, collected in one pass.
 #[derive(Default)]
 struct RawHints<'a> {
     date: Option<&'a HeaderValue>,
@@ -53,13 +54,13 @@ struct RawHints<'a> {
     policy: Option<&'a HeaderValue>,
 }
 
-/// The header fields for limit, remaining and reset whose names have one prefix.
+/// The header fields of one naming family, such as `X-RateLimit-*`: limit, remaining and reset.
 #[derive(Default, Clone, Copy)]
 struct Family<'a> {
     limit: Option<&'a HeaderValue>,
     remaining: Option<&'a HeaderValue>,
     reset: Option<&'a HeaderValue>,
-    /// Discord's field: the same as `reset`, always relative.
+    /// The field that Discord sends instead of `reset`; it is always relative to now.
     reset_after: Option<&'a HeaderValue>,
 }
 
@@ -101,7 +102,7 @@ impl<'a> RawHints<'a> {
             && self.families.iter().all(|family| family.remaining.is_none())
     }
 
-    /// The tightest of all announced quotas.
+    /// Returns the tightest of all announced quotas.
     fn quota(&self, headers: &HeaderMap, now_ms: i64) -> Option<Quota> {
         let policies = if self.policy.is_some() { read_policies(headers) } else { Vec::new() };
         let mut quotas: Vec<Quota> =
@@ -132,14 +133,14 @@ impl Family<'_> {
     }
 }
 
-/// One policy of `RateLimit-Policy`.
+/// One policy of the header field `RateLimit-Policy`.
 struct Policy {
     name: Option<String>,
     limit: Option<u32>,
     window: Option<Duration>,
 }
 
-/// A quota as it was announced, not yet checked.
+/// A quota as the server announced it, not yet checked for contradictions.
 struct Announced {
     limit: Option<u32>,
     remaining: f64,
@@ -150,7 +151,7 @@ struct Announced {
 /// Checks an announced quota; `None` if its numbers contradict each other.
 fn sensible(said: Announced) -> Option<Quota> {
     let remaining = count(said.remaining);
-    // A window without a reset ends within its own length at the latest.
+    // If only the window's length is given, the window ends after that length at the latest.
     let reset = said.reset.or(said.window)?;
     let longest = if remaining == 0 { SPENT_RESET_MAX } else { RESET_MAX };
     let contradicts = said.limit.is_some_and(|limit| remaining > limit)
@@ -201,7 +202,7 @@ fn read_structured(headers: &HeaderMap, now_ms: i64, policies: &[Policy], quotas
     }
 }
 
-/// `"default";r=50;t=30`
+/// Reads a quota in the form `"default";r=50;t=30` (draft -08 and later).
 fn service_limit(item: &Item, policies: &[Policy]) -> Option<Quota> {
     let name = name_of(&item.bare_item);
     let remaining = param(item, "r")?;
@@ -211,7 +212,7 @@ fn service_limit(item: &Item, policies: &[Policy]) -> Option<Quota> {
     sensible(Announced { limit, remaining, reset: param(item, "t").and_then(whole_delta), window })
 }
 
-/// `limit=100, remaining=50, reset=50`
+/// Reads a quota in the form `limit=100, remaining=50, reset=50` (draft -07).
 fn dictionary_quota(dictionary: &Dictionary, now_ms: i64, policies: &[Policy]) -> Option<Quota> {
     let number = |key: &str| match dictionary.get(key)? {
         ListEntry::Item(item) => number_of(&item.bare_item),
@@ -222,7 +223,7 @@ fn dictionary_quota(dictionary: &Dictionary, now_ms: i64, policies: &[Policy]) -
     sensible(Announced { limit, remaining: number("remaining")?, reset, window: window_of(policies, limit) })
 }
 
-/// Returns the window of the policy with this limit.
+/// Returns the length of the window of the policy that has this limit.
 fn window_of(policies: &[Policy], limit: Option<u32>) -> Option<Duration> {
     policies.iter().find(|policy| limit.is_some() && policy.limit == limit)?.window
 }
@@ -243,7 +244,7 @@ fn param(item: &Item, key: &str) -> Option<f64> {
     number_of(params.get(key)?)
 }
 
-/// A number that is not negative.
+/// Returns the value as a number, if it is a number that is not negative.
 fn number_of(item: &BareItem) -> Option<f64> {
     let number = match item.as_integer() {
         Some(integer) => i64::from(integer) as f64,
@@ -256,7 +257,8 @@ fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok().map(str::trim)
 }
 
-/// Reads `Retry-After`. Zero, the past and garbage give `None`; a huge wait stays as it is.
+/// Reads `Retry-After`. Zero, past times and unreadable values give `None`; a huge wait is returned
+/// unchanged.
 fn stated_wait(value: &str, now_ms: i64) -> Option<Duration> {
     let wait = match decimal(value) {
         Some(secs) => Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX),
@@ -265,7 +267,7 @@ fn stated_wait(value: &str, now_ms: i64) -> Option<Duration> {
     (!wait.is_zero()).then_some(wait)
 }
 
-/// Reads a reset in any of the forms in use.
+/// Reads a reset in any of the forms that servers use.
 fn reset(value: &str, now_ms: i64) -> Option<Duration> {
     match decimal(value) {
         Some(number) => number_reset(number, now_ms),
@@ -293,12 +295,12 @@ fn seconds(value: &str) -> Option<Duration> {
     whole_delta(decimal(value)?)
 }
 
-/// The time from `now_ms` to an instant; `None` if the instant is past.
+/// Returns the time from `now_ms` to an instant; `None` if the instant is past.
 fn until(instant_ms: i64, now_ms: i64) -> Option<Duration> {
     u64::try_from(instant_ms.checked_sub(now_ms)?).ok().map(Duration::from_millis)
 }
 
-/// An HTTP-date in any of its three forms, or RFC 3339, as Unix milliseconds.
+/// Reads an HTTP-date in any of its three forms, or an RFC 3339 date. Returns Unix milliseconds.
 fn instant_ms(value: &str) -> Option<i64> {
     if let Some(time) = http_date(value) {
         let since = time.duration_since(UNIX_EPOCH).ok()?;
@@ -307,8 +309,8 @@ fn instant_ms(value: &str) -> Option<i64> {
     rfc_3339_ms(value)
 }
 
-/// Reads an HTTP-date, and ignores its weekday: the date determines it, and dates written by hand ("until the
-/// end of the century") often get it wrong.
+/// Reads an HTTP-date and ignores its weekday. The date alone determines the day, and the weekday is often
+/// wrong in dates that people wrote by hand, such as the last day of a century.
 fn http_date(value: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(value).ok().or_else(|| {
         let (weekday, rest) = value.split_at(value.find([',', ' '])?);
@@ -321,7 +323,8 @@ fn http_date(value: &str) -> Option<SystemTime> {
     })
 }
 
-/// Reads calendar fields instead of a `jiff` instant, whose range ends a day before the year 9999 does.
+/// Reads an RFC 3339 date field by field. A `jiff` instant would not do: its range ends a day before the end
+/// of the year 9999.
 fn rfc_3339_ms(value: &str) -> Option<i64> {
     let pieces = jiff::fmt::temporal::Pieces::parse(value).ok()?;
     let offset = i64::from(pieces.to_numeric_offset()?.seconds()) * 1_000;
@@ -329,20 +332,20 @@ fn rfc_3339_ms(value: &str) -> Option<i64> {
     i64::try_from(local.as_millis()).ok()?.checked_sub(offset)
 }
 
-/// Digits, with or without a fraction: no sign, no exponent, no `inf`.
+/// Reads a number of digits, with or without a fraction. A sign, an exponent and `inf` are not accepted.
 fn decimal(value: &str) -> Option<f64> {
     let plain = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if plain { value.parse().ok() } else { None }
 }
 
-/// The number that a field starts with: 100 in `100, 100;w=60`.
+/// Returns the number at the start of a field: 100 in `100, 100;w=60`.
 fn first_number(value: &str) -> Option<f64> {
     decimal(value.split([',', ';']).next()?.trim())
 }
 
-/// A count of requests, at most `u32::MAX`.
+/// Converts a number to a count of requests, at most `u32::MAX`.
 fn count(number: f64) -> u32 {
-    // The cast saturates.
+    // A cast from a float saturates at the largest `u32`.
     number as u32
 }
 
@@ -354,12 +357,13 @@ const EPOCH_SECS_FROM: f64 = 1e9;
 /// From this number on, an epoch time is in milliseconds; a smaller one is in seconds. 10¹¹ s after the epoch is
 /// the year 5138, 10¹¹ ms the year 1973.
 const EPOCH_MS_FROM: f64 = 1e11;
-/// A quota whose reset is later than this is ignored, unless it is spent: a month's quota, spread evenly, would
-/// stall a crawl that the server would let run.
+/// The latest reset of a quota that is not spent: a quota with a later reset is ignored. Requests spread
+/// evenly over a month, for example, would stall a crawl that the server would let run.
 const RESET_MAX: Duration = Duration::from_secs(25 * 3_600);
-/// A spent quota whose reset is later than this is ignored: a month is the longest window in use.
+/// The latest reset of a spent quota: one with a later reset is ignored. A month is the longest window in
+/// use.
 const SPENT_RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
-/// The rounding error of resets and windows, which servers state in whole seconds.
+/// The rounding error that is allowed for resets and windows, since servers state them in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

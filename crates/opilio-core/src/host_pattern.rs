@@ -9,7 +9,7 @@ use crate::name::Host;
 
 /// `host[:port]` for one host, or `*.example.com` for a domain and all names below it.
 ///
-/// Printed as [`Host`] spells names: lower-case IDNA, without the ports 80 and 443.
+/// It is printed with the name as [`Host`] writes it: lower-case IDNA, without the ports 80 and 443.
 ///
 /// ```
 /// use opilio_core::{Host, HostPattern};
@@ -22,7 +22,7 @@ use crate::name::Host;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     host: Host,
-    /// Whether the pattern matches names below the host, too.
+    /// Whether the pattern also matches the names below the domain.
     below: bool,
 }
 
@@ -57,7 +57,7 @@ impl HostPattern {
 impl FromStr for HostPattern {
     type Err = BadHostPattern;
 
-    /// Reads a pattern as URLs are read (case, IDNA, default ports).
+    /// Reads a pattern. Case, IDNA and default ports are treated as in URLs.
     fn from_str(text: &str) -> Result<Self, BadHostPattern> {
         let refuse = || BadHostPattern { pattern: text.to_owned() };
         let text = text.trim();

@@ -5,8 +5,8 @@
 //! work in flight has ended. The level tightens at once, but opens one step at a time, to avoid fast changes.
 //!
 //! Memory may stay high although nothing is in flight, because allocators keep freed memory and reuse it first.
-//! Then one start at a time is allowed, up to the limit itself. If memory stays at the limit even so, the crawl
-//! is told to end while it still can.
+//! In that case one fetch at a time may start, as long as memory is below the limit itself. If memory stays
+//! at the limit nevertheless, the crawl is told to end while it still can.
 //!
 //! The intake level only ever slows a crawl, so it cannot break politeness.
 
@@ -14,21 +14,21 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// What may be started. A greater level is a tighter one.
+/// The level up to which the slots of a crawl may be used. A greater level allows less.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum IntakeLevel {
     /// All slots may be used.
     #[default]
     Full,
-    /// Half of the slots.
+    /// Half of the slots may be used.
     Half,
-    /// A quarter of the slots.
+    /// A quarter of the slots may be used.
     Quarter,
-    /// An eighth of the slots.
+    /// An eighth of the slots may be used.
     Eighth,
-    /// One slot.
+    /// One slot may be used.
     One,
-    /// Nothing starts.
+    /// No fetch may start.
     Paused,
 }
 
@@ -52,7 +52,7 @@ impl IntakeLevel {
         }
     }
 
-    /// Returns the next more open level.
+    /// Returns the level that allows one step more.
     fn opened(self) -> Self {
         match self {
             Self::Full | Self::Half => Self::Full,
@@ -69,7 +69,7 @@ impl IntakeLevel {
 pub struct Usage {
     /// The bytes of memory that the whole process uses.
     pub memory_bytes: u64,
-    /// The number of fetches in flight and of pages not settled yet. Their end frees memory.
+    /// The number of fetches in flight and of pages not settled yet. Memory is freed when they end.
     pub under_way: u32,
 }
 
@@ -86,13 +86,16 @@ pub enum Advice {
 #[derive(Clone, Debug)]
 pub struct Intake {
     limit_bytes: u64,
-    /// From this many bytes on, nothing starts. It is less than the limit until pausing has turned out not to help.
+    /// The number of bytes in use from which on nothing starts. It is below the limit at first; it is raised
+    /// to the limit if a pause does not free memory.
     pause_bytes: u64,
     level: IntakeLevel,
     seen: Timestamp,
-    /// Since when memory has been low enough for a more open level; `None` if it is not.
+    /// The time since when memory has been low enough for a level that allows more; `None` if it is not low
+    /// enough now.
     calm: Option<Timestamp>,
-    /// Since when nothing starts, nothing is in flight, and memory is still too high; `None` if this does not hold.
+    /// The time since when nothing starts, nothing is in flight, and memory is still too high; `None` if this
+    /// is not so now.
     idle: Option<Timestamp>,
     stuck: Option<Timestamp>,
     ended: bool,
@@ -100,10 +103,11 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The least memory limit in bytes: no crawl works with less.
+    /// The smallest memory limit in bytes. A smaller limit is raised to this value.
     pub const LIMIT_BYTES_MIN: u64 = 16 << 20;
 
-    /// Creates a fully open intake. The limit is at least [`LIMIT_BYTES_MIN`](Self::LIMIT_BYTES_MIN).
+    /// Creates an intake that allows all slots. The limit is at least
+    /// [`LIMIT_BYTES_MIN`](Self::LIMIT_BYTES_MIN).
     #[must_use]
     pub fn new(limit_bytes: u64, now: Timestamp) -> Self {
         let limit_bytes = limit_bytes.max(Self::LIMIT_BYTES_MIN);
@@ -120,25 +124,25 @@ impl Intake {
         }
     }
 
-    /// Returns the level that holds now.
+    /// Returns the current level.
     #[must_use]
     pub fn level(&self) -> IntakeLevel {
         self.level
     }
 
-    /// Returns the memory limit in bytes that is in force.
+    /// Returns the memory limit in bytes that is used.
     #[must_use]
     pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Returns for how long in all the level was below full, up to the last call of `handle`.
+    /// Returns the total time during which the level was below full, up to the last call of `handle`.
     #[must_use]
     pub fn slowed(&self) -> Duration {
         self.slowed
     }
 
-    /// Updates the level by the current use of memory. Returns an advice if something changes.
+    /// Updates the level from the current use of memory. Returns an advice if something changes.
     ///
     /// Call it several times a second, since memory grows between the calls.
     pub fn handle(&mut self, now: Timestamp, usage: Usage) -> Option<Advice> {
@@ -159,7 +163,7 @@ impl Intake {
         (self.level != before).then_some(Advice::Take(self.level))
     }
 
-    /// Returns the level for this many bytes in use.
+    /// Returns the level for this number of bytes in use.
     fn level_at(&self, bytes: u64) -> IntakeLevel {
         let is_from = |part| bytes >= percent(self.limit_bytes, part);
         match bytes {
@@ -172,7 +176,7 @@ impl Intake {
         }
     }
 
-    /// Opens the intake by one level if memory has been low for long enough.
+    /// Changes to the next level that allows more, if memory has been low for long enough.
     fn open_if_calm(&mut self, now: Timestamp, bytes: u64) {
         if self.level_at(bytes.saturating_add(percent(self.limit_bytes, MARGIN_PERCENT))) >= self.level {
             self.calm = None;
@@ -182,8 +186,9 @@ impl Intake {
         }
     }
 
-    /// Returns whether the crawl is stuck: nothing is in flight, and memory stays at the limit. If nothing is in
-    /// flight but memory is a little below the limit, opens by one level instead: no end of work would free memory.
+    /// Returns whether the crawl is stuck: nothing is in flight, and memory stays at the limit. If nothing is
+    /// in flight but memory is a little below the limit, allows one step more instead, since no fetch in
+    /// flight could end and free memory.
     fn is_stuck(&mut self, now: Timestamp, usage: Usage) -> bool {
         if self.level < IntakeLevel::Paused || usage.under_way > 0 {
             (self.idle, self.stuck) = (None, None);
@@ -208,7 +213,8 @@ impl Intake {
     }
 }
 
-/// Returns whether a condition that holds now has held for `span`; `since` keeps when it began to hold.
+/// Returns whether a condition that is true now has been true for `span`. `since` keeps the time at which it
+/// became true.
 fn has_lasted(since: &mut Option<Timestamp>, now: Timestamp, span: Duration) -> bool {
     now.since(*since.get_or_insert(now)) >= span
 }
@@ -218,9 +224,10 @@ fn percent(limit_bytes: u64, part: u64) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// From this percentage of the limit on, nothing starts, as long as pausing may free memory.
+/// The percentage of the memory limit from which on nothing starts, as long as a pause may free memory.
 const PAUSE_PERCENT: u64 = 92;
-/// A level opens only when memory is this many percent of the limit below the point at which it would close.
+/// How far memory must be below the point at which a level would tighten again, before that level is opened;
+/// in percent of the limit.
 const MARGIN_PERCENT: u64 = 5;
 /// How long memory has to be that low before a level opens.
 const CALM: Duration = Duration::from_secs(1);
@@ -240,7 +247,7 @@ mod tests {
         Usage { memory_bytes: LIMIT / 100 * percent, under_way }
     }
 
-    /// An intake and its clock.
+    /// An intake, with the clock that drives it in tests.
     struct Driven {
         intake: Intake,
         now: Timestamp,
@@ -257,7 +264,7 @@ mod tests {
             self.intake.handle(self.now, usage)
         }
 
-        /// Shows the same use for a while and returns all advice.
+        /// Reports the same use of memory for a while, and returns all advice.
         fn see_for(&mut self, span: Duration, usage: Usage) -> Vec<Advice> {
             let until = self.now + span;
             let mut advice = Vec::new();
@@ -358,21 +365,21 @@ mod tests {
                     slowed += if before > IntakeLevel::Full { TICK } else { Duration::ZERO };
                     prop_assert_eq!(driven.intake.slowed(), slowed);
 
-                    // The level is never more open than memory allows, and tightens at once.
+                    // The level never allows more than the memory in use permits, and it tightens at once.
                     prop_assert!(level >= driven.intake.level_at(usage.memory_bytes));
-                    // Every change is told, and nothing else.
+                    // Advice is returned exactly when something changes.
                     match advice {
                         None => prop_assert_eq!(level, before),
                         Some(Advice::Take(told)) => prop_assert!(told == level && told != before),
                         Some(Advice::End) => {}
                     }
-                    // Opens by one level at a time, not twice within `CALM`.
+                    // The level opens by one step at a time, and not twice within `CALM`.
                     if level < before {
                         prop_assert_eq!(level, before.opened());
                         prop_assert!(opened.is_none_or(|at| now.since(at) >= CALM));
                         opened = Some(now);
                     }
-                    // Ends exactly if nothing else can happen any more.
+                    // The crawl is told to end exactly if nothing else can happen any more.
                     let has_no_room = usage.memory_bytes >= driven.intake.pause_bytes;
                     let stuck = level == IntakeLevel::Paused && under_way == 0 && has_no_room;
                     let since = if stuck { *stuck_since.get_or_insert(now) } else { stuck_since = None; now };
@@ -386,7 +393,8 @@ mod tests {
             }
         }
 
-        /// No constant use leaves a crawl paused for ever with nothing under way.
+        /// Whatever the constant use of memory is, a crawl with nothing in flight does not stay paused for
+        /// ever.
         #[test]
         fn a_crawl_never_waits_for_nothing(
             seen in proptest::collection::vec((60_u64..115, 0_u32..3), 0..100), last in 0_u64..200,

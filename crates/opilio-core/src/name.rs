@@ -1,4 +1,4 @@
-//! The three names of a web server (`Origin`, `Host`, `Group`) and what each decides.
+//! The three names of a web server (`Origin`, `Host`, `Group`), and for which rules each of them is used.
 //!
 //! | word | is | decides |
 //! | --- | --- | --- |
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// http or https: the only two schemes that Opilio ever requests.
+/// The scheme http or https: Opilio requests no others.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Scheme {
     /// `http:`
@@ -26,7 +26,7 @@ impl Scheme {
     /// Both schemes, http first.
     pub const BOTH: [Self; 2] = [Self::Http, Self::Https];
 
-    /// The scheme of a URL; `None` for any other than http and https.
+    /// Returns the scheme of a URL; `None` if it is neither http nor https.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
         match url.scheme() {
@@ -36,7 +36,7 @@ impl Scheme {
         }
     }
 
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Scheme {
 pub struct PerScheme<T>([T; 2]);
 
 impl<T> PerScheme<T> {
-    /// Makes the value of each scheme.
+    /// Creates a value for each scheme by calling the function.
     pub fn from_fn(value: impl FnMut(Scheme) -> T) -> Self {
         Self(Scheme::BOTH.map(value))
     }
@@ -71,7 +71,8 @@ impl<T> IndexMut<Scheme> for PerScheme<T> {
     }
 }
 
-/// Returns a text that may be a URL without its user info, to be shown to people. The text need not parse.
+/// Removes the user info from a text that may be a URL, so that it can be shown to people. The text need not
+/// parse.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
@@ -90,37 +91,37 @@ pub fn redacted(text: &str) -> String {
     }
 }
 
-/// Why a URL names no web server.
+/// The reason why a URL does not name a web server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The scheme is neither http nor https.
     #[error("scheme {0:?} is neither http nor https")]
     Scheme(String),
-    /// The URL begins with a name and a port: the text before the colon is not a scheme.
+    /// The URL begins with a name and a port, so the text before the colon is not a scheme.
     #[error("the URL has no scheme: write http:// or https:// in front")]
     NoScheme,
     /// The URL has no host.
     #[error("the URL has no host")]
     NoHost,
-    /// The host has two dots in a row, or starts with one. The URL standard allows that, but no DNS name has
-    /// it, and resolvers disagree on its meaning.
+    /// The host has two dots in a row, or begins with a dot. The URL standard allows this, but no DNS name
+    /// has an empty label, and resolvers disagree on the meaning.
     #[error("the host {0:?} has an empty label")]
     EmptyLabel(String),
 }
 
-/// The owner of a budget: the lower-case IDNA name without trailing dot (or the canonical address) and the
-/// port, with 80 and 443 as one.
+/// The unit that has a budget: the lower-case IDNA name without trailing dot (or the canonical IP address),
+/// and the port, where 80 and 443 count as the same.
 ///
-/// Two spellings of one server (case, default port, trailing dot, user info, http or https) are
-/// one `Host`, hence one budget.
+/// All spellings of one server (case, default port, trailing dot, user info, http or https) give the same
+/// `Host`, hence one budget.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host(Arc<str>);
 
 impl Host {
-    /// The host that serves a URL.
+    /// Returns the host that serves a URL.
     ///
     /// # Errors
-    /// When the scheme is not http(s), or there is no host that could have an address.
+    /// When the scheme is neither http nor https, or the URL has no host that could have an address.
     pub fn of(url: &Url) -> Result<Self, NameError> {
         if Scheme::of(url).is_none() {
             if url.cannot_be_a_base() && begins_with_port(url.path()) {
@@ -142,13 +143,13 @@ impl Host {
         })
     }
 
-    /// `name`, or `name:port` where the port is neither 80 nor 443.
+    /// Returns `name`, or `name:port` if the port is neither 80 nor 443.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name without the port; an IPv6 address keeps its brackets.
+    /// Returns the name without the port. An IPv6 address keeps its brackets.
     #[must_use]
     pub fn name(&self) -> &str {
         match self.0.rsplit_once(':') {
@@ -164,14 +165,14 @@ impl Host {
         name.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok()
     }
 
-    /// The group that this host belongs to.
+    /// Returns the group that this host belongs to.
     #[must_use]
     pub fn group(&self) -> Group {
         if self.is_address() {
             return Group(self.0.clone());
         }
         let name = self.name();
-        // A name that is a public suffix itself, or has none, is its own group.
+        // A name that is itself a public suffix, or has none, forms a group of its own.
         let domain = psl::domain_str(name).unwrap_or(name);
         Group(domain.into())
     }
@@ -194,13 +195,14 @@ impl fmt::Debug for Host {
 pub struct Group(Arc<str>);
 
 impl Group {
-    /// The registrable domain, or address and port.
+    /// Returns the registrable domain, or the address with its port.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns the shard of this group, out of `shards`. It depends on the name and on `shards` alone.
+    /// Returns the number of the shard for this group, out of `shards`. It depends only on the name and on
+    /// `shards`.
     ///
     /// # Panics
     /// Never; zero shards count as one.
@@ -214,17 +216,17 @@ impl Group {
 /// Scheme, name and port: the unit of robots.txt, cookies and credentials (RFC 6454).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Origin {
-    /// http or https.
+    /// The scheme: http or https.
     pub scheme: Scheme,
-    /// Name and port, port 80 and 443 left out.
+    /// The name and the port; the ports 80 and 443 are left out.
     pub host: Host,
 }
 
 impl Origin {
-    /// The origin of a URL.
+    /// Returns the origin of a URL.
     ///
     /// # Errors
-    /// When the scheme is not http(s) or there is no host.
+    /// When the scheme is neither http nor https, or the URL has no host.
     pub fn of(url: &Url) -> Result<Self, NameError> {
         let host = Host::of(url)?;
         let scheme = Scheme::of(url).ok_or_else(|| NameError::Scheme(url.scheme().to_owned()))?;
@@ -232,7 +234,7 @@ impl Origin {
     }
 }
 
-/// Returns whether the text after a name and a colon begins with a port.
+/// Returns whether a text of the form `name:rest` has a port number at the start of `rest`.
 fn begins_with_port(text: &str) -> bool {
     text.split('/').next().is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok())
 }

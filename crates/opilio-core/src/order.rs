@@ -6,17 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Record, Score};
 
-/// Orders the records of one host and one priority. Among equals the older one goes first.
+/// The order of the records of one host and one priority. Among equal records the older one goes first.
 ///
-/// Hosts take turns whatever the order. A store keeps the order that it was made with and refuses to open
-/// with another one.
+/// Hosts take turns, whatever the order is. A store keeps the order that it was created with, and refuses to
+/// open with another order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Order {
     /// The fewest links from a seed first.
     #[default]
     #[serde(rename = "bfs")]
     BreadthFirst,
-    /// The most links from a seed first: a page's links before its siblings, in the page's order.
+    /// The most links from a seed first: the links of a page go before the page's siblings, in the order of
+    /// the page.
     #[serde(rename = "dfs")]
     DepthFirst,
     /// The highest [`Score`] first.
@@ -25,10 +26,11 @@ pub enum Order {
 }
 
 impl Order {
-    /// Every order. Durable stores write its index here, so the list may only grow at its end.
+    /// All orders. Durable stores save an order as its index in this list, so new orders may only be added at
+    /// the end.
     pub const ALL: [Self; 3] = [Self::BreadthFirst, Self::DepthFirst, Self::BestFirst];
 
-    /// The stable word.
+    /// Returns the name of the order, which never changes.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

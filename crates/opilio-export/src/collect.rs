@@ -28,7 +28,7 @@ use crate::json_lines::JsonEncoder;
 #[derive(Debug)]
 pub struct Collect(Shelf);
 
-/// Gives access to the rows exported so far, flushed or not.
+/// Gives access to the rows exported so far, whether they are flushed or not.
 #[derive(Clone, Debug)]
 pub struct Collected(Shelf);
 
@@ -104,7 +104,8 @@ impl Sink for Collect {
     }
 }
 
-/// A thread that panicked while it held the lock leaves whole rows, so the lock's poison is ignored.
+/// Locks the rows. The lock's poison is ignored: even a thread that panicked while it held the lock left only
+/// whole rows.
 fn lock(shelf: &Shelf) -> std::sync::MutexGuard<'_, Vec<u8>> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -54,7 +54,8 @@ enum CsvTarget {
 #[derive(Clone, Debug, Default)]
 struct Columns {
     columns: OnceLock<Vec<String>>,
-    /// The name of the output whose file already had these columns when the run began; empty if it had none.
+    /// The name of the output whose file already had these columns when the run began. It is empty if no file
+    /// had them.
     kept_in: OnceLock<Arc<str>>,
     formulas: Formulas,
 }
@@ -132,7 +133,7 @@ impl<T: Serialize + ?Sized> Export<T> for Csv {
     }
 }
 
-/// The [`Encoder`] of CSV.
+/// The [`Encoder`] of CSV: writes each item as one row.
 #[derive(Debug)]
 struct CsvEncoder {
     shape: Arc<Columns>,
@@ -156,7 +157,8 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
         }
         let mut row = vec![None; columns.len()];
         for (at, (name, value)) in cells.into_iter().enumerate() {
-            // The cells usually come in the order of the columns.
+            // The fields usually come in the order of the columns, so the column at the same index is tried
+            // first.
             let place = match columns.get(at) {
                 Some(column) if *column == name => Some(at),
                 _ => columns.iter().position(|column| *column == name),
@@ -199,9 +201,9 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
 }
 
 impl Columns {
-    /// Returns the error for an item with a field that is not a column. If the output's file had its columns
-    /// before this run, it holds items of another kind, and no item of this run will fit: then the error is
-    /// about the output.
+    /// Returns the error for an item with a field that is not a column. If the output file already had its
+    /// columns before this run, it holds items of another kind, so no item of this run fits: the error is
+    /// then about the output and not about the item.
     fn unknown(&self, name: String, cells: &[(String, &RawValue)], columns: &[String]) -> ExportError {
         let found = columns.join(", ");
         let Some(sink) = self.kept_in.get() else { return wrong(RowError::Column { name, columns: found }) };
@@ -209,7 +211,7 @@ impl Columns {
         ExportError::OtherColumns { sink: sink.clone(), found, wanted }
     }
 
-    /// Appends a row of JSON values; `None` stands for a missing field.
+    /// Appends a row of JSON values. A value of `None` means that the item lacks the field.
     fn row<'a>(
         &self,
         cells: impl ExactSizeIterator<Item = Option<&'a str>>,
@@ -227,7 +229,8 @@ impl Columns {
                     let text: String = serde_json::from_str(json).map_err(wrong)?;
                     self.text(&text, out);
                 }
-                // A list or a map does not begin like a formula, and a negative number is not a formula.
+                // This value is a list, a map, a number or a boolean. None of these is a formula, not even a
+                // negative number.
                 Some(json) => push(json, out),
             }
         }
@@ -255,7 +258,8 @@ impl Columns {
     }
 }
 
-/// Writes a cell, in quotes if it needs them. An empty text does.
+/// Writes a cell, in quotes if the text needs them. An empty text needs quotes, since a cell without them is
+/// `null`.
 fn push(text: &str, out: &mut Vec<u8>) {
     let mark = |c: char| matches!(c, '"' | ',' | '\r' | '\n');
     let is_bare = !text.is_empty() && !text.contains(mark) && text.trim() == text;
@@ -310,19 +314,20 @@ fn columns_in(path: &Path, formulas: Formulas) -> io::Result<Vec<String>> {
 /// Writes the header before the first rows, and passes all rows on to another sink.
 struct CsvSink {
     inner: Box<dyn Sink>,
-    /// The path, if the output is a regular file.
+    /// The path of the output, if it is a regular file.
     path: Option<PathBuf>,
     shape: Arc<Columns>,
     is_headed: bool,
 }
 
 impl CsvSink {
-    /// Compares the columns of a file that already has some with those of this run; without columns of its
-    /// own, this run takes those of the file.
+    /// Compares the columns of this run with those that the output file has already. If this run has no
+    /// columns yet, it uses those of the file.
     fn agree(&self, position: u64) -> Result<(), ExportError> {
         let Some(path) = &self.path else { return Ok(()) };
         if path.metadata().is_ok_and(|file| file.len() < position) {
-            // The file lacks committed rows. That is the worse error, and the inner sink reports it next.
+            // The file is shorter than the committed position. This error is the more serious one, and the
+            // inner sink reports it next.
             return Ok(());
         }
         let found = columns_in(path, self.shape.formulas)
@@ -344,7 +349,7 @@ impl Sink for CsvSink {
 
     fn begin(&mut self, position: u64) -> Result<(), ExportError> {
         if position > 0 && self.inner.goes_back() {
-            // Checked before any rows are cut off.
+            // The columns are compared first, so that no rows are cut off if they differ.
             self.agree(position)?;
         }
         self.inner.begin(position)?;
@@ -352,7 +357,7 @@ impl Sink for CsvSink {
         self.append(b"").map(drop)
     }
 
-    /// A file with only a header does not count: nothing is lost if it is replaced.
+    /// Ignores a file that has only a header: if the file is replaced, nothing is lost.
     fn has_rows(&self) -> bool {
         let length = self.path.as_ref().and_then(|path| Some(path.metadata().ok()?.len()));
         let header = self.shape.header().map_or(0, |header| header.len() as u64);
@@ -363,7 +368,7 @@ impl Sink for CsvSink {
         self.inner.goes_back()
     }
 
-    /// Does not repeat the header: the stream continues the one of the earlier run, as with `>>`.
+    /// Continues a stream without repeating the header, since the earlier run has written it already.
     fn go_on(&mut self, position: u64) -> Result<(), ExportError> {
         self.inner.go_on(position)?;
         self.is_headed = position > 0;
@@ -389,7 +394,7 @@ impl Sink for CsvSink {
     }
 }
 
-/// The fields of an item with their JSON values, in the order of the item.
+/// The fields of an item with their values as JSON, in the order of the item.
 struct Cells<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Cells<'a> {
@@ -422,7 +427,7 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 }
 
-/// Why an item cannot be written as a row.
+/// The reason why an item cannot be written as a row.
 #[derive(Debug, thiserror::Error)]
 enum RowError {
     #[error("the field {name:?} is not among the columns {columns}; set them all with Csv::columns")]
@@ -438,7 +443,7 @@ fn wrong(source: impl std::error::Error + Send + Sync + 'static) -> ExportError 
 }
 
 const LINE_END: &[u8] = b"\r\n";
-/// The most bytes of a file that are read to find its header.
+/// The most bytes of an existing file that are read to find its header: 1 MiB.
 const HEADER_BYTES_MAX: u64 = 1024 * 1024;
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! The traits of an exporter: encoder, sink, and the factory that makes both.
+//! The traits of an exporter: encoder, sink, and the export that makes both.
 
 use std::sync::Arc;
 
 use crate::error::ExportError;
 
-/// Turns items into bytes, on the shard that found them.
+/// Turns items into bytes, on the shard that parsed the page.
 ///
 /// The bytes of one page are written together: completely, or not at all. Encoder and sink agree on how items
 /// are separated.
 pub trait Encoder<T: ?Sized>: Send {
-    /// Appends an item's bytes.
+    /// Appends the bytes of an item to `out`.
     ///
     /// # Errors
     /// When the item cannot be written in this format; then `out` is unchanged.
@@ -32,7 +32,8 @@ pub trait Encoder<T: ?Sized>: Send {
 /// the pages up to it, and a resumed crawl begins at the committed position. In each run,
 /// [`begin`](Self::begin) is called once, then any number of appends and flushes.
 pub trait Sink: Send {
-    /// Names the sink. The name stays the same from run to run, and differs from the crawl's other sinks.
+    /// Returns the sink's name. It stays the same from run to run, and differs from the names of the crawl's
+    /// other sinks.
     fn name(&self) -> Arc<str>;
 
     /// Returns the place that the sink writes to, as text. It must be equal for two sinks that would
@@ -41,7 +42,7 @@ pub trait Sink: Send {
         self.name().to_string()
     }
 
-    /// Cuts the output off at a position: 0 in a new crawl, the committed position in a resumed crawl.
+    /// Removes all rows after a position: 0 in a new crawl, the committed position in a resumed crawl.
     ///
     /// # Errors
     /// When the rows after the position cannot be removed, or the output is shorter than the position.
@@ -52,7 +53,7 @@ pub trait Sink: Send {
         false
     }
 
-    /// Returns whether [`begin`](Self::begin) can remove rows. A pipe, for instance, cannot.
+    /// Returns whether [`begin`](Self::begin) can remove rows. A pipe, for example, cannot remove rows.
     fn goes_back(&self) -> bool {
         true
     }
@@ -73,16 +74,16 @@ pub trait Sink: Send {
     /// When the sink cannot take the rows; then the sink has taken none of them.
     fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError>;
 
-    /// Passes the rows to the operating system (or the database) and returns the position up to which it has
-    /// them. From then on a kill of this process loses none of these rows, so their pages are settled. If the
-    /// position is less than that of all rows taken, a [`sync`](Self::sync) follows.
+    /// Passes the rows to the operating system (or the database), and returns the position up to which it has
+    /// them. A later kill of this process loses none of these rows, so their pages are settled. If this
+    /// position is before the end of the rows taken, the caller calls [`sync`](Self::sync) next.
     ///
     /// # Errors
     /// When writing fails. The sink keeps the unwritten rows, and the next flush tries again.
     fn flush(&mut self) -> Result<u64, ExportError>;
 
-    /// Flushes all rows, and returns when even a power cut would lose none. It has no time limit: the crawl
-    /// waits for it before it ends.
+    /// Flushes all rows, and returns after they are on disk, so that not even a power cut loses any. The call
+    /// has no time limit: the crawl waits for it before it ends.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
@@ -91,12 +92,12 @@ pub trait Sink: Send {
 
 /// The destination of a crawl's items, which the user gives to the crawler.
 pub trait Export<T: ?Sized>: Send + 'static {
-    /// Returns an encoder; each shard has one.
+    /// Returns a new encoder. Each shard gets one.
     fn encoder(&self) -> Box<dyn Encoder<T>>;
 
     /// Returns the sink, which writes the rows of all shards.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When the output cannot be opened.
     fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError>;
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::error::ExportError;
 use crate::export::Sink;
 
-/// The bytes that are collected before a write: enough that the cost of the write per item is small.
+/// How many bytes are collected before they are written: 64 KiB, so that the cost of a write is small per
+/// item.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A [`Sink`] that writes to a regular file; its positions are bytes.
@@ -16,9 +17,10 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub struct FileSink {
     name: Arc<str>,
     file: File,
-    /// Whole pages that are not written yet.
+    /// The rows of whole pages that are not written yet.
     buffer: Vec<u8>,
-    /// The bytes of the file that are whole pages. After them there may be parts of a page.
+    /// The length in bytes of the part of the file that holds whole pages. After it the file may hold parts
+    /// of a page.
     written: u64,
     begun: bool,
 }
@@ -32,7 +34,7 @@ impl FileSink {
         Ok(Self::over(path, open(path)?))
     }
 
-    /// Makes a sink of a file opened with [`open`].
+    /// Makes a sink for a file that was opened with [`open`].
     pub(crate) fn over(path: &Path, file: File) -> Self {
         let name = path.to_string_lossy().into();
         Self { name, file, buffer: Vec::new(), written: 0, begun: false }
@@ -93,7 +95,7 @@ impl Sink for FileSink {
         self.name.clone()
     }
 
-    /// Identifies the file itself, since one file may have many paths: `out`, `./out`, a link.
+    /// Returns the identity of the file, since one file may have several paths: `out`, `./out`, a link.
     fn place(&self) -> String {
         place_of(&self.file, &self.name)
     }
@@ -217,8 +219,8 @@ mod tests {
         assert!(reason.contains("No such file"), "{reason}");
     }
 
-    /// Simulates a disk that is full after 16 or 32 KiB: runs this test once more in a shell that limits the
-    /// size of files.
+    /// Simulates a disk that is full after 16 or 32 KiB: runs this test again in a shell that limits the size
+    /// of files.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_leaves_whole_pages_and_can_be_resumed() {
@@ -245,7 +247,8 @@ mod tests {
         assert_eq!(sink.flush().unwrap(), 40_000);
     }
 
-    /// The second run, under the limit of 32 blocks. A block has 512 or 1,024 bytes, depending on the shell.
+    /// The part of the test that runs under the limit of 32 blocks. A block has 512 or 1,024 bytes, depending
+    /// on the shell.
     #[cfg(target_os = "linux")]
     fn fill(path: &Path) {
         let mut sink = sink(path);

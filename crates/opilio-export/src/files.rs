@@ -87,7 +87,7 @@ impl FileStore {
         fs::create_dir_all(dir.join(UNFINISHED)).map_err(open)?;
         sweep(&dir.join(UNFINISHED));
         let store = Self { dir: dir.into(), count: Arc::default() };
-        // Checks now that files can be written, rather than after an hour of crawling.
+        // Checks now that files can be written, so that a crawl does not fail for this reason after an hour.
         let probe = store.unfinished();
         File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(open)?;
         Ok(store)
@@ -105,7 +105,8 @@ impl FileStore {
     /// When they cannot be written; then `put` has added no file under that hash.
     pub fn put(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), ExportError> {
         let place = self.path(hash);
-        // A file of another size was cut off, or was not written by this store.
+        // If a file of another size is there, it was truncated, or another program wrote it, so the bytes are
+        // written again.
         if fs::metadata(&place).is_ok_and(|meta| meta.is_file() && meta.len() == bytes.len() as u64) {
             return Ok(());
         }
@@ -150,29 +151,29 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Only Unix can open a directory to sync it.
+/// Does nothing: only Unix can open a directory to sync it.
 #[cfg(not(unix))]
 fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes unfinished files that killed processes left. Files younger than [`LEFT_AFTER`] stay: a running
-/// process may be writing them.
+/// Removes unfinished files that killed processes left behind. Keeps files younger than [`LEFT_AFTER`], since
+/// a running process may still be writing them.
 fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.filter_map(Result::ok) {
         let age =
             entry.metadata().and_then(|meta| meta.modified()).map(|at| at.elapsed().unwrap_or_default());
         if age.is_ok_and(|age| age > LEFT_AFTER) {
-            // If this fails, the next process that opens the store tries again.
+            // If the file cannot be removed, the next process that opens the store tries again.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// The directory of unfinished files. A kill may leave some.
+/// The name of the directory for files that are still being written. Killed processes may leave files there.
 const UNFINISHED: &str = "unfinished";
-/// The age from which on an unfinished file is removed. No write takes a day.
+/// The age from which on an unfinished file is removed: one day, since no write takes that long.
 const LEFT_AFTER: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]

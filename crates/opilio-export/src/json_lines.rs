@@ -79,7 +79,7 @@ impl<T: Serialize + ?Sized> Export<T> for JsonLines {
     }
 }
 
-/// The [`Encoder`] of JSON Lines.
+/// The [`Encoder`] of JSON Lines: writes each item as one line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonEncoder;
 
@@ -93,7 +93,7 @@ impl<T: Serialize + ?Sized> Encoder<T> for JsonEncoder {
     }
 }
 
-/// The line for a URL that is another name of a page, which the crawl reports in a line of its own.
+/// The line for a URL that is another name of a page. The crawl reports the page itself in a line of its own.
 #[derive(Serialize)]
 struct Alias<'a> {
     url: &'a str,
@@ -111,12 +111,13 @@ fn line<T: Serialize + ?Sized>(item: &T, out: &mut Vec<u8>) -> Result<(), Export
     Ok(())
 }
 
-/// Writes compact JSON on one line, with all control characters escaped.
+/// A JSON formatter that writes compact JSON on one line, with all control characters escaped.
 struct OneLine;
 
 impl Formatter for OneLine {
     fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        // U+0080 to U+009F are C2 80 to C2 9F in UTF-8. Few texts contain a C2 or a DEL at all.
+        // In UTF-8, U+0080 to U+009F begin with the byte C2. Few texts contain that byte or a DEL (7F), so
+        // most are passed on unchanged.
         if !text.bytes().any(|byte| byte == 0x7f || byte == 0xc2) {
             return writer.write_all(text.as_bytes());
         }
@@ -133,8 +134,8 @@ impl Formatter for OneLine {
         writer.write_all(rest.as_bytes())
     }
 
-    /// Replaces line breaks between the tokens of raw JSON by spaces. (In strings, line breaks are escaped
-    /// already.)
+    /// Replaces line breaks between the tokens of raw JSON by spaces. Within strings, JSON has line breaks
+    /// only in escaped form.
     fn write_raw_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, json: &str) -> io::Result<()> {
         for (i, part) in json.split(['\n', '\r']).enumerate() {
             if i > 0 {

@@ -20,11 +20,13 @@ pub struct Prefix {
 #[derive(Debug)]
 struct Progress {
     sink: Arc<str>,
-    /// The position after the last page that was reported, or the position at which the run began.
+    /// The position after the last page that was reported as written by all sinks; at first, the position at
+    /// which the run began.
     position: u64,
-    /// The positions after each page that was given to the sink and not reported yet (see `Prefix::told`).
+    /// The position after each page that the sink was given and that is not reported yet (see
+    /// `Prefix::told`).
     given: VecDeque<u64>,
-    /// How many of the pages in `given` the sink has written.
+    /// How many of the pages in `given` the sink has written already.
     written: usize,
 }
 
@@ -38,7 +40,7 @@ pub struct Advance {
 }
 
 impl Prefix {
-    /// Starts without pages. Each sink has a name and the position at which it begins.
+    /// Creates a prefix without pages. Each sink is given by its name and the position at which it begins.
     #[must_use]
     pub fn new(sinks: impl IntoIterator<Item = SinkPosition>) -> Self {
         let progress =
@@ -63,7 +65,7 @@ impl Prefix {
         }
     }
 
-    /// Returns which pages may be settled, if there are more than at the last call. Always `None` without
+    /// Returns the pages that may be settled, if these are more than at the last call. Always `None` without
     /// sinks.
     pub fn advance(&mut self) -> Option<Advance> {
         let more = self.sinks.iter().map(|progress| progress.written).min().filter(|more| *more > 0)?;
@@ -72,7 +74,7 @@ impl Prefix {
         Some(Advance { below: self.told, positions })
     }
 
-    /// Returns how many pages were given to a sink and not reported yet.
+    /// Returns how many pages were given to a sink and are not reported yet as written by all sinks.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.sinks.iter().map(|progress| progress.given.len()).max().unwrap_or(0)
@@ -148,8 +150,9 @@ mod tests {
     }
 
     proptest! {
-        /// For any order and speed of the sinks: a reported prefix lies within the flushed rows of every
-        /// sink, its positions are those after its last page, and in the end all pages are reported.
+        /// Checks, for any order and speed of the sinks: every sink has flushed all pages that are reported,
+        /// the reported positions are those after the last of these pages, and in the end all pages are
+        /// reported.
         #[test]
         fn nothing_is_told_before_all_sinks_wrote_it(
             rows in prop::collection::vec((0..50_u64, 0..50_u64), 1..40),

@@ -20,7 +20,7 @@ pub struct StreamSink {
 }
 
 impl StreamSink {
-    /// Makes a sink of a writer. `name` identifies it in messages.
+    /// Creates a sink for a writer. `name` identifies the sink in messages.
     #[must_use]
     pub fn new(name: &str, writer: impl Write + Send + 'static) -> Self {
         Self { name: name.into(), writer: Box::new(writer), buffer: Vec::new(), taken: 0, written: 0 }

@@ -1,10 +1,10 @@
-//! What headers announce, dialect by dialect.
+//! Tests of what headers announce, for each dialect.
 #![allow(clippy::unwrap_used, reason = "tests")]
 use super::*;
 use http::HeaderName;
 use proptest::prelude::*;
 
-/// 2026-10-21T07:27:00Z
+/// 2026-10-21T07:27:00Z, in Unix milliseconds.
 const NOW_MS: i64 = 1_792_567_620_000;
 
 fn read(status: u16, headers: &[(&str, &str)]) -> Hints {
@@ -19,7 +19,7 @@ fn wait_ms(headers: &[(&str, &str)]) -> Option<u128> {
     read(429, headers).retry_after.map(|wait| wait.as_millis())
 }
 
-/// (limit, remaining, reset in ms, window in ms)
+/// Reads a quota as (limit, remaining, reset in ms, window in ms).
 fn quota(headers: &[(&str, &str)]) -> Option<(Option<u32>, u32, u128, Option<u128>)> {
     let quota = read(200, headers).quota?;
     Some((
@@ -73,7 +73,7 @@ fn a_date_is_a_stated_wait_however_far_ahead_and_whatever_its_weekday() {
     let century = Some(2_309_877_179_000);
     let millennia = Some(251_609_733_179_000);
     for (value, ms) in [
-        // That day is a Thursday.
+        // The weekday is wrong: that day is a Thursday.
         ("Fri, 31 Dec 2099 23:59:59 GMT", century),
         ("Thu, 31 Dec 2099 23:59:59 GMT", century),
         ("Fri Dec 31 23:59:59 2099", century),
@@ -157,13 +157,13 @@ fn the_structured_fields_are_read() {
         (vec![("ratelimit", r#""default";r=39;t=58"#), minute], Some((Some(40), 39, 58_000, Some(60_000)))),
         (vec![("ratelimit", "default;r=39;t=58"), minute], Some((Some(40), 39, 58_000, Some(60_000)))),
         (vec![("ratelimit", r#""default";r=39;t=58"#)], Some((None, 39, 58_000, None))),
-        // Without a time to the reset, the window bounds it.
+        // No time to the reset is given, so the window's length is used.
         (vec![("ratelimit", r#""default";r=39"#), minute], Some((Some(40), 39, 60_000, Some(60_000)))),
         (vec![("ratelimit", r#""default";r=39"#)], None),
-        // Rejected: a reset beyond its own window, and more left than the limit.
+        // Both are rejected: a reset later than the window's end, and more requests left than the limit.
         (vec![("ratelimit", r#""default";r=39;t=3600"#), minute], None),
         (vec![("ratelimit", r#""default";r=41;t=10"#), minute], None),
-        // Up to draft -07.
+        // The form of the drafts up to -07.
         (vec![("ratelimit", "limit=40, remaining=39, reset=60")], Some((Some(40), 39, 60_000, None))),
         (
             vec![
@@ -191,10 +191,10 @@ fn of_several_quotas_the_tightest_holds() {
     let policies = ("ratelimit-policy", r#""burst";q=10;w=1, "day";q=1000;w=86400"#);
     let limits = ("ratelimit", r#""burst";r=9;t=1, "day";r=100;t=40000"#);
     assert_eq!(quota(&[policies, limits]).unwrap().1, 100);
-    // Both are spent; the later reset counts.
+    // Both quotas are spent; the one with the later reset is used.
     let spent = ("ratelimit", r#""burst";r=0;t=1, "day";r=0;t=40000"#);
     assert_eq!(quota(&[policies, spent]).unwrap().2, 40_000_000);
-    // Two dialects, two lines.
+    // One answer announces quotas in two dialects, in two header fields.
     let mixed = [
         ("x-ratelimit-remaining", "50"),
         ("x-ratelimit-reset", "60"),
@@ -212,9 +212,9 @@ fn nonsense_is_as_good_as_not_said() {
         vec![("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "60")],
         vec![("x-ratelimit-remaining", "unlimited"), ("x-ratelimit-reset", "60")],
         vec![("x-ratelimit-limit", "40"), ("x-ratelimit-remaining", "41"), ("x-ratelimit-reset", "60")],
-        // A month's quota with something left is not spread over the month.
+        // A month's quota that is not spent is not spread over the month.
         vec![("x-ratelimit-remaining", "9000"), ("x-ratelimit-reset", "1800000")],
-        // Spent, but full again now, so there is nothing to wait for.
+        // The quota is spent, but its reset is now, so there is nothing to wait for.
         vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "0")],
     ] {
         assert_eq!(quota(&headers), None, "{headers:?}");

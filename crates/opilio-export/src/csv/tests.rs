@@ -1,4 +1,4 @@
-//! Tests of CSV as spreadsheets, databases and another CSV reader see it.
+//! Tests of CSV as spreadsheets, databases and another CSV library read it.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -19,7 +19,7 @@ struct Product {
 
 const TEA: Product = Product { name: Some("Tea, \"black\""), price: -9.5, tags: vec![] };
 
-/// Writes these items to a fresh output. Returns its content and the error of each item that failed.
+/// Writes these items to a new output. Returns its content, and the error of each item that failed.
 fn write<T: Serialize>(export: Csv, path: &Path, items: &[T]) -> (String, Vec<String>) {
     let mut encoder = Export::<T>::encoder(&export);
     let mut sink = Export::<T>::into_sink(Box::new(export)).unwrap();
@@ -159,7 +159,7 @@ fn a_resumed_file_goes_on_under_its_header() {
     let second = "\"Tea, \"\"black\"\"\",2.0,[]\r\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{first}{second}"));
 
-    // Other columns are an error, and no rows are cut off.
+    // A run with other columns fails, and no rows are cut off.
     let whole = fs::read_to_string(&path).unwrap();
     let other = Csv::create(&path).unwrap().columns(["name", "cost"]);
     let mut sink = Export::<Product>::into_sink(Box::new(other)).unwrap();
@@ -233,7 +233,7 @@ impl Write for Shared {
 }
 
 proptest! {
-    /// Another reader gets back the texts, except for characters that CSV does not allow.
+    /// Another CSV library reads back the same texts, except for characters that CSV does not allow.
     #[test]
     fn another_reader_gets_the_texts_back(
         rows in prop::collection::vec(prop::collection::vec("[ -~é\r\n\t\u{0}\u{9b}\u{1f600}]{0,12}", 3), 1..6)

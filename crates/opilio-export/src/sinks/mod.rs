@@ -1,7 +1,9 @@
-//! All sinks of a crawl: they get the same numbered batches of rows, and together confirm which batches are safe.
+//! All sinks of a crawl. They get the same numbered batches of rows, and together they confirm which batches
+//! are safe.
 //!
-//! Rows that a sink has *taken* are not yet *safe*: a batch counts as written when every sink has confirmed, by a flush
-//! or a sync, that a kill cannot take any row up to the batch's end ([`Prefix`]).
+//! Rows that a sink has *taken* may still be in its buffer. A batch is *safe* (it counts as written) when
+//! every sink has confirmed, by a flush or a sync, that a kill of the process loses no row up to the batch's
+//! end ([`Prefix`]).
 
 #[cfg(test)]
 mod tests;
@@ -15,34 +17,35 @@ use crate::error::ExportError;
 use crate::export::Sink;
 use crate::prefix::Prefix;
 
-/// The rows of all pages of one batch, a buffer for each sink.
+/// The rows of all pages of one batch, in one buffer for each sink.
 #[derive(Debug)]
 pub struct RowBatch {
-    /// The number of the batch. Numbers grow by one.
+    /// The number of the batch. Each batch's number is the previous one plus 1.
     pub sequence: u64,
-    /// One buffer for each sink; an empty one has no row.
+    /// One buffer for each sink; empty if the batch has no rows for this sink.
     pub rows: Vec<Vec<u8>>,
-    /// Whether the rows have to be synced, so that a power cut cannot take them once they count as written.
+    /// Whether the rows must be on disk before they count as written, so that a power cut loses none of them.
     pub sync: bool,
 }
 
-/// All rows up to this batch are safe from a kill: the operating system or the database has them.
+/// Reports that a kill of the process loses no row up to this batch: the operating system or the database has
+/// them.
 #[derive(Debug)]
 pub struct Written {
     /// The number of the batch.
     pub sequence: u64,
     /// The position of each sink after the batch.
     pub positions: Vec<SinkPosition>,
-    /// The rows are on disk too.
+    /// Whether the rows are also on disk.
     pub synced: bool,
 }
 
-/// The sink that is at work, and the step that it performs.
+/// The sink that is called at the moment, and the step that it performs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkAtWork {
     /// The name of the sink.
     pub sink: Arc<str>,
-    /// `write`, `flush` or `sync`.
+    /// The step: `write`, `flush` or `sync`.
     pub step: &'static str,
 }
 
@@ -50,24 +53,25 @@ pub struct SinkAtWork {
 pub struct Sinks {
     sinks: Vec<Box<dyn Sink>>,
     prefix: Prefix,
-    /// The position of each sink after the rows that it has taken.
+    /// The position of each sink after the last row that it has taken.
     taken: Vec<u64>,
     /// The number of the last batch.
     sequence: u64,
-    /// A batch that was taken since the last confirmation has to be synced.
+    /// Whether a batch taken since the last confirmation must be synced.
     must_sync: bool,
     at_work: Box<dyn Fn(Option<SinkAtWork>) + Send>,
 }
 
 impl Sinks {
-    /// Sinks that have begun. `at_work` is called with each sink that begins a step, and with `None` after the step.
+    /// Creates the group of sinks; all of them must have begun. `at_work` is called with a sink when it
+    /// begins a step, and with `None` after the step.
     #[must_use]
     pub fn new(sinks: Vec<Box<dyn Sink>>, at_work: impl Fn(Option<SinkAtWork>) + Send + 'static) -> Self {
         let (prefix, at_work) = (Prefix::new([]), Box::new(at_work));
         Self { sinks, prefix, taken: Vec::new(), sequence: 0, must_sync: false, at_work }
     }
 
-    /// Notes where each sink begins, which a flush returns.
+    /// Flushes each sink to learn the position at which it begins.
     ///
     /// # Errors
     /// When a sink fails.
@@ -83,7 +87,7 @@ impl Sinks {
         Ok(())
     }
 
-    /// Gives a batch to the sinks.
+    /// Passes a batch to all sinks.
     ///
     /// # Errors
     /// When a sink fails.
@@ -100,9 +104,9 @@ impl Sinks {
         Ok(())
     }
 
-    /// Makes safe what the sinks have taken, and returns what is safe then, if this is more than before. `is_last` means
-    /// that no further batch waits: rows that a flush leaves unsafe are synced, since their leases would otherwise wait for
-    /// a page that may never come.
+    /// Flushes the sinks, and returns the last safe batch if it is later than before. `is_last` means that no
+    /// further batch is waiting. In this case rows that are still unsafe after the flush are synced, since
+    /// the next batch might come late or never.
     ///
     /// # Errors
     /// When a sink fails.
@@ -115,7 +119,7 @@ impl Sinks {
         Ok(self.sync()?.or(safe))
     }
 
-    /// Syncs all sinks, and returns what is safe then, if this is more than before.
+    /// Syncs all sinks, and returns the last safe batch if it is later than before.
     ///
     /// # Errors
     /// When a sink fails.
@@ -123,13 +127,13 @@ impl Sinks {
         self.make_safe(true)
     }
 
-    /// The number of the last batch, and how many batches are not safe yet.
+    /// Returns the number of the last batch, and how many batches are not safe yet.
     #[must_use]
     pub fn batches(&self) -> (u64, usize) {
         (self.sequence, self.prefix.pending())
     }
 
-    /// The name of each sink, and its position after the rows that it has taken.
+    /// Returns each sink's name, and its position after the last row that it has taken.
     pub fn positions(&self) -> impl Iterator<Item = (Arc<str>, u64)> {
         self.sinks.iter().zip(&self.taken).map(|(sink, taken)| (sink.name(), *taken))
     }
@@ -157,7 +161,7 @@ impl Sinks {
         }))
     }
 
-    /// Calls a sink, which counts as at work meanwhile.
+    /// Calls a sink. During the call, `at_work` shows the sink and the step.
     fn call<T>(&mut self, at: usize, step: &'static str, call: impl FnOnce(&mut dyn Sink) -> T) -> T {
         let sink = &mut self.sinks[at];
         (self.at_work)(Some(SinkAtWork { sink: sink.name(), step }));
@@ -166,9 +170,9 @@ impl Sinks {
         result
     }
 
-    /// The error of a sink that has synced and does not have all that it took.
+    /// Returns the error for a sink that did not keep all rows that it had taken, although it was synced.
     fn lost(&self, at: usize, safe: u64) -> ExportError {
-        let words = format!("after a sync it has {safe} of {} that it took", self.taken[at]);
+        let words = format!("after a sync only {safe} of {} bytes are safe", self.taken[at]);
         ExportError::of_write(&self.sinks[at].name(), io::Error::other(words))
     }
 }

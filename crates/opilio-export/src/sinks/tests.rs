@@ -1,10 +1,11 @@
-//! What counts as written, with sinks that take rows long before they are safe.
+//! Tests of which batches count as written, with sinks that take rows long before the rows are safe.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 
-/// Takes rows at once; a flush makes all but the last `behind` bytes safe, a sync everything, unless it lies.
+/// A sink that takes rows at once. A flush makes all but the last `behind` bytes safe, and a sync makes all
+/// bytes safe. If `lies` is set, a sync does no more than a flush.
 struct Slow {
     name: &'static str,
     taken: u64,
@@ -84,7 +85,7 @@ fn a_sink_that_has_synced_and_has_not_what_it_took_is_an_error() {
     let error = write(&mut sinks, &[(1, [b"1", b"12345"])], true).map(told).unwrap_err();
     assert_eq!(error.to_string(), "cannot write to lies");
     let why = std::error::Error::source(&error).unwrap().to_string();
-    assert_eq!(why, "after a sync it has 2 of 5 that it took");
+    assert_eq!(why, "after a sync only 2 of 5 bytes are safe");
 }
 
 #[test]
