@@ -1,5 +1,5 @@
-//! The functions that the fuzzer calls, one per parser. Each takes any bytes and panics if the parser breaks a
-//! promise. The property tests call the same functions.
+//! The functions that the fuzzer calls, one per parser. Each takes any bytes, and panics if the parser breaks
+//! one of its guarantees. The property tests call the same functions.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{
     without_session_ids,
 };
 
-/// Reads each line as a header field, named by its first byte, and reads hints and validators from the
-/// fields.
+/// Parses each line as a header field, whose name is chosen by the line's first byte, and reads hints and
+/// validators from these fields.
 pub fn headers(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n').take(32) {
@@ -42,7 +42,7 @@ pub fn headers(bytes: &[u8]) {
     Validators::read(&headers).bounded().ask(&mut headers);
 }
 
-/// Reads the bytes as a URL and checks the promises about canonical forms, hosts, session ids and tracking
+/// Parses the bytes as a URL, and checks the guarantees of canonical forms, hosts, session ids and tracking
 /// parameters.
 pub fn urls(bytes: &[u8]) {
     let Ok(url) = Url::parse(&String::from_utf8_lossy(bytes)) else { return };

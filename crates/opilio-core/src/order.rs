@@ -12,7 +12,7 @@ use crate::record::{Record, Score};
 /// open with another order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Order {
-    /// The fewest links from a seed first.
+    /// Records with the fewest links from a seed go first.
     #[default]
     #[serde(rename = "bfs")]
     BreadthFirst,

@@ -1,75 +1,76 @@
-//! Outcomes: what happened to an attempt, whose fault it was, and the stable words for reports.
+//! Outcomes: the result of an attempt, whose fault it was, and the stable words for reports.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What happened to one attempt.
+/// The result of one attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// A complete answer with this status, body included.
     Answered(u16),
-    /// An answer that means "slow down" by the user's policy
-    /// ([`HostPolicy::slow_down`](crate::HostPolicy::slow_down)) or by a middleware. 429 and 503 always mean
-    /// it and are `Answered`.
+    /// An answer that counts as a refusal because of the user's policy
+    /// ([`HostPolicy::slow_down`](crate::HostPolicy::slow_down)) or of a middleware. 429 and 503 always count
+    /// as refusals and are `Answered`.
     Refused(u16),
     /// A 301, 302, 303, 307 or 308 with a usable `Location`.
     Redirected(u16),
-    /// No usable answer.
+    /// There was no usable answer, because of this fault.
     Failed(Fault),
 }
 
-/// Why there was no usable answer.
+/// The reason why there was no usable answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Fault {
     /// The name could not be resolved at the moment.
     Dns,
     /// The name does not exist.
     NoSuchName,
-    /// The connection was refused, unreachable or timed out while connecting.
+    /// The server refused the connection or could not be reached, or the connection attempt timed out.
     Connect,
-    /// The TLS handshake broke off.
+    /// The TLS handshake failed.
     Tls,
-    /// The certificate is not valid for this host; trying again changes nothing.
+    /// The certificate is not valid for this host. A retry would give the same result.
     Certificate,
-    /// The attempt's deadline or the one for the first byte passed after the connection was made.
+    /// The connection was made, but the deadline of the attempt or that for the first byte passed.
     Timeout,
     /// The connection was reset or closed before the answer was complete.
     Reset,
-    /// A kept-alive connection turned out dead before the first byte of the answer.
+    /// A reused connection turned out to be closed before the first byte of the answer.
     StaleConnection,
-    /// The answer broke the rules of HTTP: no head at all, bad chunks, bad frames.
+    /// The answer broke the rules of HTTP: no head at all, wrong chunks, wrong frames.
     Protocol,
-    /// The head of the answer contradicts itself or cannot be read: two lengths, chunked twice. It is the
-    /// same on every connection, so it says nothing about the host.
+    /// The head of the answer contradicts itself or cannot be read: it has two lengths, for example, or says
+    /// twice that it is chunked. The answer would be the same on every connection, so this says nothing about
+    /// the host.
     Malformed,
-    /// A status outside 100–599.
+    /// The status is not in the range 100–599.
     BadStatus,
-    /// The body was larger than allowed.
+    /// The body was larger than the crawl allows.
     BodyTooLarge,
-    /// Decompression gave more than allowed, in bytes or in ratio.
+    /// The decompressed body was larger than allowed, in bytes or in relation to the compressed body.
     DecompressionBomb,
-    /// The body was in a coding that Opilio cannot decode, or broken.
+    /// The body was in an encoding that Opilio cannot decode, or its encoded data was damaged.
     Undecodable,
-    /// More header fields or bytes than allowed.
+    /// The answer had more header fields, or more bytes of header fields, than the crawl allows.
     TooManyHeaders,
-    /// A 3xx without a usable `Location`.
+    /// The answer was a 3xx without a usable `Location`.
     BadRedirect,
     /// A redirect led back to a URL of its own chain.
     RedirectLoop,
-    /// More hops than allowed.
+    /// The chain of redirects was longer than the crawl allows.
     TooManyRedirects,
     /// The address is private, loopback, link-local or otherwise not public, and the user did not allow it.
     BlockedAddress,
-    /// Neither http nor https.
+    /// The scheme of the URL is neither http nor https.
     UnsupportedScheme,
     /// The crawl did not ask for this content type.
     NotText,
     /// The user's middleware or transport panicked.
     Middleware,
-    /// The proxy failed, not the host: the request never reached the host.
+    /// The proxy failed, and not the host: the request never reached the host.
     Proxy,
-    /// The proxies failed as often as a request may try one, so no retry follows.
+    /// Proxies failed as often as one request may try a proxy, so no retry follows.
     NoProxy,
     /// The crawler ran out of a resource (file descriptors, memory): this is neither the host's nor the URL's fault.
     Ours,
@@ -77,8 +78,8 @@ pub enum Fault {
     Lost,
 }
 
-/// Who was at fault for an outcome. This decides whether the outcome counts as an attempt of the URL or as a
-/// strike of the host.
+/// The party at fault for an outcome. It decides whether the outcome counts as an attempt of the URL or as a
+/// strike against the host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blame {
     /// Success: the host answered well.
@@ -87,16 +88,17 @@ pub enum Blame {
     Refusal,
     /// The host could not be reached at all.
     Host,
-    /// The URL is at fault, unless other URLs of the host fail in a row, too.
+    /// The URL is at fault, unless other URLs of the same host fail in a row, too.
     Url,
     /// The answer says something about this URL only (a 404, a redirect); the host is well.
     Neutral,
-    /// The crawler is at fault: costs neither an attempt nor a strike.
+    /// The crawler is at fault. The outcome counts neither as an attempt of the URL nor as a strike against
+    /// the host.
     Ours,
 }
 
 impl Outcome {
-    /// Whose fault the outcome was.
+    /// Returns the party at fault for this outcome.
     #[must_use]
     pub fn blame(self) -> Blame {
         match self {
@@ -110,7 +112,7 @@ impl Outcome {
         }
     }
 
-    /// The stable word if a URL ends by this outcome.
+    /// Returns the stable word for the case that a URL ends with this outcome.
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
@@ -123,7 +125,7 @@ impl Outcome {
 }
 
 impl Fault {
-    /// Whose fault it was.
+    /// Returns the party at fault.
     #[must_use]
     pub fn blame(self) -> Blame {
         match self {
@@ -160,7 +162,7 @@ impl Fault {
         )
     }
 
-    /// The stable word in reports.
+    /// Returns the stable word that reports use for this fault.
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
@@ -189,7 +191,7 @@ impl Fault {
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $word:literal,)*) => {
-        /// Why a URL ended as a failure: a stable word for reports, never renamed.
+        /// The reason why a URL ended as a failure: a stable word for reports, never renamed.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum Reason {
@@ -200,7 +202,7 @@ macro_rules! reasons {
             /// All reasons.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The stable word.
+            /// Returns the stable word, as it is written in reports.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
@@ -216,29 +218,29 @@ reasons! {
     Connect => "connect",
     /// The TLS handshake failed or the certificate is not valid.
     Tls => "tls",
-    /// A deadline passed.
+    /// The attempt did not end before a deadline.
     Timeout => "timeout",
     /// The connection broke before the answer was complete.
     Reset => "reset",
     /// The answer broke the rules of HTTP.
     Protocol => "protocol",
-    /// The body was larger than allowed.
+    /// The body was larger than the crawl allows.
     BodyTooLarge => "body_too_large",
-    /// Decompression gave more than allowed.
+    /// The decompressed body was larger than the crawl allows.
     DecompressionBomb => "decompression_bomb",
     /// The body could not be decoded.
     Undecodable => "undecodable",
-    /// More header fields or bytes than allowed.
+    /// The answer had more header fields, or more bytes of them, than the crawl allows.
     TooManyHeaders => "too_many_headers",
-    /// More redirect hops than allowed.
+    /// The chain of redirects was longer than the crawl allows.
     TooManyRedirects => "too_many_redirects",
     /// The redirects came back to a URL of their own chain.
     RedirectLoop => "redirect_loop",
-    /// A 3xx without a usable `Location`.
+    /// The answer was a 3xx without a usable `Location`.
     BadRedirect => "bad_redirect",
     /// The crawl may not connect to this address.
     BlockedAddress => "blocked_address",
-    /// robots.txt does not allow it.
+    /// robots.txt forbids this URL.
     Robots => "robots",
     /// The last answer was a 4xx.
     Http4xx => "http_4xx",
@@ -248,7 +250,7 @@ reasons! {
     HttpOther => "http_other",
     /// The last answer counted as a refusal, whatever its status.
     Refused => "refused",
-    /// Neither http nor https.
+    /// The scheme of the URL is neither http nor https.
     UnsupportedScheme => "unsupported_scheme",
     /// The crawl did not ask for this content type.
     NotText => "not_text",
@@ -262,16 +264,16 @@ reasons! {
     NotStored => "not_stored",
     /// Middleware panicked on the request or its answer.
     MiddlewarePanic => "middleware_panic",
-    /// No proxy carried the request.
+    /// No proxy could carry the request.
     Proxy => "proxy",
     /// The host was parked for the rest of the run.
     HostClosed => "host_closed",
-    /// The crawler itself failed.
+    /// The crawler failed for a reason of its own.
     Internal => "internal",
 }
 
 impl Reason {
-    /// The reason for a status that ends a URL.
+    /// Returns the reason for a URL that ends with this status.
     #[must_use]
     pub fn of_status(status: u16) -> Self {
         match status {

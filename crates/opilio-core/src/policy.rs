@@ -9,8 +9,8 @@ use crate::statuses::Statuses;
 
 /// The politeness settings of a host.
 ///
-/// The default is the polite one: a start a second (60 a minute), one request in flight, adaptive.
-/// No setting makes a host ignore a hold.
+/// The default is polite: one start per second (60 a minute), one request in flight, and a rate that adapts
+/// to refusals. No setting makes a host ignore a hold.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
@@ -53,22 +53,22 @@ impl Default for HostPolicy {
 }
 
 impl HostPolicy {
-    /// The default: 60 starts a minute, one in flight, adaptive.
+    /// Creates the default policy: 60 starts a minute, one request in flight, adaptive.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the most starts per period. robots.txt, the server's announcements and learnt limits may lower this rate,
-    /// but never raise it.
+    /// Sets the highest rate of starts. robots.txt, announcements of the server, and limits learnt from
+    /// refusals may lower this rate, but never raise it.
     #[must_use]
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self
     }
 
-    /// No rate limit from the user: only the in-flight limit, holds, robots.txt and the server's own
-    /// announcements bound the starts. For servers of your own.
+    /// Removes the rate limit. Only the in-flight limit, holds, robots.txt and the server's own announcements
+    /// then limit the starts. Use this for servers of your own.
     #[must_use]
     pub fn unlimited_rate(mut self) -> Self {
         self.rate = None;
@@ -82,45 +82,46 @@ impl HostPolicy {
         self
     }
 
-    /// Sets whether refusals lower the rate (on by default). Holds are kept in both cases.
+    /// Sets whether refusals lower the rate (on by default). Holds are respected in both cases.
     #[must_use]
     pub fn adapt(mut self, adapt: bool) -> Self {
         self.adapt = adapt;
         self
     }
 
-    /// Sets the longest hold (1 h by default). A longer wait that the server states parks the host for the rest of
-    /// the run.
+    /// Sets the longest hold (1 h by default). If a server states a longer wait, the host is parked for the
+    /// rest of the run.
     #[must_use]
     pub fn max_hold(mut self, max: Duration) -> Self {
         self.max_hold = max;
         self
     }
 
-    /// Sets the longest `Crawl-delay` of robots.txt that is obeyed (60 s by default). Some sites ask for hours,
-    /// which would keep a crawl from ever ending. `Crawl-delay` is custom, not part of RFC 9309.
+    /// Sets the longest `Crawl-delay` of robots.txt that is obeyed (60 s by default). Some sites ask for
+    /// hours, and a crawl would never end. `Crawl-delay` is a common extension, not part of RFC 9309.
     #[must_use]
     pub fn max_crawl_delay(mut self, max: Duration) -> Self {
         self.max_crawl_delay = max;
         self
     }
 
-    /// Sets how many refusals or unreachable outcomes in a row park the host (12 by default).
+    /// Sets how many strikes in a row (refusals, or attempts that cannot reach the host) park the host (12 by
+    /// default).
     #[must_use]
     pub fn max_strikes(mut self, max: u32) -> Self {
         self.max_strikes = max.max(1);
         self
     }
 
-    /// Sets how many refusals or unreachable outcomes in a row park a host that has not answered once in this run
-    /// (4 by default). It is low so that an unknown name or a closed port does not delay the end of a crawl.
+    /// Sets how many strikes in a row park a host that has not answered once in this run (4 by default). The
+    /// number is low, so that an unknown name or a closed port does not delay the end of a crawl.
     #[must_use]
     pub fn max_strikes_unanswered(mut self, max: u32) -> Self {
         self.max_strikes_unanswered = max.max(1);
         self
     }
 
-    /// Sets how waits grow if the server states none.
+    /// Sets how waits grow when the server states none.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
@@ -143,20 +144,21 @@ impl HostPolicy {
         self
     }
 
-    /// Sets how long a host without work stays in memory before it is passivated (2 s by default).
+    /// Sets how long a host's actor without work stays in memory (2 s by default). After that, its state goes
+    /// to the store.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// The rate that the user set; `None` is unlimited.
+    /// Returns the rate that the user set; `None` means unlimited.
     #[must_use]
     pub fn rate_max(&self) -> Option<Rate> {
         self.rate
     }
 
-    /// Requests in flight at once, at least 1.
+    /// Returns the most requests in flight at once; at least 1.
     #[must_use]
     pub fn in_flight_max(&self) -> u32 {
         self.in_flight_max
@@ -168,37 +170,38 @@ impl HostPolicy {
         self.adapt
     }
 
-    /// The longest hold; a longer stated wait parks the host.
+    /// Returns the longest hold. A longer wait stated by the server parks the host.
     #[must_use]
     pub fn hold_max(&self) -> Duration {
         self.max_hold
     }
 
-    /// The longest `Crawl-delay` that is obeyed.
+    /// Returns the longest `Crawl-delay` that is obeyed.
     #[must_use]
     pub fn crawl_delay_max(&self) -> Duration {
         self.max_crawl_delay
     }
 
-    /// The number of strikes that park a host, by whether it has answered in this run.
+    /// Returns how many strikes in a row park a host. The number depends on whether the host has answered in
+    /// this run.
     #[must_use]
     pub fn strikes_max(&self, answered: bool) -> u32 {
         if answered { self.max_strikes } else { self.max_strikes_unanswered.min(self.max_strikes) }
     }
 
-    /// How waits grow.
+    /// Returns the bounds between which waits grow.
     #[must_use]
     pub fn backoff_bounds(&self) -> Backoff {
         self.backoff
     }
 
-    /// The statuses that count as refusals beside 429 and 503.
+    /// Returns the statuses that count as refusals in addition to 429 and 503.
     #[must_use]
     pub fn slow_down_statuses(&self) -> &Statuses {
         &self.slow_down
     }
 
-    /// How long an idle host stays in memory.
+    /// Returns how long the actor of an idle host stays in memory.
     #[must_use]
     pub fn linger_max(&self) -> Duration {
         self.linger
@@ -223,7 +226,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// `min · 2^step`, at most `max`, before jitter.
+    /// Returns the wait before jitter: `min · 2^step`, at most `max`.
     #[must_use]
     pub fn ceiling(&self, step: u32) -> Duration {
         self.min.saturating_mul(1u32.checked_shl(step.min(31)).unwrap_or(u32::MAX)).min(self.max)

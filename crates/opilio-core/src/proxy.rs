@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use url::Url;
 
-/// A forward proxy: `http://`, `https://` or `socks5://`, with user info if it wants a login.
+/// A forward proxy, given by its URL: `http://`, `https://` or `socks5://`, with user info if it requires a
+/// login.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as fetch; }
@@ -30,7 +31,8 @@ impl std::str::FromStr for Proxy {
             && url.fragment().is_none();
         match url.scheme() {
             "http" | "https" if usable => {}
-            // With both schemes the proxy resolves host names: an address that we resolved may not be valid there.
+            // Both schemes become `socks5h`, so that the proxy resolves host names: an address that we
+            // resolved might not be valid in the proxy's network.
             "socks5" | "socks5h" if usable => url.set_scheme("socks5h").map_err(|()| BadProxy(()))?,
             _ => return Err(BadProxy(())),
         }
@@ -39,13 +41,14 @@ impl std::str::FromStr for Proxy {
 }
 
 impl Proxy {
-    /// Whether its URL holds a login.
+    /// Whether the proxy's URL contains a login.
     #[must_use]
     pub fn has_login(&self) -> bool {
         !self.0.username().is_empty() || self.0.password().is_some()
     }
 
-    /// Its URL with the login, which nothing else shows: for whoever connects to it.
+    /// Returns the proxy's URL with its login, for connecting to the proxy. No other function shows the
+    /// login.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.as_str()
@@ -55,7 +58,7 @@ impl Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut url = (*self.0).clone();
-        // Both refuse URLs that cannot have user info.
+        // Both calls fail only for URLs that cannot have user info.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         fmt::Display::fmt(&url, f)
@@ -68,7 +71,8 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A text that names no proxy. It is not shown: it may hold a password.
+/// The error for a text that is not the address of a proxy. It does not show the text, which may contain a
+/// password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("this is not a proxy address: write http://host:port, https://host:port or socks5://host:port")]
 pub struct BadProxy(());

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// A number of starts per period.
 ///
-/// The period is kept as it was written, since `60/m` and `1/s` promise different things: a server that
-/// counts per minute forgives a start that comes 100 ms early, one that counts per second may not.
+/// The period is kept as it was written, since `60/m` and `1/s` differ: a server that counts per minute
+/// accepts a start that comes 100 ms early, but a server that counts per second may refuse it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rate {
@@ -19,7 +19,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// `count` starts per `period`.
+    /// Creates a rate of `count` starts per `period`.
     ///
     /// # Errors
     /// When the count or the period is zero, or the period is longer than a day.
@@ -32,44 +32,44 @@ impl Rate {
         Ok(Self { count, period })
     }
 
-    /// How many starts a period allows.
+    /// Returns how many starts the rate allows in each period.
     #[must_use]
     pub fn count(self) -> u32 {
         self.count.get()
     }
 
-    /// The period of the count.
+    /// Returns the period that the count refers to.
     #[must_use]
     pub fn period(self) -> Duration {
         self.period
     }
 
-    /// The mean distance of two starts, without any margin.
+    /// Returns the mean time between two starts, without a safety margin.
     #[must_use]
     pub fn interval(self) -> Duration {
         self.period / self.count.get()
     }
 
-    /// Starts per second.
+    /// Returns the rate as starts per second.
     #[must_use]
     pub fn per_second(self) -> f64 {
         f64::from(self.count.get()) / self.period.as_secs_f64()
     }
 }
 
-/// This many starts a second. A count of 0 means 1.
+/// Returns a rate of this many starts per second. A count of 0 means 1.
 #[must_use]
 pub fn per_second(count: u32) -> Rate {
     of(count, 1)
 }
 
-/// This many starts a minute. A count of 0 means 1.
+/// Returns a rate of this many starts per minute. A count of 0 means 1.
 #[must_use]
 pub fn per_minute(count: u32) -> Rate {
     of(count, 60)
 }
 
-/// This many starts an hour. A count of 0 means 1.
+/// Returns a rate of this many starts per hour. A count of 0 means 1.
 #[must_use]
 pub fn per_hour(count: u32) -> Rate {
     of(count, 3_600)
@@ -79,7 +79,7 @@ fn of(count: u32, secs: u64) -> Rate {
     Rate { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), period: Duration::from_secs(secs) }
 }
 
-/// A text that is not a rate.
+/// The error for a text that is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a rate: write a count per s, m, h or d, such as 60/m or 2/s")]
 pub struct RateError {

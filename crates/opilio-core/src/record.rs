@@ -1,4 +1,4 @@
-//! A record of the frontier, the lease on it, and how it ended.
+//! A record of the frontier, the lease on a record, and how a lease ended.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,40 +11,42 @@ use crate::outcome::Reason;
 use crate::time::Timestamp;
 use crate::validators::Validators;
 
-/// The priority of a URL among the URLs of its host: higher goes first, 0 is the default.
+/// The priority of a URL among the URLs of its host. A higher one goes first; the default is 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Priority(pub i8);
 
-/// How promising a URL is, for a crawl ordered by score: higher goes first, 0 is the default.
+/// How promising a URL is, in a crawl that is ordered by score. A higher one goes first; the default is 0.
 ///
-/// The upper half of a single-precision number: about two significant digits at any magnitude.
+/// It is stored as the upper 16 bits of a 32-bit float, which keep about two significant digits at any
+/// magnitude.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Score(u16);
 
 impl Score {
-    /// The score nearest to a number, rounded towards zero; NaN counts as 0.
+    /// Returns the score nearest to a number, rounded towards zero; NaN counts as 0.
     #[must_use]
     pub fn of(value: f32) -> Self {
         let bits = if value.is_nan() || value == 0.0 { 0 } else { value.to_bits() };
         let upper = (bits >> 16) as u16;
-        // The usual order-preserving code of floats: flips the sign bit, and all bits of a negative number.
+        // Makes the bits of a float sort like the float: flips the sign bit of a positive number, and all
+        // bits of a negative number.
         Self(if upper & NEGATIVE == 0 { upper | NEGATIVE } else { !upper })
     }
 
-    /// The score as a number.
+    /// Returns the score as a number.
     #[must_use]
     pub fn value(self) -> f32 {
         let upper = if self.0 & NEGATIVE == 0 { !self.0 } else { self.0 & !NEGATIVE };
         f32::from_bits(u32::from(upper) << 16)
     }
 
-    /// A number that sorts as the score does; [`from_sort_key`](Self::from_sort_key) reverses it.
+    /// Returns a number that sorts as the score does; [`from_sort_key`](Self::from_sort_key) reverses it.
     #[must_use]
     pub fn sort_key(self) -> u16 {
         self.0
     }
 
-    /// The score of a sort key.
+    /// Returns the score for a sort key.
     #[must_use]
     pub fn from_sort_key(key: u16) -> Self {
         Self(key)
@@ -67,36 +69,37 @@ impl fmt::Debug for Score {
 
 /// One URL of the frontier.
 ///
-/// The core, the stores and the hosts carry `extra` but never read it. It is empty for a plain GET without a
-/// step.
+/// The core, the stores and the hosts pass `extra` on and never read it. It is empty for a plain GET without
+/// a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The absolute URL, normalised, without fragment.
     pub url: Arc<str>,
-    /// The dedup key.
+    /// The hash of the canonical URL, by which a URL that was seen before is recognised.
     pub fingerprint: Fingerprint,
-    /// The host whose budget a fetch spends.
+    /// The host whose budget is used when the URL is fetched.
     pub host: Host,
-    /// http or https.
+    /// The scheme of the URL: http or https.
     pub scheme: Scheme,
-    /// Links from a seed: 0 for a seed; a redirect's target has the depth of its origin.
+    /// The number of links from a seed: 0 for a seed. The target of a redirect has the depth of the URL that
+    /// led to it.
     pub depth: u16,
     /// The priority among the records of its host.
     pub priority: Priority,
-    /// The score; it orders records of equal host and priority in a crawl ordered by score.
+    /// The score. In a crawl ordered by score, it orders records of the same host and priority.
     pub score: Score,
-    /// Requests that were made for this URL so far.
+    /// The requests that were made for this URL so far.
     pub attempts: Attempts,
-    /// Whether this record is a URL of its own or continues another one.
+    /// Whether this record is a URL of its own, or the target of another URL's redirect.
     pub kind: RecordKind,
-    /// For a page that is due again: the validators that its conditional request sends.
+    /// The validators that a conditional request sends, for a page that is fetched again; else `None`.
     pub validators: Option<Arc<Validators>>,
-    /// Step, method, body, headers, overrides and origin, encoded for the spider's side.
+    /// The step, method, body, headers, overrides and origin, in the encoding of the crate `opilio-spider`.
     pub extra: Bytes,
 }
 
 impl Record {
-    /// A plain GET of a URL that was not requested yet, at depth 0 and with the default priority.
+    /// Creates the record of a plain GET that was never tried, with depth 0 and the default priority.
     pub fn new(url: impl Into<Arc<str>>, fingerprint: Fingerprint, host: Host, scheme: Scheme) -> Self {
         Self {
             url: url.into(),
@@ -114,41 +117,42 @@ impl Record {
     }
 }
 
-/// The requests made for one URL, and how many of them do not count against it.
+/// The number of requests made for one URL, and how many of them do not count against the URL.
 ///
-/// A request does not count if another start showed that its failure was the host's fault. The retry policy
-/// counts [`used`](Self::used), reports show [`requests`](Self::requests).
+/// A request does not count if another request showed that its failure was the host's fault. The retry policy
+/// uses [`used`](Self::used), and reports show [`requests`](Self::requests).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Attempts {
-    /// Requests that the server may have seen.
+    /// The number of requests that the server may have seen.
     pub requests: u16,
-    /// Requests that failed by the host's fault; at most `requests`.
+    /// The number of requests that failed by the host's fault; at most `requests`.
     pub excused: u16,
 }
 
 impl Attempts {
-    /// No request yet.
+    /// No request has been made yet.
     pub const NONE: Self = Self { requests: 0, excused: 0 };
 
-    /// This many requests, all counting against the URL.
+    /// Creates a count of this many requests, all of which count against the URL.
     #[must_use]
     pub fn of(requests: u16) -> Self {
         Self { requests, excused: 0 }
     }
 
-    /// Attempts that count against the URL.
+    /// Returns the number of requests that count against the URL.
     #[must_use]
     pub fn used(self) -> u16 {
         self.requests.saturating_sub(self.excused)
     }
 
-    /// Whether no request was made yet.
+    /// Whether no request has been made yet.
     #[must_use]
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// Packs both numbers into one for stores: the number of requests alone if none is excused.
+    /// Packs both numbers into one number for stores. If no request is excused, the result is the number of
+    /// requests.
     #[must_use]
     pub fn pack(self) -> u32 {
         u32::from(self.excused) << 16 | u32::from(self.requests)
@@ -161,13 +165,14 @@ impl Attempts {
     }
 }
 
-/// Whether a record counts in the books as a URL of its own.
+/// Whether a report counts a record as a URL of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum RecordKind {
     /// A seed or a link: counted once when admitted and once when it ends.
     #[default]
     Discovered,
-    /// The target of a redirect. It ends on behalf of its origin, which was counted already.
+    /// The target of a redirect. It ends in the name of the URL that was requested first, which is counted
+    /// already.
     Continuation,
 }
 
@@ -205,9 +210,11 @@ impl LeaseId {
     }
 }
 
-/// The first number for errands: the upper half of all numbers. No store hands out that many leases.
+/// The lowest number of an errand's lease: errands have the upper half of all numbers. No store hands out so
+/// many leases that it reaches this half.
 const ERRANDS: u64 = 1 << 63;
-/// The bit that marks the number of a witness, in addition to `ERRANDS`. No shard has that many errands.
+/// The bit that marks the number of a witness's lease, in addition to `ERRANDS`. No shard has so many errands
+/// that their numbers reach this bit.
 const WITNESSES: u64 = 1 << 62;
 
 impl fmt::Debug for LeaseId {
@@ -218,35 +225,37 @@ impl fmt::Debug for LeaseId {
 
 /// A record that a host has the right to fetch until it is settled.
 ///
-/// The store numbers leases in the order in which it hands them out, so the number is also a URL's age among
-/// the URLs of its priority and depth.
+/// The store numbers leases in the order in which it hands them out. So among the URLs of one priority and
+/// depth, a smaller number means an older URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The lease's number.
     pub id: LeaseId,
-    /// What to fetch.
+    /// The record of the URL to fetch.
     pub record: Record,
 }
 
-/// How a lease ended, as the store is told.
+/// The way in which a lease ended, as it is reported to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// A page: fetched, parsed, written.
+    /// The URL is a page: fetched, parsed, and written to the sinks.
     Page,
-    /// Its redirects led to a URL that the crawl knew already.
+    /// The URL is an alias: its redirects led to a URL that the crawl knew already.
     Alias,
-    /// It goes on as the record of its redirect's target, which is admitted with this settle.
+    /// The URL continues as a new record, that of its redirect's target. The new record is admitted in the
+    /// same step.
     Redirected,
-    /// No attempt is due any more.
+    /// The URL failed, and no further attempt is due.
     Failed(Reason),
-    /// Due again later; the store keeps it until then.
+    /// The URL is due again later, and the store keeps it until then.
     Retry {
-        /// Not before this instant.
+        /// The earliest time of the next attempt.
         due: Timestamp,
-        /// Requests made for it.
+        /// The requests that were made for the URL so far.
         attempts: Attempts,
     },
-    /// It was not tried and goes back to its place. The end of a run returns all open leases.
+    /// The URL was not tried and goes back to its place in the order. At the end of a run, all open leases
+    /// end so.
     Return,
 }
 

@@ -34,37 +34,39 @@ use crate::verdict::{Hints, Proposal, Verdict};
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
-    /// The rule for classes without a rule of their own. Its `wait` is `None`.
+    /// The rule for classes without a rule of their own. Its `wait` is `None`, so it uses the `wait` of the
+    /// policy.
     rule: Rule,
     wait: Wait,
     overrides: Vec<(OutcomeClass, Rule)>,
     named: Statuses,
 }
 
-/// The kinds of outcome that a policy can tell apart.
-///
-/// Successes and redirects belong to no class, nor do outcomes that a retry cannot change: a name that does
-/// not exist, an invalid certificate, a blocked address, a body beyond the limit.
+/// The kinds of outcomes for which a policy can have different rules.
+/// Successes and redirects belong to no class. Neither do outcomes that a retry cannot change: a name that
+/// does not exist, an invalid certificate, a blocked address, a body above the limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum OutcomeClass {
-    /// Exactly this status. A rule for this class takes precedence over one for the broader classes.
+    /// This status only. A rule for this class takes precedence over a rule for a broader class.
     Status(u16),
     /// 429, 503, and statuses that count as refusals.
     Refused,
     /// 408, 425, and the 5xx except 501, 503, 505 and 511.
     ServerError,
-    /// Other 4xx, 501, 505 and 511: retried only by a rule of their own.
+    /// The other 4xx, 501, 505 and 511. These are retried only if the class has a rule of its own.
     Rejected,
-    /// A deadline passed.
+    /// A deadline passed before the attempt had ended.
     Timeout,
-    /// The connection or the framing broke: reset, short body, bad chunks.
+    /// The connection or its data broke: a reset, a body that ends early, wrong chunks.
     Broken,
-    /// Resolving, connecting or the TLS handshake failed, or the proxy failed: nothing reached the host.
+    /// The request did not reach the host: resolving, connecting or the TLS handshake failed, or the proxy
+    /// failed.
     Unreachable,
 }
 
-/// The rule for one class of outcomes: stops after n retries or a total time, and waits in between.
+/// The rule for one class of outcomes: after how many retries or how much time to stop, and how long to wait
+/// between attempts.
 #[derive(Clone, Debug)]
 pub struct Rule {
     retries: u16,
@@ -73,31 +75,31 @@ pub struct Rule {
     wait: Option<Wait>,
 }
 
-/// How long to wait before the next attempt.
+/// The way to choose the wait before the next attempt.
 #[derive(Clone)]
 pub enum Wait {
-    /// Between zero and `min · 2^(attempt − 1)`, at most `max`: full jitter.
+    /// A random wait (full jitter) between zero and `min · 2^(attempt − 1)`, at most `max`.
     Exponential(Backoff),
     /// The same wait before each retry.
     Fixed(Duration),
-    /// A function from the number of the failed attempt (from 1 on) to the wait.
+    /// A function that returns the wait for the number of the failed attempt (from 1 on).
     Custom(Arc<dyn Fn(u16) -> Duration + Send + Sync>),
 }
 
-/// The facts about a request that the decision needs.
+/// The facts about a request that are needed to decide about a retry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestFacts {
-    /// Whether it does no harm to send the request twice: its method is idempotent (RFC 9110 §9.2.2), or the user
-    /// said so.
+    /// Whether the request may be sent twice without harm: its method is idempotent (RFC 9110 §9.2.2), or the
+    /// user has said so.
     pub repeatable: bool,
     /// The number of this attempt at the URL, from 1 on.
     pub attempt: u16,
-    /// Time since the first attempt began.
+    /// The time since the first attempt began.
     pub elapsed: Duration,
-    /// Replaces the policy's number of retries, for the classes that are retried at all.
+    /// The number of retries to use instead of the policy's, for the classes that are retried at all.
     pub retries: Option<u16>,
-    /// Whether the request failed before, or was sent again since its kept-alive connection turned out dead. If a
-    /// connection turns out dead once more, this counts as a failure: it was hardly just idle for too long.
+    /// Whether the request failed before, or was sent again because a reused connection turned out to be
+    /// closed. If that happens once more, it counts as a failure: it was hardly just idle for too long.
     pub failed_before: bool,
 }
 
@@ -113,7 +115,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// A policy without retries: one attempt, unless its failure was the host's fault.
+    /// Returns a policy without retries: one attempt, unless the failure was the host's fault.
     #[must_use]
     pub fn none() -> Self {
         Self::default().retries(0)
@@ -126,24 +128,24 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the longest time from the start of the first attempt to the start of the last.
+    /// Sets the longest time from the start of the first attempt to the start of the last attempt.
     ///
-    /// The time counts anew when the URL was returned to the store: for a wait of more than a minute, or because the
-    /// crawl stopped. The number of attempts does not.
+    /// The time starts again from zero when the URL was returned to the store, which happens if a wait is
+    /// longer than a minute or the crawl stops. The number of attempts is kept.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.rule.total_max = Some(total);
         self
     }
 
-    /// Sets the wait between attempts.
+    /// Sets how long to wait between attempts.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = wait;
         self
     }
 
-    /// Sets another rule for one class of outcomes; the last rule for a class applies.
+    /// Sets the rule for one class of outcomes. If a class is set twice, the later rule applies.
     #[must_use]
     pub fn on(mut self, class: OutcomeClass, rule: Rule) -> Self {
         self.overrides.retain(|(other, _)| *other != class);
@@ -151,15 +153,16 @@ impl RetryPolicy {
         self
     }
 
-    /// Retries answers with these statuses even if they are successes or permanent failures: a 404 of a page
-    /// that is still being made, a 202 or a 999. The rule for the status applies, else the general one.
+    /// Retries answers with these statuses even if they are successes or permanent failures, such as a 404
+    /// for a page that is still being created, a 202 or a 999. The rule for the status applies, or else the
+    /// general rule.
     #[must_use]
     pub fn retry_statuses(mut self, statuses: impl IntoIterator<Item = u16>) -> Self {
         self.named = statuses.into_iter().collect();
         self
     }
 
-    /// The statuses that the user named as worth a retry.
+    /// Returns the statuses that the user named as worth a retry.
     #[must_use]
     pub fn named_statuses(&self) -> &Statuses {
         &self.named
@@ -167,7 +170,7 @@ impl RetryPolicy {
 
     /// Proposes a verdict for an outcome.
     ///
-    /// `random` is uniform in `0..1`; with 1 every jittered wait is the longest that it can be.
+    /// `random` is a uniform random number in `0..1`. With 1, every wait with jitter has its greatest length.
     #[must_use]
     pub fn propose(&self, request: &RequestFacts, outcome: Outcome, hints: Hints, random: f64) -> Proposal {
         let repeatable = request.repeatable || was_not_acted_on(outcome, hints);
@@ -178,7 +181,7 @@ impl RetryPolicy {
             Course::Redirect => Verdict::Redirect,
             Course::End(reason) => Verdict::GiveUp(reason),
             Course::Again(reason) if !repeatable => Verdict::GiveUp(reason),
-            // Such a retry does not count as an attempt, and needs no wait but that of the host's budget.
+            // This retry does not count as an attempt, and waits only for the host's budget.
             Course::Again(_) => Verdict::Retry { after: Duration::ZERO },
             Course::ByRule { reason, .. } if !repeatable => Verdict::GiveUp(reason),
             Course::ByRule { class, reason } => self.by_rule(request, outcome, class, reason, hints, random),
@@ -188,7 +191,7 @@ impl RetryPolicy {
 
     fn course(&self, outcome: Outcome) -> Course {
         match outcome {
-            // A 429 or 503 is a refusal, even if the user named it.
+            // A 429 or 503 stays a refusal, even if the user named it as worth a retry.
             Outcome::Answered(status) | Outcome::Redirected(status)
                 if self.named.contains(status) && outcome.blame() != Blame::Refusal =>
             {
@@ -210,7 +213,7 @@ impl RetryPolicy {
         let own = self.rule_for(outcome, class);
         match (class, own) {
             (OutcomeClass::Rejected, None) => Verdict::GiveUp(reason),
-            // The refusal states a wait, so no backoff is added.
+            // The refusal states a wait, so backoff adds nothing.
             (OutcomeClass::Refused, None) if hints.retry_after.is_some() => {
                 self.rule.decide(&Wait::fixed(Duration::ZERO), request, reason, hints, random)
             }
@@ -229,36 +232,36 @@ impl RetryPolicy {
 }
 
 impl Rule {
-    /// A rule without retries: the first failure is final.
+    /// Returns a rule without retries: the first failure is final.
     #[must_use]
     pub fn never() -> Self {
         Self::retries(0)
     }
 
-    /// A rule with this many retries, the policy's wait, and no bound on the total time.
+    /// Returns a rule with this many retries, the policy's wait, and no limit on the total time.
     #[must_use]
     pub fn retries(retries: u16) -> Self {
         Self { retries, total_max: None, wait: None }
     }
 
-    /// Sets the longest time from the start of the first attempt to the start of the last.
+    /// Sets the longest time from the start of the first attempt to the start of the last attempt.
     ///
-    /// The time counts anew when the URL was returned to the store: for a wait of more than a minute, or because the
-    /// crawl stopped. The number of attempts does not.
+    /// The time starts again from zero when the URL was returned to the store, which happens if a wait is
+    /// longer than a minute or the crawl stops. The number of attempts is kept.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.total_max = Some(total);
         self
     }
 
-    /// Sets the wait between attempts; it replaces the policy's wait.
+    /// Sets how long to wait between attempts, instead of the policy's wait.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = Some(wait);
         self
     }
 
-    /// Decides between a retry and the end of the URL; `wait` is the policy's wait.
+    /// Decides whether the URL is retried or ends. `wait` is the policy's wait.
     fn decide(
         &self,
         wait: &Wait,
@@ -281,19 +284,20 @@ impl Rule {
 }
 
 impl Wait {
-    /// A random wait (full jitter) between zero and a ceiling, which doubles with each attempt from `min` to `max`.
+    /// Returns a random wait (full jitter) between zero and a limit, which doubles with each attempt from
+    /// `min` up to `max`.
     #[must_use]
     pub fn exponential(min: Duration, max: Duration) -> Self {
         Self::Exponential(Backoff { min, max })
     }
 
-    /// The same wait before each retry.
+    /// Returns a wait of the same length before each retry.
     #[must_use]
     pub fn fixed(wait: Duration) -> Self {
         Self::Fixed(wait)
     }
 
-    /// A wait computed from the number of the failed attempt, from 1 on.
+    /// Returns a wait that the function computes from the number of the failed attempt (from 1 on).
     #[must_use]
     pub fn custom(wait: impl Fn(u16) -> Duration + Send + Sync + 'static) -> Self {
         Self::Custom(Arc::new(wait))
@@ -321,13 +325,13 @@ impl fmt::Debug for Wait {
     }
 }
 
-/// What an outcome means before any retry policy is applied.
+/// The consequence of an outcome, before any retry policy is applied.
 enum Course {
     Done,
     Redirect,
-    /// A retry cannot change this outcome.
+    /// The URL ends: a retry cannot change this outcome.
     End(Reason),
-    /// Sent again without a wait and without counting as an attempt, if the request is repeatable.
+    /// The request is sent again without a wait, and without counting as an attempt, if it is repeatable.
     Again(Reason),
     ByRule {
         class: OutcomeClass,
@@ -353,7 +357,7 @@ impl Course {
             408 | 425 => OutcomeClass::ServerError,
             400..=499 | 501 | 505 | 511 => OutcomeClass::Rejected,
             500..=599 => OutcomeClass::ServerError,
-            // A 1xx is not a final answer.
+            // A 1xx is not a final answer, so it counts as a bad status.
             _ => return Self::End(Fault::BadStatus.reason()),
         };
         Self::ByRule { class, reason: Reason::of_status(status) }
@@ -388,7 +392,7 @@ impl Course {
     }
 }
 
-/// Returns whether the server cannot have acted on the request, so that even a POST may be sent again.
+/// Returns whether the server has certainly not acted on the request, so that even a POST may be sent again.
 ///
 /// 408 and 425 say that the request was not processed (RFC 9110 §15.5.9, RFC 8470 §5.2). 429 says that it was
 /// refused (RFC 6585 §4), and so does any status other than a 5xx that the user declared a refusal. A 503, or a 5xx
@@ -416,7 +420,8 @@ fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     }
 }
 
-/// The longest wait of a URL for a time that the server stated. The hold of the whole host has its own limit.
+/// The longest wait that a server's statement can cause for a single URL: 1 h. The hold of the whole host has
+/// a limit of its own.
 const STATED_MAX: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Session ids in URLs: ids that a server writes into every link for a visitor without cookies.
 //!
-//! Each fetch of such a page gives links with a new id, so a crawl that takes the id for a part of the URL never
-//! ends. The patterns are those of Heritrix and the Wayback Machine, and some of common shop software.
+//! Each fetch of a page of such a server gives links with a new id. A crawl that took the id for a part of
+//! the URL would never end. The patterns are those of Heritrix and the Wayback Machine, and some of common
+//! shop software.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,7 +11,7 @@ use url::Url;
 
 use crate::canonical::normalize_escapes;
 
-/// The URL without its session ids, for its dedup key; requests use the URL as it is written.
+/// Removes the session ids from a URL, for its dedup key. Requests still use the URL as it is written.
 ///
 /// | of | where |
 /// | --- | --- |
@@ -21,8 +22,8 @@ use crate::canonical::normalize_escapes;
 /// | ColdFusion | `CFID=…` with `CFTOKEN=…` |
 /// | boards and shops | `sid=` with 32 hex digits; `osCsid`, `zenid`, `XTCsid`, `sessionid`, `session_id`, `sessid` with 16 letters and digits or more |
 ///
-/// Names are compared without case and with their escapes decoded. The other parameters keep their order
-/// and their spelling.
+/// Names are compared without regard to case and with percent-encoding decoded. The other parameters keep
+/// their order and their spelling.
 ///
 /// ```
 /// let url = url::Url::parse("https://a.example/x;jsessionid=1A530637289A03B07199A44E8D531427?b=2&a=1")?;
@@ -46,7 +47,8 @@ pub fn without_session_ids(url: &Url) -> Cow<'_, Url> {
     Cow::Owned(url)
 }
 
-/// Whether a parameter with this value is a session id by itself, without other parameters as evidence.
+/// Returns whether a parameter with this value is certainly a session id, even without other parameters
+/// beside it.
 #[must_use]
 pub fn is_session_id(name: &str, value: &str) -> bool {
     if !matches!(name.len(), 3..=10 | 20) {
@@ -68,7 +70,7 @@ pub fn is_session_id(name: &str, value: &str) -> bool {
     asp.is_some() && letters(&name[12..], 8) && letters(value, 24)
 }
 
-/// The path without its session ids; `None` if it has none.
+/// Returns the path without its session ids; `None` if it contains none.
 fn in_path(path: &str) -> Option<String> {
     if !path.bytes().any(|byte| matches!(byte, b';' | b'(' | b'%')) {
         return None;
@@ -90,7 +92,8 @@ fn in_path(path: &str) -> Option<String> {
     changed.then_some(out)
 }
 
-/// A segment, or a query, without `;name=value` of a session.
+/// Returns a path segment or a query without the session parameter (`;name=value`) in it; `None` if it
+/// contains none.
 fn in_segment(segment: &str) -> Option<String> {
     if segment.contains("%3")
         && let Some(at) = find_ignoring_case(segment, "%3bjsessionid")
@@ -110,9 +113,9 @@ fn in_segment(segment: &str) -> Option<String> {
     Some(kept.fold(first.to_owned(), |out, param| out + ";" + param))
 }
 
-/// The query without its session ids; `None` if it has none.
+/// Returns the query without its session ids; `None` if it contains none.
 fn in_query(query: &str) -> Option<String> {
-    // `CFID` is an ordinary number; only `CFTOKEN` beside it makes it a session id.
+    // `CFID` is an ordinary number, and counts as a session id only if `CFTOKEN` is also there.
     let token = OnceCell::new();
     let find_token = || query.split('&').any(|pair| name_of(pair).eq_ignore_ascii_case("cftoken"));
     let has_token = || *token.get_or_init(find_token);
@@ -149,7 +152,8 @@ fn name_of(pair: &str) -> Cow<'_, str> {
     normalize_escapes(pair.split_once('=').map_or(pair, |(name, _)| name))
 }
 
-/// `(S(24 characters))`, perhaps with other such fields before or after it, or the 24 characters alone.
+/// Returns whether a segment is a session id of ASP.NET: `(S(24 characters))`, possibly with other such
+/// fields, or the 24 characters alone.
 fn is_asp_net(segment: &str) -> bool {
     let Some(inner) = segment.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else { return false };
     let is_id = |text: &str| text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -176,7 +180,7 @@ fn find_ignoring_case(text: &str, lower: &str) -> Option<usize> {
     windows.into_iter().position(|window| window.eq_ignore_ascii_case(lower.as_bytes()))
 }
 
-/// Names of parameters that hold a session id, if the value looks like an id.
+/// The names of parameters that hold a session id if their value looks like one, that is, if it is long.
 const LONG: [&str; 6] = ["oscsid", "zenid", "xtcsid", "sessionid", "session_id", "sessid"];
 
 #[cfg(test)]

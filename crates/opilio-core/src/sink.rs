@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 /// The position up to which a sink has written everything that it was given.
 ///
-/// Bytes of a file, or the last id of a database table: a number that only grows, and to which the sink can
-/// be cut back.
+/// It is a number that only grows, such as the bytes of a file or the last id of a database table. A sink can
+/// remove everything that it wrote after this position.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct SinkPosition {
-    /// A name of the sink that stays the same from run to run.
+    /// The name of the sink, which stays the same from run to run.
     pub sink: Arc<str>,
-    /// The position, in the sink's own unit.
+    /// The position, in the unit of the sink.
     pub position: u64,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// A set of HTTP statuses, cheap to clone; no order, no repeats.
+/// A set of HTTP statuses. It is cheap to clone, and keeps neither order nor repetitions.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
@@ -28,7 +28,7 @@ impl Statuses {
         self.0.is_empty()
     }
 
-    /// All statuses in ascending order.
+    /// Returns all statuses in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         self.0.iter().copied()
     }

@@ -4,44 +4,44 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
-/// Microseconds since the crawl's epoch, by a monotonic clock.
+/// A moment, in microseconds since the crawl's epoch, by a monotonic clock.
 ///
-/// Arithmetic saturates: a wait beyond the range ends at [`Timestamp::NEVER`] and does not wrap around into
+/// Arithmetic saturates: a time beyond the range becomes [`Timestamp::NEVER`], and does not wrap around into
 /// the past.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The crawl's epoch.
+    /// The crawl's epoch: the moment 0, from which all timestamps count.
     pub const EPOCH: Self = Self(0);
-    /// Later than every instant that a crawl can reach.
+    /// The greatest timestamp: later than every moment that a crawl can reach.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The instant this many microseconds after the crawl's epoch.
+    /// Returns the moment this many microseconds after the crawl's epoch.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// The instant this many milliseconds after the crawl's epoch.
+    /// Returns the moment this many milliseconds after the crawl's epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000))
     }
 
-    /// The instant this many seconds after the crawl's epoch.
+    /// Returns the moment this many seconds after the crawl's epoch.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1_000_000))
     }
 
-    /// Microseconds since the crawl's epoch.
+    /// Returns the microseconds since the crawl's epoch.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// The time since `earlier`; zero when `earlier` is later than `self`.
+    /// Returns the time since `earlier`; zero if `earlier` is later than `self`.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

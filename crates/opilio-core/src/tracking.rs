@@ -8,10 +8,9 @@ use crate::canonical::normalize_escapes;
 
 /// Removes well-known tracking parameters from the query; returns whether there were any.
 ///
-/// The names mark a visitor, a click or a campaign, and no site uses them to select content. `ref` and
-/// `source` stay, since many sites do use them. The other parameters keep their order and their spelling. A
-/// query without other parameters is removed with its question mark. Names are compared without case and with
-/// their escapes decoded.
+/// `ref` and `source` stay, since many sites use them to select content. The other parameters keep their
+/// order and their spelling. If no parameter is left, the question mark is removed, too. Names are compared
+/// without regard to case and with percent-encoding decoded.
 ///
 /// | of | names |
 /// | --- | --- |

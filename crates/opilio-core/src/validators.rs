@@ -1,13 +1,13 @@
-//! The validators of a page: they let a later request ask whether the page has changed.
+//! The validators of a page, with which a later request can ask whether the page has changed.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 /// The validators of an answer (RFC 9110 §8.8) and a hash of its body, kept for the next fetch of the page.
 ///
-/// A conditional request sends the header fields back as they came (`If-None-Match`, `If-Modified-Since`). A
-/// page whose server sent no validators is requested without a condition, and the hash shows whether it has
-/// changed.
+/// A conditional request sends the two header fields back as they came (as `If-None-Match` and
+/// `If-Modified-Since`). If a server sends no validators, its page is requested without a condition, and the
+/// hash shows whether the page has changed.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
@@ -21,19 +21,20 @@ use http::{HeaderMap, HeaderValue, header};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Validators {
-    /// `ETag`, as the server wrote it, quotes and `W/` included.
+    /// The header field `ETag` as the server wrote it, with quotes and `W/`.
     pub etag: Option<Bytes>,
-    /// `Last-Modified`, as the server wrote it.
+    /// The header field `Last-Modified` as the server wrote it.
     pub last_modified: Option<Bytes>,
     /// A hash of the decoded body.
     pub body_hash: Option<u64>,
 }
 
 impl Validators {
-    /// Longer header fields are not kept, so what a store keeps of a page is bounded.
+    /// The longest header field that is kept, in bytes, so that the stored data of a page is bounded.
     pub const FIELD_BYTES_MAX: usize = 1024;
 
-    /// The validators in an answer's header, without a hash. A field that is too long counts as absent.
+    /// Reads the validators from the headers of an answer; the hash stays empty. A field that is too long
+    /// counts as absent.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
         let field = |name| {
@@ -44,8 +45,8 @@ impl Validators {
         Self { etag, last_modified, body_hash: None }.bounded()
     }
 
-    /// Makes a request conditional on the validators (RFC 9110 §13.1): the answer is a 304 if nothing has
-    /// changed.
+    /// Adds the header fields that make a request conditional (RFC 9110 §13.1). If the page has not changed,
+    /// the answer is a 304.
     pub fn ask(&self, headers: &mut HeaderMap) {
         let fields = [(header::IF_NONE_MATCH, &self.etag), (header::IF_MODIFIED_SINCE, &self.last_modified)];
         for (name, value) in fields {
@@ -55,13 +56,13 @@ impl Validators {
         }
     }
 
-    /// Whether there is neither a validator nor a hash.
+    /// Whether there are neither validators nor a hash.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.etag.is_none() && self.last_modified.is_none() && self.body_hash.is_none()
     }
 
-    /// Drops fields that are too long to be kept.
+    /// Removes fields that are too long to be kept.
     #[must_use]
     pub fn bounded(self) -> Self {
         let fits = |field: &Bytes| field.len() <= Self::FIELD_BYTES_MAX;

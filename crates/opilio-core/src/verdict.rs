@@ -4,54 +4,57 @@ use std::time::Duration;
 
 use crate::outcome::Reason;
 
-/// What to do after an outcome. The fetcher proposes a verdict, and the actor of the host decides.
+/// The decision after an outcome. The fetcher proposes a verdict, and the actor of the host decides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// The answer is a page.
     Done,
-    /// Go on at the redirect's target.
+    /// The URL continues at the target of the redirect.
     Redirect,
-    /// Try again, not before this much time has passed. Whether the host is held is decided apart.
+    /// Try the URL again, but not before this wait has passed. Whether the host is held is a separate
+    /// decision.
     Retry {
         /// The wait, counted from the report of the outcome.
         after: Duration,
     },
-    /// No attempt is due any more.
+    /// No further attempt at the URL is due.
     GiveUp(Reason),
 }
 
-/// What an answer said about the host: facts for its budget, not about one URL.
+/// The facts that an answer states about its host, and not only about one URL.
 ///
-/// All times are relative to the receipt of the answer's head, since servers' clocks may be wrong.
+/// All times count from the moment at which the answer's head arrived, since the clocks of servers may be
+/// wrong.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Hints {
-    /// A stated wait (`Retry-After`) without any limit applied. Zero and past times are `None`.
+    /// The wait that the server states (`Retry-After`), without any limit applied. Zero and past times give
+    /// `None`.
     pub retry_after: Option<Duration>,
-    /// The remains of an announced quota.
+    /// The remaining part of a quota that the server announces.
     pub quota: Option<Quota>,
 }
 
-/// An announced quota (`X-RateLimit-*`, `RateLimit-*`, `RateLimit`).
+/// A quota that a server announces (`X-RateLimit-*`, `RateLimit-*`, `RateLimit`).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Quota {
-    /// Requests per window, if stated.
+    /// The number of requests per window, if stated.
     pub limit: Option<u32>,
-    /// Requests left in this window after the answered one.
+    /// The number of requests left in this window after the answered one.
     pub remaining: u32,
-    /// Until the window ends and the quota is full again.
+    /// The time until the window ends and the quota is full again.
     pub reset: Duration,
-    /// The window's length, if stated (`RateLimit-Policy: …;w=60`).
+    /// The length of the window, if stated (`RateLimit-Policy: …;w=60`).
     pub window: Option<Duration>,
 }
 
-/// The fetcher's proposal to the host.
+/// The fetcher's proposal to the actor of the host.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Proposal {
     /// The proposed verdict on this URL.
     pub verdict: Verdict,
-    /// What the answer said about the host.
+    /// The facts that the answer states about the host.
     pub hints: Hints,
-    /// Whether this request may be sent again after this outcome. If not, the host never turns a `GiveUp`
-    /// into a `Retry`.
+    /// Whether this request may be sent again after this outcome. If not, the actor of the host never turns a
+    /// `GiveUp` into a `Retry`.
     pub repeatable: bool,
 }

@@ -1,4 +1,4 @@
-//! What the fetcher proposes after each outcome.
+//! Tests of the verdicts that the fetcher proposes.
 
 use super::*;
 use proptest::prelude::*;
@@ -137,7 +137,7 @@ fn a_status_that_is_named_is_worth_a_retry() {
         let verdicts: Vec<_> = (1..=4).map(|n| verdict(&policy, &attempt(n), outcome)).collect();
         assert_eq!(verdicts, [secs(1), secs(2), secs(4), Verdict::GiveUp(reason)], "{status}");
     }
-    // Neighbouring statuses and refusals are not affected.
+    // The rule affects no other status, and no refusal.
     assert_eq!(verdict(&policy, &attempt(1), Outcome::Answered(403)), Verdict::GiveUp(Reason::Http4xx));
     assert_eq!(verdict(&policy, &attempt(1), Outcome::Answered(200)), Verdict::Done);
     let strict = policy.clone().on(OutcomeClass::Refused, Rule::never());
