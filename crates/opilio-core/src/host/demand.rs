@@ -1,5 +1,5 @@
-//! The requests that a host has made and that are not answered yet: for a slot for its next start, and for
-//! leases.
+//! Keeps a host's own requests to the rest of the crawler that are not answered yet: for a slot (the right to
+//! start one fetch), and for leases.
 
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ pub(super) enum CreditRequest {
     Idle,
     /// The host has asked for leases, and has no answer yet.
     Asked,
-    /// The answer was that there are no leases. The host does not ask again before something has changed.
+    /// The last answer contained no leases. The host asks again only after something has changed; for
+    /// instance, the store has settled a lease.
     Empty,
 }
 
@@ -40,15 +41,14 @@ impl Demand {
         self.slot == SlotRequest::None && now >= self.slot_retry_at
     }
 
-    /// Ends the outstanding request for a slot, for which no slot comes. A slot that was granted before
-    /// stays.
+    /// Forgets the outstanding request for a slot, if there is one. A slot that was already granted is kept.
     pub(super) fn drop_slot(&mut self) {
         if self.slot == SlotRequest::Asked {
             self.slot = SlotRequest::None;
         }
     }
 
-    /// Prevents requests for a slot before this time.
+    /// Forbids requests for a slot before the time `until`.
     pub(super) fn deny_slot(&mut self, until: Timestamp) {
         self.slot_retry_at = self.slot_retry_at.max(until);
     }
@@ -59,7 +59,7 @@ impl Demand {
         self.deny_slot(now + (backoff_min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN));
     }
 
-    /// Records the answer to the request for leases; `any` is false if there were no leases.
+    /// Records the answer to the request for leases; `any` tells whether the answer contained leases.
     pub(super) fn leased(&mut self, any: bool) {
         self.credit = if any { CreditRequest::Idle } else { CreditRequest::Empty };
     }
@@ -77,6 +77,7 @@ impl Demand {
     }
 }
 
-/// After a refused slot the host waits for the backoff's minimum divided by this number (10 ms by default).
+/// After a refused slot, the host waits for this part of the backoff's minimum before it asks again: a
+/// hundredth, 10 ms by default.
 const SLOT_RETRY_PART: u32 = 100;
 const SLOT_RETRY_MIN: Duration = Duration::from_millis(1);

@@ -1,4 +1,5 @@
-//! How a host hands leases over: to the spider, back to the store, or all that are left when the host is parked.
+//! Hands leases over to the spider or back to the store. When the host is parked, all leases that were not
+//! started are handed to the spider as failures.
 
 use super::leases::Pending;
 use super::memo::Park;
@@ -9,7 +10,7 @@ use crate::record::Ending;
 use crate::time::Timestamp;
 
 impl HostState {
-    /// Reports an event.
+    /// Queues an event as an output.
     pub(super) fn say(&mut self, event: HostEvent) {
         self.outbox.push_back(Output::Event(event));
     }
@@ -31,7 +32,7 @@ impl HostState {
         self.outbox.push_back(Output::Settle { lease: pending.lease, ending });
     }
 
-    /// Gives a lease back to the store; attempts that it used up here are kept.
+    /// Gives a lease back to the store; the attempts that the lease used up at this host stay counted.
     pub(super) fn give_back(&mut self, pending: Pending, due: Option<Timestamp>) {
         let attempts = pending.attempts;
         let ending = match due {
@@ -41,7 +42,7 @@ impl HostState {
         self.settle(pending, ending);
     }
 
-    /// Parks the host until this time: leases that were not started end.
+    /// Parks the host until this time: leases that were not started end as failures.
     pub(super) fn park(&mut self, until: Timestamp, reason: ParkReason) {
         self.parked = Some(Park { until, reason });
         self.say(HostEvent::Parked { reason });

@@ -21,20 +21,22 @@ pub(super) enum Door {
 /// A host's hold.
 ///
 /// Nothing starts before `until`, and `until` only ever moves later. Afterwards the door decides which starts
-/// may pass. A *closing* begins with one refusal (or unreachable outcome); failures of requests that started
-/// before it belong to it, too. A *series* is a closing together with those closings by which its probes
-/// renewed it.
+/// may pass. A *closing* begins with one refusal, or with one failure to reach the host. Failures of requests
+/// that were started before a closing began belong to that closing. A *series* is a closing together with all
+/// later closings that failed probes began, until the door opens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Hold {
     until: Timestamp,
-    /// Why the hold lasts until `until`. A quota or an order moves the end without a closing.
+    /// The reason why the hold lasts until `until`. It may differ from `reason`, since a quota or an order
+    /// can move the end without a closing.
     pub(super) until_reason: HoldReason,
-    /// Why the latest closing began.
+    /// The reason why the latest closing began.
     pub(super) reason: HoldReason,
     pub(super) door: Door,
-    /// When the latest closing began. Failures of requests that started up to this time belong to it.
+    /// The time when the latest closing began. Failures of requests that were started up to this time belong
+    /// to that closing.
     closed_at: Option<Timestamp>,
-    /// When the series began.
+    /// The time when the present series of closings began.
     pub(super) since: Timestamp,
     pub(super) strikes: u16,
     /// The end of the hold as last reported in an event.
@@ -44,7 +46,7 @@ pub(super) struct Hold {
 /// Whether an unwelcome outcome begins a closing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ClosingKind {
-    /// The outcome begins a new closing, and adds a strike.
+    /// The outcome begins a new closing, and adds a strike (strikes count closings in a row).
     New,
     /// The outcome belongs to the latest closing.
     Same,
@@ -87,12 +89,14 @@ impl Hold {
         now < self.until
     }
 
-    /// Whether a request with this start was in flight when the latest closing began.
+    /// Whether a request that was started at the time `started` was already in flight when the latest closing
+    /// began.
     pub(super) fn preceded(&self, started: Timestamp) -> bool {
         self.closed_at.is_some_and(|closed_at| started <= closed_at)
     }
 
-    /// Whether the latest closing was due to broken connections, less than ten minutes ago.
+    /// Whether the latest closing began less than ten minutes ago, because the host could not be reached or
+    /// broke connections.
     pub(super) fn broke_lately(&self, now: Timestamp) -> bool {
         let is_lately = |closed_at| now.since(closed_at) < LATELY;
         self.reason == HoldReason::Unreachable && self.closed_at.is_some_and(is_lately)
@@ -100,9 +104,9 @@ impl Hold {
 
     /// Records an unwelcome outcome of a request that started at `started`.
     ///
-    /// A probe's outcome always begins a closing, even if the clock shows no time since the last one. While a
-    /// probe is in flight, no other outcome begins a closing; otherwise a second probe would start beside the
-    /// first.
+    /// A probe's outcome always begins a closing, even if the clock shows no time since the last closing.
+    /// While a probe is in flight, no other outcome begins a closing; otherwise a second probe would start
+    /// beside the first.
     pub(super) fn close(
         &mut self,
         now: Timestamp,
@@ -131,8 +135,8 @@ impl Hold {
         }
     }
 
-    /// Moves the end of the hold to `until`, unless the hold already lasts longer. Returns true if the change
-    /// is worth an event.
+    /// Moves the end of the hold to `until`, unless the hold already lasts longer. Returns true if the end
+    /// has moved by more than `worth_telling` since the last event, so that a new event is due.
     pub(super) fn extend(&mut self, until: Timestamp, reason: HoldReason, worth_telling: Duration) -> bool {
         if until <= self.until {
             return false;
@@ -146,8 +150,7 @@ impl Hold {
         tell
     }
 
-    /// Closes the door without a strike, so that a probe goes first: the server stated a wait after the door
-    /// was opened.
+    /// Closes an open door without a strike, so that the next start is a probe.
     pub(super) fn distrust(&mut self) {
         if self.door == Door::Open {
             self.door = Door::Closed;
@@ -165,7 +168,7 @@ impl Hold {
         self.strikes /= 2;
     }
 
-    /// Sets the end of the hold even if that is earlier: a seeded bug.
+    /// Sets the end of the hold, even to an earlier time. Only the seeded bug `ShorterHold` does this.
     #[cfg(feature = "sabotage")]
     pub(super) fn shorten(&mut self, until: Timestamp) {
         self.until = until;
@@ -178,17 +181,19 @@ impl Hold {
         }
     }
 
-    /// Halves the strikes after a success: a host that fails again and again keeps some.
+    /// Halves the strikes after a success. They are not set to 0, so a host that fails again and again keeps
+    /// some.
     pub(super) fn forgive(&mut self) {
         self.strikes /= 2;
     }
 
     /// Returns the longest wait for the closing that just began (its strike is already counted), if the
-    /// server stated none.
+    /// server stated no wait.
     ///
-    /// `min · 2^strikes` up to `max`, but at most [`PATIENCE`] of the time that this series has lasted, and
-    /// at least [`WAIT_LEAST`] times `min`. So an outage of 20 s is noticed to be over after 15 s at most, for any
-    /// random numbers, while the number of probes grows only with the logarithm of its length.
+    /// The wait is the backoff's `min · 2^strikes` up to its `max`, but at most the share [`PATIENCE`] of the
+    /// time that this series has lasted, and at least [`WAIT_LEAST`] times `min`. So the end of an outage of
+    /// 20 s is noticed within 15 s, for any random numbers, while the number of probes grows only with the
+    /// logarithm of the outage's length.
     pub(super) fn unstated_wait_max(&self, now: Timestamp, backoff: Backoff) -> Duration {
         let ceiling = backoff.ceiling(u32::from(self.strikes.saturating_sub(1)));
         if self.reason == HoldReason::Forbidden {
@@ -200,8 +205,9 @@ impl Hold {
 }
 
 impl Hold {
-    /// Returns the longest wait for a firewall. A firewall lifts its block after a time that does not depend
-    /// on the waits. Waits of equal length find that sooner than growing waits, and still take few requests.
+    /// Returns the longest wait for a host whose firewall blocks the crawler. A firewall lifts its block
+    /// after some time, however often the crawler probes. Waits of equal length notice that sooner than
+    /// growing waits, and still take few requests.
     fn wall_wait_max(&self, now: Timestamp, min: Duration) -> Duration {
         let closed = now.since(self.since);
         let even = min.saturating_mul(WALL_WAIT);
@@ -209,13 +215,15 @@ impl Hold {
     }
 }
 
-/// Shortens a wait at random by up to a third, so that many hosts behind one failed server do not return at
-/// once. Full jitter would send three times as many probes early on.
+/// Shortens a wait at random by up to a third, so that many hosts behind one failed server are not all asked
+/// again at once. Full jitter (a random share of the whole wait) would send three times as many probes early
+/// on. `random` is between 0 and 1.
 pub(super) fn jittered(wait: Duration, random: f64) -> Duration {
     wait.mul_f64((2.0 + random) / 3.0).max(WAIT_MIN)
 }
 
-/// A host that broke connections is expected to break them again for this long.
+/// For this long after a host could not be reached or broke connections, it is expected to break more of
+/// them.
 const LATELY: Duration = Duration::from_secs(600);
 /// A wait may be at most this share of the time since the series of closings began.
 const PATIENCE: f64 = 0.7;
@@ -226,5 +234,5 @@ const WAIT_LEAST: u32 = 3;
 const WALL_WAIT: u32 = 14;
 const WALL_WAITS: u32 = 10;
 const WALL_PATIENCE: f64 = 0.3;
-/// A wait of zero would cause a busy loop under a policy without backoff.
+/// The shortest wait. A wait of zero would cause a busy loop under a policy without backoff.
 const WAIT_MIN: Duration = Duration::from_millis(1);

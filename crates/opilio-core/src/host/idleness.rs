@@ -2,12 +2,13 @@
 
 use crate::time::Timestamp;
 
-/// Since when a host has had nothing to do.
+/// The times since which a host has had no input, and no work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Idleness {
     /// The time of the last input.
     pub(super) touched: Timestamp,
-    /// The time since which no lease is ready and nothing is in flight; `NEVER` while there is something.
+    /// The time since which no lease is ready and nothing is in flight; `NEVER` while a lease is ready or a
+    /// request is in flight.
     since: Timestamp,
     pub(super) passivated: bool,
 }
@@ -30,7 +31,8 @@ impl Idleness {
         }
     }
 
-    /// Records that a request starts; returns the time since which there was nothing to do, if so.
+    /// Records that a request starts. If the host was idle until now, returns the time since which it was
+    /// idle.
     pub(super) fn end(&mut self) -> Option<Timestamp> {
         let since = std::mem::replace(&mut self.since, Timestamp::NEVER);
         (since < Timestamp::NEVER).then_some(since)

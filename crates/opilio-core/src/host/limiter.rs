@@ -1,10 +1,10 @@
 //! Estimates the rate of a server's limiter from single refusals.
 //!
-//! A token-bucket limiter that refuses a start has no token at that moment, nor at its next refusal. So the
-//! starts accepted in between used exactly the tokens gained in between: this gives its rate, give or take
-//! one start. Chance refuses at any pace, so an estimate from chance is the pace itself, and changes from
-//! time to time. Therefore the possible rates are kept as an interval that each refusal narrows. If the
-//! interval becomes empty, no limiter explains the refusals: they are chance.
+//! A token-bucket limiter has no token left each time it refuses a start. So between two refusals the server
+//! accepted as many starts as the limiter gained tokens, which gives the limiter's rate, give or take one
+//! start. A server that refuses at random does so at any pace: such an estimate is about the crawler's own
+//! pace, and two estimates may contradict each other. Therefore each refusal narrows an interval of possible
+//! rates. If the interval becomes empty, no limiter explains the refusals, and they count as chance.
 
 use crate::time::Timestamp;
 
@@ -17,24 +17,25 @@ pub(super) struct LimiterEstimate {
     /// The number of starts since `last` that may have been refused by the limiter, or may have failed for a
     /// reason of their own.
     unclear: u32,
-    /// The refused start from which the long interval is measured; how many later starts were refused; and
-    /// how many more may have been refused.
+    /// The refused start from which the rate over a long time is measured; how many starts since then were
+    /// refused; and how many more may have been refused by the limiter.
     anchor: Option<(Moment, u32, u32)>,
     /// The lowest and the highest rate that explain all refusals so far, in starts per second.
     rates: Option<(f32, f32)>,
-    /// How many intervals in a row agree with `rates`.
+    /// How many measurements in a row, each from one refusal to the next, agreed with `rates`.
     agreed: u8,
-    /// The number of starts that passed at full pace before one was refused, and the seconds in which they
-    /// did. Of several such runs, the fastest is kept.
+    /// The number of starts that the server accepted before it refused one, and the seconds that these starts
+    /// took. Of several such runs of starts, the fastest is kept.
     passed: (f64, f64),
-    /// Set once a limiter is believed in: the number of the latest refused start, and how many refusals came
-    /// since the belief began. More than `FORGIVEN_AFTER` starts without a refusal reset that count to 0.
+    /// Set once the refusals are believed to come from a limiter: the number of the latest refused start, and
+    /// how many refusals came since the belief began. More than `FORGIVEN_AFTER` starts without a refusal
+    /// reset that count to 0.
     believed: Option<(u32, u8)>,
     /// Whether more than two in five starts were refused before the limiter was believed in, which is hardly
     /// chance.
     most_refused: bool,
-    /// How often no limiter explained the refusals. Each time raises by one the number of intervals needed to
-    /// believe in a limiter.
+    /// How often no limiter explained the refusals. Each time raises by one the number of measurements that
+    /// must agree before a limiter is believed in.
     chances: u8,
 }
 
@@ -53,8 +54,9 @@ pub(super) struct RefusedStarts {
     pub(super) count: u32,
     /// Whether the pace has been used for a short time only.
     pub(super) young: bool,
-    /// How many more intervals have to agree than usual: refusals that say nothing about the pace prove less,
-    /// as do refusals at a host whose pages fail now and then anyway.
+    /// How many more measurements than usual have to agree before a limiter is believed in. Not 0 if the
+    /// refusals prove less: if they say nothing about the pace, or if the host's pages fail now and then
+    /// anyway.
     pub(super) doubt: u8,
     /// For how long the host was closed because of these refusals, in seconds.
     pub(super) hold: f64,
@@ -73,7 +75,7 @@ pub(super) enum Finding {
 }
 
 impl LimiterEstimate {
-    /// Records that `starts` starts passed within `seconds` before one was refused.
+    /// Records that the server accepted `starts` starts within `seconds` before it refused one.
     pub(super) fn let_pass(&mut self, starts: f64, seconds: f64) {
         if starts * (self.passed.1 + 1.0) > self.passed.0 * (seconds + 1.0) {
             self.passed = (starts, seconds);
@@ -83,9 +85,9 @@ impl LimiterEstimate {
     /// Records `refusals` that came while `pace` was used (in starts per second; `None` for no limit), and
     /// returns what they show.
     ///
-    /// A pace learnt from refusals (`is_learnt`) is more likely to be too high than one that the user asked
-    /// for. A limiter is believed in when some intervals agree. If the pace is new to the host, one interval
-    /// is enough if it shows that the pace is far too high.
+    /// A pace learnt from refusals (`is_learnt`) is more likely to be too high than a pace that the user
+    /// asked for. A limiter is believed in when several measurements agree. While the pace is new to the
+    /// host, a single measurement is enough, provided that it shows that the pace is far too high.
     pub(super) fn refused(
         &mut self,
         refusals: &RefusedStarts,
@@ -93,7 +95,7 @@ impl LimiterEstimate {
         is_learnt: bool,
     ) -> Finding {
         if let Some((starts, refusals_since)) = &mut self.believed {
-            // A limiter stops refusing once the pace keeps to it.
+            // A real limiter stops refusing once the pace is below its rate.
             *refusals_since = if refusals.first.seq.wrapping_sub(*starts) > FORGIVEN_AFTER {
                 0
             } else {
@@ -112,8 +114,8 @@ impl LimiterEstimate {
         };
         let (low, high) = interval(before, refusals.first, 1, unclear);
         if refusals.hold > 0.0 && f64::from(high) * (self.passed.1 + refusals.hold) > self.passed.0 {
-            // During the hold the limiter may have gained all tokens that it can store, so its gain is
-            // unknown.
+            // During the hold the limiter may have gained all tokens that it can store, so the number of
+            // tokens gained is unknown.
             self.anchor = Some((refusals.last, 0, 0));
             return Finding::Unclear;
         }
@@ -128,7 +130,8 @@ impl LimiterEstimate {
         }
         let same = if is_learnt { SAME_LEARNT } else { SAME };
         if self.rates.is_none() && pace.is_some_and(|pace| f64::from(rates.1) >= pace * same) {
-            // The possible rate is about the pace itself, which explains no refusal.
+            // The estimated rate is about the crawler's own pace, and a limiter with this rate would hardly
+            // refuse.
             return Finding::Unclear;
         }
         self.rates = Some(rates);
@@ -144,7 +147,8 @@ impl LimiterEstimate {
         if self.believed.is_none() {
             let starts = refusals.last.seq.wrapping_sub(anchor.seq).max(1);
             self.most_refused = (refused + perhaps + refusals.count) * 5 > starts * 2;
-            // A single interval needs one more refusal as confirmation.
+            // After a single measurement, the limiter is believed in less: it may refuse once less before it
+            // is refuted.
             let spent = u8::from(self.agreed < AGREED_MIN);
             self.believed = Some((refusals.first.seq, spent));
         }
@@ -164,13 +168,13 @@ impl LimiterEstimate {
         self.rates.is_some()
     }
 
-    /// Records that a start was refused, perhaps for a reason of its own.
+    /// Records a refused start of which it is unclear whether the limiter refused it.
     pub(super) fn may_have_refused(&mut self) {
         self.unclear = self.unclear.saturating_add(1);
     }
 
-    /// Records an accepted start. If more starts were accepted than the limiter would let pass, the limiter
-    /// is refuted.
+    /// Records an accepted start. If the server accepted more starts than such a limiter would let pass, the
+    /// limiter is refuted.
     pub(super) fn accepted(&mut self, start: Moment) -> Finding {
         let (Some(before), Some((_, high))) = (self.last, self.rates) else { return Finding::Unclear };
         let accepted = start.seq.wrapping_sub(before.seq) as i32;
@@ -178,8 +182,8 @@ impl LimiterEstimate {
         if accepted as f32 <= most { Finding::Unclear } else { self.give_up() }
     }
 
-    /// Forgets from where intervals are measured: the host was closed for another reason, so the limiter's
-    /// gain meanwhile is unknown.
+    /// Forgets the starts from which rates are measured: the host was closed for another reason, so it is
+    /// unknown how many tokens the limiter has gained meanwhile.
     pub(super) fn interrupt(&mut self) {
         (self.last, self.anchor) = (None, None);
     }
@@ -192,8 +196,8 @@ impl LimiterEstimate {
     }
 }
 
-/// Returns the lowest and the highest possible rate of a limiter that was empty at both starts, if `refused`
-/// of the starts after the first were refused, and up to `perhaps` more.
+/// Returns the lowest and the highest possible rate, in starts per second, of a limiter that had no token
+/// left at both starts. `refused` of the starts after `from` were refused, and up to `perhaps` more.
 fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) {
     let accepted = to.seq.wrapping_sub(from.seq).saturating_sub(refused) as f32;
     let seconds = to.at.since(from.at).as_secs_f32();
@@ -203,28 +207,30 @@ fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) 
     )
 }
 
-/// The distance between two requests may change by this many seconds until they arrive at the server.
+/// The time between two requests, in seconds, may change by this much on their way to the server.
 const TRAVEL: f32 = 0.02;
-/// A rate of at least this share of the pace counts as the pace itself. The second constant is for a pace
-/// learnt from refusals.
+/// An estimated rate of at least this share of the crawler's pace counts as that pace itself, and so is no
+/// sign of a limiter. The second constant is for a pace that was learnt from refusals.
 const SAME: f64 = 0.85;
 const SAME_LEARNT: f64 = 0.9;
-/// A pace is far too high if the limiter's rate is less than this share of it.
+/// A pace is far too high if the limiter's rate is less than this share of the pace.
 const FAR: f64 = 0.55;
-/// A single interval is enough only if there were more starts than this between the two refusals.
+/// A single measurement is enough to believe in a limiter only if there were more starts than this between
+/// its two refusals.
 const MANY: u32 = 5;
-/// How often a limiter that is believed in may still refuse, until it counts as refuted. The second constant
-/// is for a limiter that refused more than two in five starts before.
+/// The most refusals by a limiter after it is believed in; at more refusals it counts as refuted. The second
+/// constant is for a limiter that refused more than two in five starts before.
 const REFUSALS_MAX: u8 = 2;
 const REFUSALS_MAX_SURE: u8 = 10;
 /// After more starts than this without a refusal, the refusals of a believed limiter are counted from 0
 /// again.
 const FORGIVEN_AFTER: u32 = 200;
-/// At least this many intervals have to agree before they lower a pace that the server accepted.
+/// At least this many measurements have to agree before they lower a pace that the server accepted.
 const AGREED_MIN: u8 = 2;
-/// A rate counts as exact if its interval is narrower than this share of the upper end.
+/// A rate counts as exact if the interval of possible rates is narrower than this share of its upper end.
 const EXACT: f32 = 0.05;
-/// How many more intervals have to agree: at a host whose pages fail now and then, and for a 503.
+/// How many more measurements than usual have to agree: the first constant is for a host whose pages fail now
+/// and then, the second for refusals that say nothing about the pace (503).
 pub(super) const FLAKY_DOUBT: u8 = 2;
 pub(super) const SILENT_DOUBT: u8 = 1;
 /// The shares of a limiter's rate that the crawl uses: of a rate known exactly, and of an estimate.

@@ -1,4 +1,4 @@
-//! The memo: what the store keeps of a host while its actor is away.
+//! The saved state of a host (its memo), which the store keeps while the host has no actor.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) struct Remembered {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
     pub(super) pace: LearntPace,
-    /// The learnt rate with its growth, in starts per second.
+    /// The learnt rate, with its growth since it was learnt, in starts per second.
     pub(super) learnt: Option<f64>,
     pub(super) quota: QuotaAccount,
     pub(super) rules: HostRules,
@@ -71,7 +71,8 @@ pub(super) struct Park {
 }
 
 impl HostMemo {
-    /// Returns the end of the host's hold or park, if there is one. No lease of the host can start before.
+    /// Returns the end of the host's hold or park, if there is one. No lease of the host can start before
+    /// that time.
     #[must_use]
     pub fn held_until(&self) -> Option<Timestamp> {
         let until = self.hold_until.max(self.park_until);
@@ -84,9 +85,9 @@ impl HostMemo {
         (self.park_until > 0).then_some(Timestamp::from_micros(self.park_until))
     }
 
-    /// Returns the memo without a park by strikes: the host is closed, and one probe may go out to learn
-    /// whether the host answers again. `None` for a host that is not parked at `now`, or that is parked
-    /// because it stated a long wait.
+    /// Returns the memo after the end of a park that was caused by strikes (closings in a row): the host is
+    /// closed, and one probe may go out to learn whether the host answers again. `None` for a host that is
+    /// not parked at `now`, or that is parked because it stated a long wait.
     #[must_use]
     pub fn unparked(mut self, now: Timestamp) -> Option<Self> {
         let by_strikes = self.flags & PARKED_BY_STRIKES != 0 && self.parked_until()? > now;
@@ -96,7 +97,8 @@ impl HostMemo {
     }
 
     /// Returns the memo as it is used after a run that was killed. The memo may be older than the host's last
-    /// start, so the time `reopened` counts as a start. This applies to a host without a memo, too.
+    /// start, so the time `reopened`, when the crawl was opened again, counts as a start. For a host without
+    /// a memo, call this on the default memo.
     #[must_use]
     pub fn after_kill(mut self, reopened: Timestamp) -> Self {
         let reopened_nanos = reopened.as_micros().saturating_mul(1_000);

@@ -3,11 +3,11 @@
 //! | input | from | bounded by |
 //! | --- | --- | --- |
 //! | [`Input::Assign`] | scheduler | the credit that was asked for |
-//! | [`Input::Granted`], [`Input::Refused`], [`Input::SlotDenied`] | fetcher pool | one slot asked for at a time |
+//! | [`Input::Granted`], [`Input::Refused`], [`Input::SlotDenied`] | fetcher pool | at most one outstanding request for a slot |
 //! | [`Input::Report`], [`Input::Rules`], [`Input::Undelivered`] | fetcher | the in-flight limit |
 //! | [`Input::Disallowed`] | robots rules | ready leases |
-//! | [`Input::Settled`] | store | leases out |
-//! | [`Input::Tick`], [`Input::Drain`], [`Input::Restarted`] | shell | – |
+//! | [`Input::Settled`] | store | the leases that the host has |
+//! | [`Input::Tick`], [`Input::Drain`], [`Input::Restarted`] | the host's actor | – |
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ pub enum Input {
     /// Leases for this host. They are the answer to [`Output::Credit`]; there may be fewer than asked for, or
     /// none.
     Assign(Vec<Lease>),
-    /// The right to start one fetch now.
+    /// A slot: the right to start one fetch now.
     Granted,
     /// The slot is refused, since the mailbox of the fetcher pool was full. The host asks again a little
     /// later.
     Refused,
-    /// An attempt has ended.
+    /// An attempt to fetch the URL of a lease has ended.
     Report {
         /// The attempt's lease.
         lease: LeaseId,
@@ -71,8 +71,7 @@ pub enum Input {
     },
     /// The host starts nothing more, and returns the leases that were not started to the store.
     Drain,
-    /// The actor that owns this state (the shell) has been restarted. Its last start may not have been
-    /// recorded.
+    /// The actor that owns this state has been restarted. Its last start may not have been recorded.
     Restarted,
 }
 
@@ -86,10 +85,11 @@ pub enum RulesAnswer {
         /// The time from now on for which the rules apply.
         expires_in: Duration,
     },
-    /// robots.txt redirects within this host, so the host has to fetch once more.
+    /// robots.txt redirects within this host, so one more fetch from this host is needed.
     Again,
-    /// robots.txt redirects to another host. The fetch of the target passes that host's gate and spends that
-    /// host's budget. Its result is the next `RulesAnswer`; if none comes in time, the rules are unavailable.
+    /// robots.txt redirects to another host. The target is fetched within the limits of that other host. The
+    /// result of that fetch comes as the next `RulesAnswer`; if no result comes in time, the rules count as
+    /// unavailable.
     Elsewhere {
         /// How long to wait for the result.
         within: Duration,
@@ -119,7 +119,7 @@ pub enum Output {
     FetchRules {
         /// One of the host's two origins.
         scheme: Scheme,
-        /// The time at which the host takes the attempt to be lost if there was no report.
+        /// The time at which the fetch counts as lost if its result has not come.
         deadline: Timestamp,
     },
     /// Hands a finished lease on to the spider, as a page, a redirect or a failure. From here until
@@ -129,19 +129,20 @@ pub enum Output {
         lease: Lease,
         /// How the lease is handed on.
         delivery: Delivery,
-        /// Requests that the server may have seen, including this one.
+        /// How many requests for this lease the server may have seen, the last one included.
         attempts: u16,
     },
-    /// Tells the store how this lease ends (a later retry, a return). The spider gets nothing.
+    /// Gives this lease back to the store, either for a later retry or unchanged. The spider gets nothing.
     Settle {
         /// The lease.
         lease: Lease,
-        /// The lease's ending.
+        /// The ending that the store has to record for the lease.
         ending: Ending,
     },
     /// An event for logs and people.
     Event(HostEvent),
-    /// Nothing is left to do: the caller keeps the host's memo and stops its actor.
+    /// Nothing is left to do: the caller saves the host's state (its memo) in the store, and stops the host's
+    /// actor.
     Passivate,
 }
 
@@ -182,7 +183,7 @@ pub enum HostEvent {
     Held {
         /// The time before which nothing starts.
         until: Timestamp,
-        /// Why.
+        /// The reason for the hold.
         reason: HoldReason,
         /// Whether the hold was shortened to the longest of the policy, since a longer wait was stated or
         /// ordered.
@@ -190,9 +191,10 @@ pub enum HostEvent {
     },
     /// A probe was answered, so the host is open again.
     Opened,
-    /// The host is parked: its leases end.
+    /// The host is parked: no request is started for a long time, and leases that were not started end as
+    /// failures.
     Parked {
-        /// Why.
+        /// The reason for the park.
         reason: ParkReason,
     },
     /// The host has learnt a new rate limit from refusals.
@@ -200,11 +202,11 @@ pub enum HostEvent {
         /// The new limit, in starts per second.
         per_second: f64,
     },
-    /// A limiter explains the refusals so far, so none of them counts against its URL.
+    /// A rate limiter of the server explains the refusals so far, so no refusal counts against its URL.
     RefusalsExcused,
     /// The host answered several requests in a row with 401 or 403.
     Forbidden {
-        /// The number of these answers.
+        /// The number of these answers in a row.
         in_a_row: u32,
     },
     /// The robots.txt of an origin could not be fetched, so the origin counts as closed (RFC 9309 §2.3.1.4).
@@ -223,7 +225,7 @@ pub enum HostEvent {
     },
 }
 
-/// Why a host is closed.
+/// The reason why a host is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldReason {
     /// `Retry-After` on a 429 or 503.
@@ -251,19 +253,19 @@ impl HoldReason {
     }
 }
 
-/// Why a host was parked for the rest of the run.
+/// The reason why a host was parked, so that no request to the host is started for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParkReason {
-    /// The host stated a wait beyond the longest hold.
+    /// The host stated a wait that is longer than the longest hold of the policy.
     WaitTooLong,
     /// The host was closed too many times in a row.
     Strikes,
 }
 
-/// Why a host has to be polled at a later time.
+/// The reason why a host has to be polled at a later time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeReason {
-    /// The next start is affordable.
+    /// The budget affords the next start.
     Budget,
     /// A hold ends.
     HoldEnds,

@@ -1,5 +1,5 @@
-//! Computes the distance between a host's starts from the user's rate, crawl delays, the learnt pace and an
-//! announced quota.
+//! Computes how much time must lie between two starts of requests to a host, from the user's rate, crawl
+//! delays, the learnt pace and an announced quota.
 
 use std::time::Duration;
 
@@ -10,24 +10,26 @@ use crate::policy::HostPolicy;
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
-/// The starts that a host has made, and how soon it may start again.
+/// The starts of a host so far, and all that limits how soon the next request may start.
 #[derive(Clone, Debug)]
 pub(super) struct Pacing {
     pub(super) budget: Budget,
-    /// The strictest spacing of the user's rate, crawl delays and the learnt pace. A quota is not included.
+    /// The strictest of the spacings that follow from the user's rate, the crawl delays and the learnt pace.
+    /// A quota is not included.
     lasting: Spacing,
-    /// The pace learnt from refusals.
+    /// The pace (starts per second) that was learnt from refusals.
     pub(super) learnt: LearntPace,
     pub(super) quota: QuotaAccount,
     /// The number of the next start.
     pub(super) next_seq: u32,
-    /// The limit of requests in flight while the host returns to full speed after a hold; 0 if it does not
-    /// apply.
+    /// The limit of requests in flight while the host returns to full speed after a hold; it grows by one
+    /// with each answer. 0 if the host is at full speed.
     ramp: u32,
 }
 
 impl Pacing {
-    /// Restores the pacing from the saved state of a host. [`Pacing::refresh`] has to follow.
+    /// Restores the pacing from the saved state of a host. The caller must call [`Pacing::refresh`]
+    /// afterwards.
     pub(super) fn restored(budget: Budget, learnt: LearntPace, quota: QuotaAccount) -> Self {
         Self { budget, lasting: Spacing::NONE, learnt, quota, next_seq: 0, ramp: 0 }
     }
@@ -41,7 +43,7 @@ impl Pacing {
         }
     }
 
-    /// Returns when the next start is affordable.
+    /// Returns the earliest time at which the budget affords the next start.
     pub(super) fn due(&self, crawl_delay: Duration) -> Timestamp {
         self.budget.due(self.spacing(), crawl_delay)
     }
@@ -58,7 +60,7 @@ impl Pacing {
         rate.into_iter().chain(self.ceiling(policy)).min_by(f64::total_cmp)
     }
 
-    /// Recomputes the lasting part of the spacing after one of its sources changed.
+    /// Recomputes the field `lasting`, after the policy, a crawl delay or the learnt pace has changed.
     pub(super) fn refresh(&mut self, policy: &HostPolicy, crawl_delay: Duration) {
         let rate = policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate);
         let delay = if crawl_delay.is_zero() { Spacing::NONE } else { Spacing::of_interval(crawl_delay) };
@@ -66,19 +68,20 @@ impl Pacing {
         self.lasting = rate.and(delay).and(learnt);
     }
 
-    /// Returns the number of a start that is made now, and counts on.
+    /// Returns the number for a start that is made now, and increases the counter.
     pub(super) fn take_seq(&mut self) -> u32 {
         let seq = self.next_seq;
         self.next_seq = seq.wrapping_add(1);
         seq
     }
 
-    /// Returns how many requests may be in flight, at most `max`.
+    /// Returns how many requests may be in flight now: `max`, or fewer while the host returns to full speed.
     pub(super) fn in_flight_cap(&self, max: u32) -> u32 {
         if self.ramp > 0 { self.ramp.min(max) } else { max }
     }
 
-    /// Limits the requests in flight to one, since the host has just opened and has no long spacing.
+    /// Limits the requests in flight to one, since the host has just been opened after a hold, and its
+    /// spacing is too short to slow the requests down.
     pub(super) fn begin_ramp(&mut self) {
         self.ramp = 1;
     }
@@ -88,13 +91,13 @@ impl Pacing {
         self.ramp = if self.ramp > 0 && self.ramp < max { self.ramp + 1 } else { 0 };
     }
 
-    /// Records that the host answered: the learnt pace may grow.
+    /// Records that the host answered, so that the learnt pace may grow with time.
     pub(super) fn well(&mut self, now: Timestamp, policy: &HostPolicy) {
         self.learnt.well(now, patience(policy), policy.rate_max().map(Rate::per_second));
     }
 }
 
-/// Returns for how long a learnt pace stays about the same.
+/// Returns the time for which a learnt pace stays about the same before it grows.
 fn patience(policy: &HostPolicy) -> Duration {
     policy.backoff_bounds().min.saturating_mul(PATIENCE_FACTOR)
 }

@@ -1,4 +1,5 @@
-//! Keeps account of a quota that the server announced: how many starts are left, and until when.
+//! Keeps account of a quota that the server announced: how many starts are left, and until when. A quota
+//! allows a number of starts in each window of time; at the end of the window (the reset) it is full again.
 //!
 //! Answers may come out of order, and resets are stated in whole seconds, rounded in any way. So each answer
 //! is assigned to the start to which it belongs, and the reset is kept as an interval.
@@ -12,17 +13,18 @@ use crate::verdict;
 /// The state of a quota that the server announced.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct QuotaAccount {
-    /// The number of the start whose answer made the newest statement.
+    /// The number of the latest start whose answer stated the quota.
     seq: u32,
-    /// The starts left in the window. Starts after the newest statement are already subtracted.
+    /// The number of starts left in the present window: the number that the server stated last, less the
+    /// starts since then.
     left: u32,
     /// The number of starts that a window allows; 0 if unknown.
     limit: u32,
     /// The length of a window; zero if unknown.
     window: Duration,
-    /// The earliest time of the reset; the epoch if no quota is announced.
+    /// The earliest possible time of the reset; `Timestamp::EPOCH` if no quota is announced.
     reset_from: Timestamp,
-    /// The latest time of the reset.
+    /// The latest possible time of the reset.
     reset_to: Timestamp,
 }
 
@@ -48,15 +50,15 @@ impl QuotaAccount {
         self.window
     }
 
-    /// Returns the latest time at which the quota is full again.
+    /// Returns the latest possible time of the reset, when the quota is full again.
     pub(super) fn reset(&self) -> Timestamp {
         self.reset_to
     }
 
-    /// Records what the answer to start `seq` states about the quota.
+    /// Records the quota that the answer to start `seq` states.
     ///
-    /// `unseen` counts the starts that the server had not counted at that time: those after `seq`, and those
-    /// before it that may have arrived later.
+    /// `unseen` is the number of starts that the server had not counted yet when it answered: the starts
+    /// after `seq`, and earlier starts that may have arrived later.
     pub(super) fn hear(&mut self, now: Timestamp, seq: u32, stated: &verdict::Quota, unseen: u32) {
         if self.is_known() && seq < self.seq {
             return;
@@ -85,13 +87,14 @@ impl QuotaAccount {
         self.left = self.left.saturating_sub(1);
     }
 
-    /// Begins a new window if the reset is over: the quota counts as full until the server says otherwise.
+    /// Begins a new window if the time of the reset has passed: the quota counts as full until the server
+    /// says otherwise.
     pub(super) fn roll(&mut self, now: Timestamp) {
         if !self.is_known() || now < self.reset_to {
             return;
         }
         if self.limit == 0 || self.window.is_zero() || now >= self.reset_to + self.window {
-            // The new window is unknown until its first answer.
+            // Nothing is known about the new window until the server answers in it.
             let (seq, limit, window) = (self.seq, self.limit, self.window);
             *self = Self { seq, limit, window, ..Self::default() };
             return;

@@ -19,7 +19,7 @@ pub enum Bug {
     ForgetLostLease,
     /// After a refused slot the host never asks again.
     SulkAfterRefusedSlot,
-    /// The latest wait decides the end of the hold, even if it is earlier than before.
+    /// Each new wait sets the end of the hold, even to an earlier time.
     ShorterHold,
     /// Refusals and outages use up the URLs' attempts.
     OutageUsesAttempts,
@@ -27,7 +27,7 @@ pub enum Bug {
     RulesForFree,
     /// The probe is the first URL in order, even if it was just refused.
     ProbeByRank,
-    /// Each failure counts as the host's.
+    /// Each failure counts as the host's fault, so a URL never uses up an attempt.
     AttemptsForFree,
     /// A single refusal lowers the pace.
     PaceByChance,

@@ -28,9 +28,9 @@ use crate::time::Timestamp;
 
 /// The state of one host, from which it decides which request may start next, and when.
 ///
-/// The caller, called the shell, makes one or more calls of [`HostState::handle`], then of
-/// [`HostState::poll`] until it returns `None`, and then sets one timer from [`HostState::wake_at`]. A call
-/// without need, too early or too late does no harm. After [`Output::Passivate`] the shell keeps the
+/// The caller (the host's actor) calls [`HostState::handle`] for each input, then [`HostState::poll`] until
+/// it returns `None`, and then sets one timer to the time that [`HostState::wake_at`] returns. Calls that are
+/// unnecessary, too early or too late do no harm. After [`Output::Passivate`] the caller keeps the
 /// [`HostState::memo`] and drops the state.
 ///
 /// ```
@@ -81,7 +81,7 @@ impl HostState {
         Self::resume(policy, rules, limits, HostMemo::default(), seed, now)
     }
 
-    /// Restores the state of a host that returns from passivation.
+    /// Restores the state of a host that returns from passivation, from the memo that was saved then.
     pub fn resume(
         policy: impl Into<Arc<HostPolicy>>,
         rules: RulesMode,
@@ -220,8 +220,8 @@ impl HostState {
         !self.rules.is_off() && self.rules.allow_starts(scheme, now)
     }
 
-    /// Whether a lease waits until it is decided whose fault its failures were. The last report of such a
-    /// lease is needed when it ends.
+    /// Whether a lease waits until it is decided whose fault its failures were. The caller has to keep the
+    /// last report of such a lease until the lease ends.
     #[must_use]
     pub fn is_undecided(&self, lease: LeaseId) -> bool {
         let mut waiting = self.leases.waiting().iter();
@@ -296,7 +296,7 @@ impl HostState {
         self.demand.deny_slot(until);
     }
 
-    /// Waits before the next request for a slot, after one was refused.
+    /// Makes the host wait before its next request for a slot, after a slot was refused.
     pub(super) fn pause_slots(&mut self, now: Timestamp) {
         self.demand.pause_slot(now, self.terms.policy.backoff_bounds().min);
     }
@@ -321,12 +321,12 @@ impl HostState {
 
     fn drain(&mut self, now: Timestamp) {
         self.draining = true;
-        // There is nothing to start any more. The slot may never be granted; a slot that is granted late is
-        // returned.
+        // Nothing will be started any more, so the host no longer waits for a slot. A slot that is granted
+        // late is returned.
         self.demand.drop_slot();
         while let Some((due, mut pending)) = self.leases.take_any_idle() {
             if pending.undecided.is_some() {
-                // Nothing will decide in this run whose fault it was.
+                // Nothing will decide in this run whose fault the failures were, so they are excused.
                 pending.excuse(self.evidence.number);
             }
             let due = due.filter(|due| *due < Timestamp::NEVER).unwrap_or(now);
