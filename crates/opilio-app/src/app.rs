@@ -1,4 +1,4 @@
-//! The program of a spider: `main` in one line.
+//! Runs the program of a spider, so that its `main` needs only one line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,16 +14,16 @@ use crate::settings::{CommandKind, SettingsTable};
 
 /// Runs the program of a spider: `fn main() -> ExitCode { opilio::main(Shop) }`.
 ///
-/// It has the flags of `opilio crawl`: rates, state and resume, output, report, `opilio.toml`. It shows the
-/// progress of the crawl, drains on a signal, and its exit code says how the crawl ended.
+/// The program has the flags of `opilio crawl`: rates, state and resume, output, report, `opilio.toml`. It shows
+/// the progress of the crawl, lets requests in flight end on a signal, and its exit code says how the crawl ended.
 #[must_use]
 pub fn main<S: Spider>(spider: S) -> ExitCode {
     App::new(spider).main()
 }
 
-/// The program of a spider, with its own settings and flags.
+/// Builds the program of a spider, with settings and flags of its own.
 ///
-/// The subcommand `run` is optional.
+/// The program has one subcommand, `run`, which may be left out.
 ///
 /// ```no_run
 /// # mod opilio { pub use opilio_app::App; pub mod prelude { pub use opilio_engine::{Found, Page, ParseError, Request, Spider}; } }
@@ -60,18 +60,18 @@ pub struct App<S: Spider> {
     more: Vec<More<S>>,
 }
 
-/// Makes the spider from the program's own flags.
+/// Makes the spider from the values of the program's own flags.
 type MakeSpider<S> = Box<dyn FnOnce(&ArgMatches) -> anyhow::Result<S>>;
-/// The program's own changes to its crawler.
+/// Makes the program's own changes to its crawler.
 type More<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
 
 impl<S: Spider> App<S> {
-    /// The program of a spider.
+    /// Builds the program of this spider.
     pub fn new(spider: S) -> Self {
         Self::with_flags([], |_| Ok(spider))
     }
 
-    /// The program of a spider that is made from its own flags.
+    /// Builds the program of a spider that `make` creates from the values of the program's own flags.
     pub fn with_flags(
         flags: impl IntoIterator<Item = Arg>,
         make: impl FnOnce(&ArgMatches) -> anyhow::Result<S> + 'static,
@@ -85,23 +85,23 @@ impl<S: Spider> App<S> {
         }
     }
 
-    /// Sets the program's own settings, written as in `opilio.toml`. Flags, variables and `opilio.toml` take
-    /// precedence.
+    /// Sets the program's own settings, written as in `opilio.toml`. Flags, environment variables and the file
+    /// `opilio.toml` take precedence.
     #[must_use]
     pub fn settings(mut self, toml: impl Into<String>) -> Self {
         self.settings = toml.into();
         self
     }
 
-    /// The file for items without `--output`. The default is stdout.
+    /// Sets the file for items that is used without the flag `--output`. The default is stdout.
     #[must_use]
     pub fn output(mut self, file: impl Into<PathBuf>) -> Self {
         self.output = Some(file.into());
         self
     }
 
-    /// Changes the crawler where no setting can: middleware, sessions, further exports. Called after all
-    /// settings, so it overrides flags that set the same.
+    /// Makes changes to the crawler for which there is no setting: middleware, sessions, further exports. They are
+    /// made after all settings are applied, so they override flags that set the same value.
     #[must_use]
     pub fn crawler(mut self, more: impl FnOnce(Crawler<S>) -> Crawler<S> + 'static) -> Self {
         self.more.push(Box::new(more));
@@ -117,12 +117,12 @@ impl<S: Spider> App<S> {
         }
     }
 
-    /// Runs the program with these arguments, which do not begin with its name. The caller prints how the
-    /// crawl ended.
+    /// Runs the program with these arguments. The first one is not the program's name. The caller has to print how
+    /// the crawl ended.
     ///
     /// # Errors
-    /// When a setting is wrong, the crawl fails, or the arguments ask for help: [`Failure::report`] prints
-    /// it.
+    /// When a setting is wrong, the crawl fails, or the arguments ask for help. [`Failure::report`] prints each of
+    /// these.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
         let table = SettingsTable::of(CommandKind::Crawl).with_own(None, self.flags);
         let table = table.with_defaults(&self.settings);
@@ -131,7 +131,7 @@ impl<S: Spider> App<S> {
         let program = program.subcommand(run).after_help(WITHOUT_SUBCOMMAND);
         let args = with_subcommand(args.into_iter().map(Into::into).collect());
         let matches = program.no_binary_name(true).try_get_matches_from(args).map_err(Failure::Arguments)?;
-        // The only subcommand, and it is required.
+        // `run` is the only subcommand, and clap requires it, so this error never occurs.
         let Some((_, matches)) = matches.subcommand() else {
             return Err(Failure::usage(anyhow::anyhow!("run")));
         };
@@ -151,7 +151,7 @@ impl<S: Spider> App<S> {
     }
 }
 
-/// Inserts the subcommand in front of arguments that have none.
+/// Inserts the subcommand `run` if there are no arguments or the first one is a flag other than `--help`.
 fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     let is_for_all = |arg: &OsString| ["-h", "--help"].iter().any(|flag| arg == flag);
     let is_flag = |arg: &OsString| arg.to_string_lossy().starts_with('-');

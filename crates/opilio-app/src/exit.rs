@@ -7,19 +7,19 @@ use clap::error::ErrorKind;
 
 use crate::signal::Signal;
 
-/// The exit status of a command that could do its work.
+/// The exit status of a command that did its work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     /// Success.
     Done,
-    /// The command finished, and its result holds errors.
+    /// The command did its work, but the result contains errors.
     Errors,
-    /// A signal ended it in order.
+    /// A signal ended the command, which still stopped in order.
     Stopped(Signal),
 }
 
 impl Exit {
-    /// The exit code of the process.
+    /// Returns the exit code of the process.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -36,24 +36,24 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do its work.
+/// The reason why a command could not do its work.
 #[derive(Debug)]
 pub enum Failure {
     /// A usage error: the user has to change a flag, a setting or a file.
     Usage(anyhow::Error),
-    /// Another failure.
+    /// A failure that is not a usage error.
     Run(anyhow::Error),
-    /// The arguments are wrong, or ask for help.
+    /// The arguments are wrong, or they ask for help or for the version.
     Arguments(clap::Error),
 }
 
 impl Failure {
-    /// A usage error from any error.
+    /// Makes a usage error from any error.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self::Usage(error.into())
     }
 
-    /// Another failure from any error.
+    /// Makes a failure that is not a usage error from any error.
     pub fn run(error: impl Into<anyhow::Error>) -> Self {
         Self::Run(error.into())
     }
@@ -77,11 +77,12 @@ impl Failure {
     }
 }
 
-/// Prints help and version as clap does. Puts a usage error on one line.
+/// Prints the help or the version as clap does, and a usage error on one line. Returns the exit code.
 pub fn of_clap(error: &clap::Error) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A write fails when the reader has closed the pipe. Then no one misses the help.
+            // Printing fails when the reader has closed the pipe. Then nobody reads the help, and the error can be
+            // ignored.
             let _ = error.print();
             0
         }
@@ -104,8 +105,8 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Joins the lines of a text; `;` separates paragraphs. Escapes control characters, since a quoted text may
-/// come from a file, and a terminal would execute them.
+/// Joins the lines of a text into one line, with `;` between paragraphs. Escapes control characters: the text may
+/// quote a file, and a terminal would execute control characters in it.
 fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let paragraphs = lines.split(|line| line.is_empty()).filter(|lines| !lines.is_empty());

@@ -1,7 +1,7 @@
-//! The program around a spider: the common part of `opilio crawl` and a spider's own program.
+//! The program around a spider: the code that `opilio crawl` and a spider's own program have in common.
 //!
-//! It knows clap, the terminal and signals; the crates below it do not. It holds no rule of politeness: it
-//! reads settings for the engine and prints the engine's results.
+//! This crate knows clap, the terminal and signals, which the crates below it do not. It contains no rule of
+//! politeness: it reads settings for the engine and prints the engine's results.
 
 mod app;
 pub mod descriptors;
@@ -19,5 +19,5 @@ pub mod unit;
 pub mod watch;
 
 pub use app::{App, main};
-/// A program's own flags are written with it.
+/// Re-exported for programs that define flags of their own.
 pub use clap;

@@ -1,12 +1,12 @@
-//! Log lines on stderr, above the progress bar if there is one.
+//! Writes log lines to stderr, above the progress bar if there is one.
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging: warnings, or more with `-v`, `-vv` or the variable `OPILIO_LOG` (as in
-/// `OPILIO_LOG=opilio_engine=debug`).
+/// Starts logging. Warnings and errors are logged, and more with `-v`, `-vv` or the environment variable
+/// `OPILIO_LOG` (as in `OPILIO_LOG=opilio_engine=debug`).
 ///
 /// # Errors
 /// When `OPILIO_LOG` cannot be read.
@@ -31,12 +31,12 @@ pub fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(move || AboveBar(bar.clone()));
-    // The program may have set its own subscriber.
+    // This fails if the program has set its own tracing subscriber, which then stays in use.
     let _ = lines.try_init();
     Ok(())
 }
 
-/// Hides the bar while it writes to stderr.
+/// A writer to stderr that hides the progress bar while it writes.
 struct AboveBar(ProgressBar);
 
 impl Write for AboveBar {

@@ -1,4 +1,4 @@
-//! `--output` and `--format`: where pages are written, and in which form.
+//! The flags `--output` and `--format`: where pages are written, and in which format.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use opilio_export::{Csv, JsonLines};
 
 use crate::settings::{Format, RunSettings};
 
-/// The form of the output: from the flag, or from the file's ending.
+/// Returns the format of the output: the one that `--format` names, or else the one of the file's ending.
 ///
 /// # Errors
-/// When the ending belongs to a format that cannot be written.
+/// When the file's ending belongs to a format that Opilio cannot write.
 pub fn format(run: &RunSettings) -> anyhow::Result<Format> {
     if let Some(format) = run.format {
         return Ok(format);
@@ -26,7 +26,7 @@ pub fn format(run: &RunSettings) -> anyhow::Result<Format> {
     Ok(if ending == "csv" { Format::Csv } else { Format::Jsonl })
 }
 
-/// An open output.
+/// An output that is open for writing.
 pub enum Output {
     /// JSON Lines.
     Jsonl(JsonLines),
@@ -48,7 +48,7 @@ impl Output {
         })
     }
 
-    /// Adds the output to a crawler. Without columns, CSV has the fields of the first item.
+    /// Adds the output to a crawler. If no columns are given, CSV has the fields of the first item as its columns.
     #[must_use]
     pub fn apply<S: Spider>(
         self,
@@ -69,7 +69,7 @@ impl Output {
     }
 }
 
-/// Endings of formats that cannot be written.
+/// File name endings of formats that Opilio cannot write. A file with another unknown ending gets JSON Lines.
 const OTHERS: [&str; 16] = [
     "tsv", "tab", "xls", "xlsx", "ods", "xml", "html", "yaml", "yml", "parquet", "avro", "arrow", "feather",
     "db", "sqlite", "gz",

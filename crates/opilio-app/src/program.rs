@@ -1,4 +1,4 @@
-//! The crawl of a program: settings in, exit code out.
+//! Runs the crawl of a program, from its settings to its exit code.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::summary::{self, SummaryFacts};
 use crate::watch::{self, Watched};
 use crate::{descriptors, logs};
 
-/// Prepares the process: log lines, and as many descriptors as the system allows.
+/// Prepares the process: starts logging, and raises the limit of open files as far as the system allows.
 ///
 /// `output_is_stdout` says that items go to stdout, which may be the terminal.
 ///
@@ -31,12 +31,12 @@ pub fn begin(verbose: u8, quiet: bool, output_is_stdout: bool) -> Result<Display
     Ok(display)
 }
 
-/// A crawl whose settings are read and whose files are open. They are opened first, so that a wrong path is
-/// found before hours of crawling.
+/// A crawl whose settings are read and whose files are open. The files are opened before the crawl starts, so that
+/// a wrong path is found at once and not after hours of crawling.
 pub struct Program<S: Spider> {
-    /// The other settings.
+    /// The settings that still have to be applied to the crawler.
     pub draft: CrawlDraft<S>,
-    /// The form of the output.
+    /// The format of the output.
     pub format: Format,
     report_file: Option<ReportFile>,
     output: Output,
@@ -44,24 +44,24 @@ pub struct Program<S: Spider> {
     display: Display,
 }
 
-/// How a program's crawl ended.
+/// The end of a program's crawl, with everything to print about it.
 #[derive(Debug)]
 pub struct Ended {
     /// The exit status.
     pub exit: Exit,
-    /// `None` if the crawl was aborted before it had a report.
+    /// The report, or `None` if the crawl was aborted before it had a report.
     pub report: Option<CrawlReport>,
-    /// The output file; `None` for stdout.
+    /// The output file, or `None` for stdout.
     pub output: Option<PathBuf>,
-    /// The summary, for people.
+    /// The lines of the summary, for people.
     pub summary: Vec<String>,
-    /// The error to print.
+    /// The error to print, if there is one.
     pub error: Option<String>,
     display: Display,
 }
 
 impl Ended {
-    /// Prints the summary and the error.
+    /// Prints the summary and the error. Returns the exit status.
     #[must_use]
     pub fn tell(self) -> Exit {
         self.summary.iter().for_each(|line| self.display.say(line));
@@ -84,15 +84,15 @@ impl<S: Spider> Program<S> {
         Ok(Self { draft, format, report_file, output, cache, display })
     }
 
-    /// Prints warnings and notes about the settings before the crawl.
+    /// Prints warnings and notes about the settings. To be called before the crawl.
     pub fn hint<'u>(&self, seeds: impl IntoIterator<Item = &'u Url>) {
         let seeds: Vec<Url> = seeds.into_iter().cloned().collect();
         let hints = [self.draft.run.file_hint(), self.draft.run.contact_hint(&seeds)];
         hints.iter().flatten().for_each(|hint| self.display.say(hint));
     }
 
-    /// Crawls and shows the progress. CSV gets these columns, or those of the first item. `more` changes the
-    /// crawler after the settings.
+    /// Runs the crawl and shows its progress. A CSV output gets these columns, or, if there are none, those of the
+    /// first item. `more` changes the crawler after the settings have been applied.
     ///
     /// # Errors
     /// When the crawler refuses the settings, or the crawl fails.
@@ -115,7 +115,7 @@ impl<S: Spider> Program<S> {
         }
         let news = state.as_ref().and_then(StateDir::news);
         let Watched { report, signal } = match watch::run(crawler, &display, news.as_deref()) {
-            // The reader of the output closed the pipe, which is no error.
+            // The reader of the output has closed the pipe, which is not an error.
             Err(CrawlError::Export(ExportError::Closed { .. })) => {
                 let error =
                     self.report_file.map(|_| "the output was closed early: there is no report".into());

@@ -1,4 +1,4 @@
-//! The progress of the crawl: a bar on a terminal, otherwise a line every few seconds.
+//! Shows the progress of the crawl: as a bar on a terminal, otherwise as a line every few seconds.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -17,7 +17,7 @@ use crate::unit::{show_bytes, show_duration};
 pub struct Display {
     bar: ProgressBar,
     how: ProgressForm,
-    /// When the last line was printed, as time since the crawl began.
+    /// The time of the last printed line, counted from the begin of the crawl.
     last_line: Mutex<Duration>,
     pace: Mutex<PageRate>,
 }
@@ -26,13 +26,13 @@ pub struct Display {
 enum ProgressForm {
     Bar,
     Lines,
-    /// Shows no progress, since the pages themselves go to the terminal. The summary is printed.
+    /// No progress is shown, since the pages themselves go to the terminal. The summary is printed.
     EndOnly,
     Quiet,
 }
 
 impl Display {
-    /// `data_on_terminal` says that pages go to the terminal, where a bar would disturb them.
+    /// Makes a display. `data_on_terminal` says that pages go to the terminal, where a bar would disturb them.
     pub fn new(quiet: bool, data_on_terminal: bool) -> Self {
         let how = match (quiet, data_on_terminal, std::io::stderr().is_terminal()) {
             (true, _, _) => ProgressForm::Quiet,
@@ -44,7 +44,7 @@ impl Display {
         Self { bar, how, last_line: Mutex::new(Duration::ZERO), pace: Mutex::default() }
     }
 
-    /// The bar, for other code that writes to stderr.
+    /// Returns the bar, for other code that writes to stderr and has to hide it meanwhile.
     pub fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
@@ -56,7 +56,7 @@ impl Display {
         }
     }
 
-    /// Shows the progress. Cheap enough for several calls a second.
+    /// Shows the progress. The call is cheap enough to be made several times a second.
     pub fn show(&self, progress: &Progress) {
         let pace = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl Display {
         }
     }
 
-    /// Removes the bar.
+    /// Removes the bar from the terminal.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
@@ -91,17 +91,17 @@ fn ended(progress: &Progress) -> u64 {
     progress.pages + progress.sitemaps + progress.aliases + progress.failures
 }
 
-/// The number of URLs that will have ended at the end, as far as is known: more may be found, and
-/// `--max-pages` may end the crawl earlier.
+/// Returns how many URLs will have ended when the crawl is over, as far as that is known now. The number may still
+/// grow with new links, and `--max-pages` may end the crawl earlier.
 fn goal(progress: &Progress) -> u64 {
     let most = progress.pages_max.map(|max| max.saturating_add(ended(progress) - progress.pages));
     most.map_or(progress.admitted, |most| progress.admitted.min(most))
 }
 
-/// The recent rate of pages.
+/// Measures the rate of pages over the last half minute.
 #[derive(Debug, Default)]
 struct PageRate {
-    /// Pages, and all URLs that had ended, at recent moments.
+    /// Observations at recent moments: the time, the number of pages, and the number of all URLs that had ended.
     looks: VecDeque<(Duration, u64, u64)>,
 }
 
@@ -116,7 +116,7 @@ impl PageRate {
         }
     }
 
-    /// `12.3 pages/s, about 2 min 5 s left, `; empty while the rate is not known.
+    /// Returns a text such as `12.3 pages/s, about 2 min 5 s left, `, or an empty text while the rate is unknown.
     fn words(&self, progress: &Progress) -> String {
         let Some((since, pages, before)) = self.looks.front() else { return String::new() };
         let secs = progress.elapsed.saturating_sub(*since).as_secs_f64();
@@ -138,7 +138,7 @@ impl PageRate {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(1);
-    // A test checks the template. A template that cannot be read would leave the default style.
+    // A test checks that the template can be read. If it could not be read, the default style would stay.
     if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
         bar.set_style(style.progress_chars("━╸ "));
     }
@@ -179,9 +179,9 @@ fn line(progress: &Progress) -> String {
 const TEMPLATE: &str = "{elapsed_precise} {bar:30} {pos}/{len} URLs, {wide_msg}";
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The span over which the rate is measured.
+/// The length of the time over which the rate of pages is measured.
 const LATELY: Duration = Duration::from_secs(30);
-/// One year. A longer time left is not shown.
+/// One year, in seconds. An estimate of the time left that is longer than this is not shown.
 const LEFT_MAX_SECS: f64 = 365.0 * 86_400.0;
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_pace_is_that_of_the_last_while_and_an_estimate_follows_from_it() {
         let mut pace = PageRate::default();
-        // A resumed crawl: the pages of earlier runs do not count.
+        // The crawl is resumed: the pages of its earlier runs must not count for the rate.
         for secs in 100..=200 {
             let pages = 5_000 + (secs - 100) * if secs > 150 { 4 } else { 1 };
             pace.look(&at(secs, pages, 6_000));

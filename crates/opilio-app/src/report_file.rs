@@ -1,4 +1,4 @@
-//! `--report FILE`.
+//! The flag `--report FILE`: writes the report of a crawl to a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use opilio_engine::CrawlReport;
 
-/// The file for the report. It is opened before the crawl, so that a wrong path is found before hours of
-/// crawling.
+/// The file for the report. It is opened before the crawl starts, so that a wrong path is found at once and not
+/// after hours of crawling.
 #[derive(Debug)]
 pub struct ReportFile {
     path: PathBuf,
@@ -16,10 +16,10 @@ pub struct ReportFile {
 }
 
 impl ReportFile {
-    /// Opens the file.
+    /// Opens the file for the report.
     ///
     /// # Errors
-    /// When it cannot be opened for writing.
+    /// When the file cannot be opened for writing.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).open(path);
@@ -33,7 +33,7 @@ impl ReportFile {
     /// When the file cannot be written.
     pub fn write(self, report: &CrawlReport) -> anyhow::Result<()> {
         let context = || format!("cannot write the report {}", self.path.display());
-        // Pipes and devices have no length to set.
+        // Only files can be cut: pipes and devices have no length.
         if self.file.metadata().is_ok_and(|meta| meta.is_file()) {
             self.file.set_len(0).with_context(context)?;
         }

@@ -1,9 +1,9 @@
-//! Settings that take one of a few words.
+//! The settings whose value is one of a few words.
 
 use clap::ValueEnum;
 use opilio_engine::{Durability, Follow, Order};
 
-/// Which links are followed, by where they lead.
+/// The value of `--follow`: which links are followed, by the host they lead to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum FollowWord {
     /// Nowhere: only the seeds are fetched
@@ -27,7 +27,7 @@ impl From<FollowWord> for Follow {
     }
 }
 
-/// Which URLs of a host go first.
+/// The value of `--order`: which URLs of a host are fetched first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum OrderWord {
     /// The nearest to a seed
@@ -66,7 +66,7 @@ impl From<DurabilityWord> for Durability {
     }
 }
 
-/// The form of the output.
+/// The format of the output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
     /// One JSON object a line

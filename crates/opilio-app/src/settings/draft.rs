@@ -1,4 +1,4 @@
-//! A crawl before it is built: settings change the draft.
+//! The draft of a crawl, which settings change before the crawler is built from it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,26 +14,28 @@ use super::choice::Format;
 use crate::state::StateDir;
 use crate::unit;
 
-/// A crawl that is not built yet.
+/// The draft of a crawl: the values of all settings, before they are applied to a crawler.
 pub struct CrawlDraft<S: Spider> {
-    /// The policy of hosts without a section.
+    /// The settings of hosts that have no section of their own.
     pub host: HostDraft,
-    /// Hosts (`name[:port]`, `*.example.com`) with a section of their own, and the settings in it.
+    /// The hosts (`name[:port]` or `*.example.com`) that have a section of their own, each with its complete
+    /// settings.
     pub hosts: Vec<(String, HostDraft)>,
-    /// Which URLs belong to the crawl.
+    /// The scope: which URLs belong to the crawl.
     pub scope: Scope,
-    /// The bounds of one fetch.
+    /// The limits of one fetch.
     pub limits: Limits,
-    /// The bounds of each host.
+    /// The limits of how much is fetched from each host.
     pub caps: HostCaps,
-    /// How the program runs.
+    /// The settings of the program itself: files, directories, messages.
     pub run: RunSettings,
-    /// Where each setting came from: its name, and the flag, the variable, or the file and line.
+    /// The source of each setting: the setting's name, and the flag, the variable, or the file and line that set
+    /// it.
     pub sources: Vec<(String, String)>,
     calls: Vec<Call<S>>,
 }
 
-/// A change to the crawler, applied later.
+/// A change to the crawler that is made when the draft is applied.
 type Call<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
 
 impl<S: Spider> Default for CrawlDraft<S> {
@@ -52,12 +54,12 @@ impl<S: Spider> Default for CrawlDraft<S> {
 }
 
 impl<S: Spider> CrawlDraft<S> {
-    /// Adds a change to the crawler.
+    /// Adds a change to the crawler, which is made when the draft is applied.
     pub fn then(&mut self, call: impl FnOnce(Crawler<S>) -> Crawler<S> + 'static) {
         self.calls.push(Box::new(call));
     }
 
-    /// Applies the draft to a crawler.
+    /// Applies all values of the draft to a crawler.
     ///
     /// # Errors
     /// When the settings of a host contradict each other.
@@ -77,30 +79,31 @@ impl<S: Spider> CrawlDraft<S> {
     }
 }
 
-/// The settings of a host, before they are built.
+/// The settings of a host in the form in which flags and files change them.
 #[derive(Clone, Debug, Default)]
 pub struct HostDraft {
-    /// Rate, in-flight limit, patience.
+    /// The rate, the in-flight limit and the patience of the host.
     pub policy: HostPolicy,
-    /// Retries after the first attempt.
+    /// The number of retries after the first attempt.
     pub retries: u16,
-    /// First wait if the server states none.
+    /// The wait before the first retry, if the server does not state a wait.
     pub min_backoff: Option<Duration>,
-    /// Longest wait if the server states none.
+    /// The longest wait before a retry, if the server does not state a wait.
     pub max_backoff: Option<Duration>,
-    /// Statuses that cause a retry.
+    /// The HTTP statuses that cause a retry.
     pub retry_statuses: Statuses,
-    /// Header fields for every request. The values are marked as sensitive, so that no log shows them.
+    /// The header fields that every request to the host gets. Their values are marked as sensitive, so that no log
+    /// shows them.
     pub headers: HeaderMap,
-    /// Header fields with the host's login.
+    /// The header fields that contain the login for the host.
     pub(crate) login: Option<HeaderMap>,
 }
 
 impl HostDraft {
-    /// Builds the settings.
+    /// Builds the settings that the engine needs.
     ///
     /// # Errors
-    /// When they contradict each other.
+    /// When settings of this host contradict each other.
     pub fn settings(&self) -> anyhow::Result<HostSettings> {
         let backoff = self.backoff()?;
         let retry = RetryPolicy::default().retries(self.retries).wait(Wait::Exponential(backoff));
@@ -112,7 +115,8 @@ impl HostDraft {
         Ok(HostSettings { policy: self.policy.clone().backoff(backoff), retry: Some(retry), headers })
     }
 
-    /// Adds the bound that is not set: the default, or the other bound if the default contradicts it.
+    /// Returns the backoff. If only one of its two limits is set, the other one gets its default, or, if the
+    /// default would contradict the set one, the same value.
     fn backoff(&self) -> anyhow::Result<Backoff> {
         let default = Backoff::default();
         match (self.min_backoff, self.max_backoff) {
@@ -128,7 +132,7 @@ impl HostDraft {
         }
     }
 
-    /// Adds a login.
+    /// Adds the login that these settings contain.
     pub(crate) fn log_in(&mut self, settings: HostSettings) -> Result<(), String> {
         match self.login.replace(settings.headers) {
             None => Ok(()),
@@ -136,28 +140,29 @@ impl HostDraft {
         }
     }
 
-    /// The settings of all hosts for a host with a section, without secrets: those go to one host only.
+    /// Returns a copy of the settings of all hosts as the start for a host with its own section. The copy has no
+    /// secrets, since a secret is sent to one host only.
     pub(crate) fn for_one_host(&self) -> Self {
         Self { headers: HeaderMap::new(), login: None, ..self.clone() }
     }
 }
 
-/// How the program runs, and what it prints.
+/// The settings of the program itself: its files and directories, and what it prints.
 #[derive(Debug, Default)]
 pub struct RunSettings {
-    /// The file for items; `None` means stdout.
+    /// The file for items, or `None` for stdout.
     pub output: Option<PathBuf>,
-    /// The form of the output; `None` follows from the file's ending.
+    /// The format of the output, or `None` if the file's ending decides.
     pub format: Option<Format>,
-    /// Whether CSV keeps texts that begin like a formula unchanged.
+    /// Whether CSV keeps texts that begin like a spreadsheet formula as they are.
     pub keep_formulas: bool,
-    /// The directory of the development cache.
+    /// The directory of the development cache, if there is a cache.
     pub cache: Option<PathBuf>,
-    /// How long cached answers are fresh, whatever servers say.
+    /// How long cached answers are fresh. If it is set, the times that servers state are ignored.
     pub cache_for: Option<Duration>,
-    /// The file for the report.
+    /// The file for the report, if a report is wanted.
     pub report: Option<PathBuf>,
-    /// The directory that keeps the crawl.
+    /// The state directory, in which the crawl is stored, if there is one.
     pub state: Option<PathBuf>,
     /// Whether the run continues the crawl that the state directory holds.
     pub resume: bool,
@@ -165,27 +170,27 @@ pub struct RunSettings {
     pub user_agent: Option<String>,
     /// The addresses that may be connected to.
     pub addresses: AddressPolicy,
-    /// Requests go through a proxy.
+    /// Whether requests go through a proxy.
     pub is_proxied: bool,
-    /// Pages are merged by their canonical URLs.
+    /// Whether only one page is written of all pages with the same canonical URL.
     pub merge_canonical: bool,
     /// How often `-v` was given.
     pub verbose: u8,
     /// Whether only warnings and errors go to stderr.
     pub quiet: bool,
-    /// The settings file that was read because it is in this directory.
+    /// The settings file, if it was read only because it is in the current directory, and no flag named it.
     pub unasked_file: Option<PathBuf>,
 }
 
 impl RunSettings {
-    /// A note about settings from a file that no flag names.
+    /// Returns a note that settings come from a file that no flag names.
     #[must_use]
     pub fn file_hint(&self) -> Option<String> {
         let file = self.unasked_file.as_ref()?;
         Some(format!("settings: {}, which --config none would leave out", file.display()))
     }
 
-    /// A warning for crawls beyond the own machine whose user agent names no contact.
+    /// Returns a warning if the crawl requests other machines than this one and its user agent names no contact.
     #[must_use]
     pub fn contact_hint(&self, seeds: &[Url]) -> Option<String> {
         let has_contact =
@@ -200,17 +205,17 @@ impl RunSettings {
         ))
     }
 
-    /// Opens the cache, if a setting asks for one.
+    /// Opens the development cache, if a setting asks for it.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When the cache cannot be opened.
     pub fn open_cache(&self) -> anyhow::Result<Option<Cache>> {
         let Some(dir) = &self.cache else { return Ok(None) };
         let cache = Cache::open(dir).with_context(|| format!("cannot open the cache {}", dir.display()))?;
         Ok(Some(cache.fresh_for(self.cache_for.unwrap_or_default())))
     }
 
-    /// The directory that keeps the crawl, if a setting names one.
+    /// Returns the state directory, if a setting names one.
     #[must_use]
     pub fn state(&self) -> Option<StateDir> {
         self.state.as_ref().map(|dir| StateDir { dir: dir.clone(), resume: self.resume })

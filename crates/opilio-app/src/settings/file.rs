@@ -1,7 +1,7 @@
-//! `opilio.toml`: read strictly, with file and line in front of each error.
+//! Reads `opilio.toml` strictly. Each error begins with the file and the line.
 //!
-//! It is read key by key and not by serde. So an unknown key gets its line and a suggestion, and a wrong
-//! value gets the same message as its flag.
+//! The file is read key by key, without serde. So the error about an unknown key has a line and a suggestion, and a
+//! wrong value gets the same message as in the flag.
 
 use std::path::{Path, PathBuf};
 
@@ -14,13 +14,13 @@ use toml::de::{DeTable, DeValue};
 use super::reader::Wrong;
 use super::row::{Section, Setting};
 
-/// The value of `--config` that means no file.
+/// The value of the flag `--config` that means: read no file.
 const NONE: &str = "none";
-/// The file that is read where none is named.
+/// The file that is read if the flag `--config` is not given.
 const FILE: &str = "opilio.toml";
 
-/// The settings file: the named one, or `opilio.toml` in this directory if there is one. The name `none`
-/// reads no file.
+/// Returns the path of the settings file: the named one, or else `opilio.toml` in the current directory if it
+/// exists. The name `none` means no file.
 pub(crate) fn path(named: Option<&Path>) -> Option<PathBuf> {
     match named {
         Some(name) if name == Path::new(NONE) => None,
@@ -29,7 +29,7 @@ pub(crate) fn path(named: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-/// The text of a settings file, and its name for messages.
+/// The text of a settings file, and the file's name for messages.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingsText {
     pub(crate) name: String,
@@ -37,10 +37,10 @@ pub(crate) struct SettingsText {
 }
 
 impl SettingsText {
-    /// Reads a file.
+    /// Reads the text of a file.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         let text =
@@ -48,23 +48,23 @@ impl SettingsText {
         Ok(Self { name, text })
     }
 
-    /// The line that holds a byte.
+    /// Returns the number of the line (from 1) that contains the byte with this index.
     pub(crate) fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         1 + before.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    /// An error at a byte of the file.
+    /// Makes an error about the place in the file that this byte index gives.
     fn wrong(&self, at: usize, what: &str) -> anyhow::Error {
         anyhow!("{}:{}: {what}", self.name, self.line(at))
     }
 }
 
-/// A file whose keys are all known. Its values are not read yet.
+/// A settings file whose keys are all known. Its values are read later, one by one.
 pub(crate) struct File<'a> {
     source: &'a SettingsText,
     root: DeTable<'a>,
-    /// Patterns of hosts in the spelling of the engine, and in that of the file.
+    /// The patterns of hosts that have a section, each in two spellings: the engine's, and the file's.
     pub(crate) hosts: Vec<(String, String)>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> File<'a> {
     /// Parses the file and refuses every key that no setting has.
     ///
     /// # Errors
-    /// When it is no TOML, or holds an unknown key.
+    /// When the text is not TOML, or holds an unknown key.
     pub(crate) fn parse<S: Spider>(
         source: &'a SettingsText,
         settings: &[&Setting<S>],
@@ -116,7 +116,7 @@ impl<'a> File<'a> {
         Ok(file)
     }
 
-    /// A value of `[crawl]` or `[default]`.
+    /// Returns the value of a key in the section `[crawl]` or `[default]`.
     pub(crate) fn value(&self, part: Section, key: &str) -> Option<&Spanned<DeValue<'a>>> {
         if part == Section::OneHost {
             return None;
@@ -124,18 +124,18 @@ impl<'a> File<'a> {
         self.root.get(part.section())?.get_ref().as_table()?.get(key)
     }
 
-    /// A value of `[host."…"]`. `host` is spelt as in the file.
+    /// Returns the value of a key in the section `[host."…"]`. `host` is spelt as in the file.
     pub(crate) fn value_of_host(&self, host: &str, key: &str) -> Option<&Spanned<DeValue<'a>>> {
         let hosts = self.root.get("host")?.get_ref().as_table()?;
         hosts.get(host)?.get_ref().as_table()?.get(key)
     }
 
-    /// The place of a value: file and line.
+    /// Returns the place of a value, as file and line, for messages.
     pub(crate) fn place(&self, value: &Spanned<DeValue<'a>>) -> String {
         format!("{}:{}", self.source.name, self.source.line(value.span().start))
     }
 
-    /// An error about a value.
+    /// Makes an error about a value, with its file, line and key.
     pub(crate) fn wrong(&self, key: &str, value: &Spanned<DeValue<'a>>, wrong: Wrong) -> anyhow::Error {
         let at = wrong.at.unwrap_or(value.span().start);
         self.source.wrong(at, &format!("{key}: {}", wrong.what))
@@ -147,7 +147,8 @@ impl<'a> File<'a> {
         table.map(Some).ok_or_else(|| self.wrong(key, value, "this is a table of keys".into()))
     }
 
-    /// Refuses unknown keys. The error for a key of another section names that section.
+    /// Returns an error if a section has an unknown key. If another section has a key of this name, the error names
+    /// that section.
     fn allow(
         &self,
         table: &DeTable<'a>,
@@ -169,12 +170,13 @@ impl<'a> File<'a> {
     }
 }
 
-/// The known key that was probably meant.
+/// Returns the known key that the user probably meant, if one is similar enough.
 fn suggestion<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = |name: &&str| strsim::jaro_winkler(&key.to_ascii_lowercase().replace('-', "_"), name);
     let best = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)))?;
     (near(&best) >= SIMILAR).then_some(best)
 }
 
-/// Allows one letter more, less, wrong or swapped, but no other word.
+/// The least similarity, from 0 to 1, of a key that is suggested. It allows for one letter that is missing, added,
+/// wrong or swapped with the next, but not for another word.
 const SIMILAR: f64 = 0.8;

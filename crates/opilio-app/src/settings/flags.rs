@@ -1,4 +1,4 @@
-//! The flags of a command, for clap's derived parsers.
+//! The flags of a command's settings, for parsers that clap derives.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,21 +10,21 @@ use super::{CrawlDraft, SettingsTable};
 
 /// A command that has settings.
 pub trait HasSettings {
-    /// The spider that it crawls with.
+    /// The spider with which the command crawls.
     type Spider: Spider;
 
-    /// Its settings, with its own flags inserted.
+    /// Returns the settings of the command, with the command's own flags inserted among them.
     fn settings() -> SettingsTable<Self::Spider>;
 }
 
-/// The flags of a command's settings, to be flattened into its arguments.
+/// The flags of a command's settings. A command flattens this into its own arguments.
 pub struct Flags<C> {
     matches: ArgMatches,
     of: PhantomData<fn() -> C>,
 }
 
 impl<C: HasSettings> Flags<C> {
-    /// Reads all settings.
+    /// Reads all settings of the command.
     ///
     /// # Errors
     /// As [`SettingsTable::read`].
@@ -32,7 +32,7 @@ impl<C: HasSettings> Flags<C> {
         C::settings().read(&self.matches)
     }
 
-    /// The parsed arguments, with the command's own flags.
+    /// Returns the parsed arguments, which include those of the command's own flags.
     #[must_use]
     pub fn matches(&self) -> &ArgMatches {
         &self.matches
@@ -41,7 +41,7 @@ impl<C: HasSettings> Flags<C> {
 
 impl<C> fmt::Debug for Flags<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Their values may be secrets.
+        // The values are not shown: they may be secrets.
         f.debug_struct("Flags").finish_non_exhaustive()
     }
 }

@@ -1,11 +1,11 @@
-//! The settings of a crawl: one table, and all that follows from it.
+//! The settings of a crawl. They are listed in one table, from which all other code about settings follows.
 //!
-//! `table` has a row for each setting: its flag, its variable, its key in `opilio.toml`, its help, how it is
-//! read and what it changes. The flags, their help, the errors with file and line, the suggestions, the
-//! precedence of the sources and `docs/opilio.toml` follow from the rows. A new setting is a new row.
+//! The module `table` has a row for each setting: its flag, its variable, its key in `opilio.toml`, its help, how
+//! its value is read and what it changes. The flags, their help, the errors with file and line, the suggestions,
+//! the precedence of the sources and `docs/opilio.toml` are made from the rows. A new setting needs only a new row.
 //!
-//! `reader` has the kinds of values, `row` the parts of a row, `draft` the target of the rows; `file` reads
-//! `opilio.toml`, and `page` writes its documentation.
+//! The module `reader` has the kinds of values, `row` the parts of a row, and `draft` the values that the rows
+//! change. `file` reads `opilio.toml`, and `page` writes its documentation.
 
 mod choice;
 mod draft;
@@ -34,35 +34,36 @@ pub use row::CommandKind;
 use file::{File, SettingsText};
 use row::{Applied, Given, Section, Setting, Shown};
 
-/// The settings of a command, in the order of its help.
+/// The settings of one command, in the order in which its help lists them.
 pub struct SettingsTable<S: Spider> {
     entries: Vec<HelpEntry<S>>,
     programs_own: Option<SettingsText>,
 }
 
-/// The description of a setting.
+/// The description of one setting, for tools and tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Described {
-    /// The name without `--`; `None` for a setting of the file alone.
+    /// The name of the flag without `--`, or `None` if only the file can set this setting.
     pub flag: Option<&'static str>,
-    /// Its environment variable.
+    /// The name of the environment variable, if one can set this setting.
     pub variable: Option<String>,
-    /// Its section of `opilio.toml` (`host` if only single hosts have it), and its key there.
+    /// The section of `opilio.toml` (`host` if only single hosts have the setting), and the key in that section.
     pub key: Option<(&'static str, String)>,
-    /// The value in the file that has the same effect as leaving it out.
+    /// The value that has the same effect in the file as leaving the key out.
     pub default: Option<&'static str>,
-    /// A sample value, for the flag (`None` if it takes no value) and for the file.
+    /// A sample value as the flag's argument (`None` if the flag takes no value), and a sample value as in the
+    /// file.
     pub sample: (Option<&'static str>, &'static str),
 }
 
-/// A setting, or one of the command's own flags, which is not read here.
+/// An entry of the help: a setting, or one of the command's own flags, which the command itself reads.
 enum HelpEntry<S: Spider> {
     Shared(Setting<S>),
     Own(Arg),
 }
 
 impl<S: Spider> SettingsTable<S> {
-    /// The settings of a command.
+    /// Returns the settings that this command has.
     #[must_use]
     pub fn of(command: CommandKind) -> Self {
         let has = |setting: &Setting<S>| {
@@ -75,7 +76,7 @@ impl<S: Spider> SettingsTable<S> {
         Self { entries: entries.collect(), programs_own: None }
     }
 
-    /// Adds the command's own flags after a setting, or before all settings.
+    /// Adds the command's own flags, in the order of the help: after the setting `behind`, or before all settings.
     #[must_use]
     pub fn with_own(mut self, behind: Option<&str>, flags: impl IntoIterator<Item = Arg>) -> Self {
         let is_it = |entry: &HelpEntry<S>| matches!(entry, HelpEntry::Shared(setting) if setting.names.flag == behind);
@@ -87,7 +88,7 @@ impl<S: Spider> SettingsTable<S> {
         self
     }
 
-    /// Sets the program's own settings, written as in `opilio.toml`. Every other source takes precedence.
+    /// Sets the program's own settings, written as in `opilio.toml`. All other sources take precedence over them.
     #[must_use]
     pub fn with_defaults(mut self, text: &str) -> Self {
         self.programs_own =
@@ -95,7 +96,7 @@ impl<S: Spider> SettingsTable<S> {
         self
     }
 
-    /// The description of each setting, for tools and tests.
+    /// Returns the description of each setting, for tools and tests.
     #[must_use]
     pub fn described(&self) -> Vec<Described> {
         let describe = |setting: &&Setting<S>| Described {
@@ -111,7 +112,7 @@ impl<S: Spider> SettingsTable<S> {
         self.settings().iter().map(describe).collect()
     }
 
-    /// Adds the flags to a command.
+    /// Adds the flags of all settings to a clap command.
     #[must_use]
     pub fn flags(&self, mut command: clap::Command) -> clap::Command {
         for entry in &self.entries {
@@ -125,15 +126,15 @@ impl<S: Spider> SettingsTable<S> {
         command
     }
 
-    /// Reads all settings. A flag takes precedence over its variable, then `opilio.toml`, then the program's
-    /// own settings, then the default.
+    /// Reads all settings. If several sources set one, the first of these decides: the flag, the environment
+    /// variable, `opilio.toml`, the program's own settings, the default.
     ///
     /// # Errors
     /// When the file cannot be read, or a setting is wrong.
     pub fn read(&self, matches: &ArgMatches) -> anyhow::Result<CrawlDraft<S>> {
         let (asked, path) = match matches.try_get_one::<PathBuf>(CONFIG) {
             Ok(named) => (named.is_some(), file::path(named.map(PathBuf::as_path))),
-            // The command reads no file.
+            // This command has no flag for a settings file and reads none.
             Err(_) => (false, None),
         };
         let file = path.as_deref().map(SettingsText::read).transpose()?;
@@ -143,7 +144,7 @@ impl<S: Spider> SettingsTable<S> {
         Ok(draft)
     }
 
-    /// Makes the draft. The first source takes precedence.
+    /// Makes the draft. If several sources set the same setting, the first source in the list decides.
     fn draft(&self, matches: &ArgMatches, sources: &[&SettingsText]) -> anyhow::Result<CrawlDraft<S>> {
         let settings = self.settings();
         let files = sources.iter().map(|source| File::parse(source, &settings));
@@ -152,12 +153,13 @@ impl<S: Spider> SettingsTable<S> {
         for setting in &settings {
             if let Some(from) = setting.settle(matches, &files, &mut draft)? {
                 let name = setting.names.flag.or(setting.key()).unwrap_or_default();
-                // Without the value, which may be a secret.
-                tracing::debug!(name, %from, "setting");
+                // The value is not logged, since it may be a secret.
+                tracing::debug!(name, %from, "this setting is set");
                 draft.sources.push((name.to_owned(), from));
             }
         }
-        // From the weakest source to the strongest. Sections of one host in several sources add up.
+        // The sources are read from the weakest to the strongest. If several have a section for one host, the later
+        // ones add to it.
         for file in files.iter().rev() {
             for (pattern, name) in &file.hosts {
                 let known = draft.hosts.iter().position(|(other, _)| other == pattern);
@@ -194,11 +196,11 @@ impl<S: Spider> Setting<S> {
         self.names.key.as_ref().map(|key| &*key.name)
     }
 
-    /// The argument of a setting, with its help in a command.
+    /// Returns the clap argument of a setting, with the help that this command shows for it.
     fn worded(mut self, command: CommandKind) -> Self {
         let words = self.names.commands.iter().find(|(other, _)| *other == command);
         if let Some((_, help)) = words {
-            // Few flags need no headings.
+            // A command with few flags needs no headings in its help.
             let unheaded = command == CommandKind::Explain;
             self.arg = self.arg.map(|arg| {
                 let arg = arg.help(help);
@@ -208,7 +210,8 @@ impl<S: Spider> Setting<S> {
         self
     }
 
-    /// Applies the value of the strongest source, and returns that source; `None` for the default.
+    /// Applies the value of the strongest source that sets a setting, and returns that source, or `None` if no
+    /// source sets it and the default stays.
     fn settle(
         &self,
         matches: &ArgMatches,
@@ -252,7 +255,7 @@ impl<S: Spider> Setting<S> {
         }
     }
 
-    /// Applies the values of a file's section for one host.
+    /// Applies the values that a file's section for one host contains.
     fn settle_host(&self, file: &File<'_>, name: &str, host: &mut HostDraft) -> anyhow::Result<()> {
         if let (Some(key), Applied::Host(apply)) = (&self.names.key, &self.change)
             && matches!(key.part(), Section::Hosts | Section::OneHost)
@@ -269,5 +272,5 @@ fn said_wrong(flag: &str, wrong: &reader::Wrong) -> anyhow::Error {
     anyhow::anyhow!("--{flag}: {}", wrong.what)
 }
 
-/// The flag that names the file.
+/// The name of the flag that names the settings file.
 const CONFIG: &str = "config";

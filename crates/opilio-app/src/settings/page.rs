@@ -1,4 +1,4 @@
-//! Writes `docs/opilio.toml` from the table.
+//! Writes `docs/opilio.toml` from the table of settings.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use opilio_engine::{Found, Page, ParseError, Request, Spider};
 use super::row::{FileKey, Section, Shown};
 use super::table;
 
-/// The documentation of `opilio.toml`: every key with its default, as a valid file.
+/// Returns the documentation of `opilio.toml`: a valid settings file that shows each key with its default.
 #[must_use]
 pub fn page() -> String {
     let settings = table::all::<NoSpider>();
@@ -23,7 +23,7 @@ pub fn page() -> String {
     text + BELOW
 }
 
-/// A spider without seeds, for code that only describes settings.
+/// A spider that does not exist, for code that only describes settings and never crawls.
 #[derive(Debug)]
 pub enum NoSpider {}
 
@@ -40,7 +40,7 @@ impl Spider for NoSpider {
     }
 }
 
-/// One key. An example is commented out.
+/// Writes the line of one key. If the value is only an example, the line is commented out.
 fn line(text: &mut String, key: &FileKey) {
     let mark = if matches!(key.shown, Shown::Example(_)) { "# " } else { "" };
     let setting = format!("{mark}{} = {}", key.name, key.shown.toml());
