@@ -1,4 +1,4 @@
-//! Turns the requests and links of a spider into records for the store, and its items into rows for the sinks.
+//! Turns the requests and links of a spider into records for the store, and its items into rows for the outputs.
 
 use std::collections::HashSet;
 
@@ -17,12 +17,12 @@ use crate::session::{Login, Logins};
 use crate::spider::Spider;
 use crate::step::{self, Sample, StepError};
 
-/// The encoders of one shard: one encoder for each sink, in the order of the sinks.
+/// The encoders of one shard: one encoder for each output, in the order of the outputs.
 pub type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
 
 /// The page or sitemap on which requests were found.
 pub struct Parent<'a> {
-    /// The URL of the page or sitemap. Relative URLs are resolved against this URL.
+    /// The URL of the page or sitemap. Relative URLs on it are resolved against this URL.
     pub url: &'a Url,
     /// The host of that URL.
     pub host: &'a Host,
@@ -30,30 +30,31 @@ pub struct Parent<'a> {
     pub scheme: Scheme,
     /// The fingerprint of the page or sitemap.
     pub fingerprint: Fingerprint,
-    /// Whether this is a page or a sitemap: links of a page and entries of a sitemap follow different rules.
+    /// How the file is read: as a page, a sitemap or a robots.txt. The links of a page and the entries of a sitemap
+    /// follow different rules.
     pub reads: Reads,
-    /// The depth of the URLs that are found here.
+    /// The depth of the URLs that are found on the page or sitemap: the number of links from a seed.
     pub links_depth: u16,
     /// The session of the page or sitemap. Its links use the same session unless they name another one.
     pub session: Option<&'a str>,
-    /// The host of this page has sent the same content too often (see `TrapRules::same_content_max`).
+    /// Whether the host of this page has sent the same content too often (see `TrapRules::same_content_max`).
     pub is_repeated: bool,
 }
 
-/// Turns requests into admissions. A page's requests of the same URL with the same step become one admission.
-/// One converter serves many pages, one after the other.
+/// Turns requests into admissions. If a page requests the same URL with the same step several times, one admission is
+/// made. One converter is used for many pages, one after the other.
 #[derive(Default)]
 pub struct Converter {
     seen: HashSet<u128, std::hash::BuildHasherDefault<FingerprintHasher>>,
     steps: Steps,
 }
 
-/// The admissions of a page, a sitemap or the seeds, with an example of each new shape of step.
+/// The admissions of a page, of a sitemap or of the seeds, and an example of each new shape of step.
 #[derive(Debug, Default)]
 pub struct Links {
     /// The records to be queued, and the URLs that were filtered.
     pub admissions: Vec<Admission>,
-    /// One step of each shape (the names of its variants and fields) that was met for the first time.
+    /// One step of each shape (the names of its variants and fields) that was found for the first time.
     pub samples: Vec<Sample>,
 }
 
@@ -71,7 +72,7 @@ impl LinkError {
     }
 }
 
-/// A hasher for fingerprints. They are hash values already, so it takes 64 of their bits as they are.
+/// A hasher for fingerprints. A fingerprint is a hash value already, so the hasher returns 64 of its bits unchanged.
 #[derive(Default)]
 pub struct FingerprintHasher(u64);
 
@@ -103,14 +104,15 @@ impl Converter {
         Ok(self.steps.step.clone())
     }
 
-    /// Returns one step of each shape (the names of its variants and fields) that is new since the last call.
+    /// Returns one step of each shape (the names of its variants and fields) that was first found since the
+    /// last call.
     pub fn samples(&mut self) -> Vec<Sample> {
         std::mem::take(&mut self.steps.samples)
     }
 
-    /// Returns the admissions of one page or sitemap. `requests` are its requests: a page may have 20,000 and a
-    /// sitemap 50,000; further ones are filtered. `unfollowed` are the links that the page asks crawlers not to
-    /// follow.
+    /// Returns the admissions of one page or sitemap. `requests` are the requests that the page or sitemap makes: the
+    /// first 20,000 of a page and the first 50,000 of a sitemap are taken, further ones are filtered. `unfollowed`
+    /// are the links that the page asks crawlers not to follow.
     pub fn links<S: Spider>(
         &mut self,
         requests: Vec<Request<S::Step>>,
@@ -142,8 +144,8 @@ impl Converter {
         Ok(out)
     }
 
-    /// Returns the admission for a request, or `None` if the page has already requested the same URL with the
-    /// same step.
+    /// Returns the admission for a request. Returns `None` if the page has already requested the same URL
+    /// with the same step.
     fn admission<Step: Serialize + DeserializeOwned>(
         &mut self,
         request: Request<Step>,
@@ -178,8 +180,8 @@ impl Converter {
         if is_full {
             return filtered(fingerprint, Filtered::TooManyLinks);
         }
-        // Not links of the page: a form that the spider sends, a URL that the spider made itself, and a request
-        // by `Request::again`.
+        // The following do not count as links of the page: a form that the spider sends, a URL that the spider made
+        // itself, and a request by `Request::again`.
         let is_of_page = is_link && reads == Reads::Page && !again && is_plain(options.as_deref());
         let repeated = (parent.is_repeated && is_of_page).then_some(Filtered::TrapSameContent);
         let refused = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)).or(repeated);
@@ -202,15 +204,15 @@ impl Converter {
     }
 }
 
-/// Encodes the data of records. Most links of a page have the same step and no other options, so their records
-/// share the encoded bytes.
+/// Encodes the data of records. Most links of a page have the same step and no other options, so the encoded bytes
+/// are made once and shared by their records.
 #[derive(Default)]
 struct Steps {
     /// The encoded form of the latest step. `hash` is the hash of these bytes.
     step: Vec<u8>,
     hash: u64,
-    /// The encoded data of a record that holds only the latest step and the page as its referrer. `near` is for
-    /// URLs of the page's own origin, `far` for all other URLs.
+    /// The encoded data of a record that holds only the latest step and the page on which the URL was found (the
+    /// referrer). `near` is for URLs of the page's own origin, `far` is for all other URLs.
     near: Option<Bytes>,
     far: Option<Bytes>,
     next: Vec<u8>,
@@ -219,7 +221,8 @@ struct Steps {
 }
 
 impl Steps {
-    /// Sets the step of the records that follow. Decodes the first step of each shape again, as a check.
+    /// Sets the step of the records that follow. The first step of each shape is decoded again, to check that
+    /// this works.
     fn set<Step: Serialize + DeserializeOwned>(&mut self, step: &Step) -> Result<(), StepError> {
         step::encode_into(step, &mut self.next)?;
         if self.next == self.step {
@@ -228,8 +231,8 @@ impl Steps {
         std::mem::swap(&mut self.step, &mut self.next);
         self.far = None;
         self.near = None;
-        // The encoded form of an unordered map varies, so its hash does too. Such a step may count as two steps
-        // of one URL.
+        // The encoded form of an unordered map varies, and so does its hash. A URL that is requested twice with such
+        // a step may be counted as requested with two different steps.
         self.hash = step::hash(&self.step);
         if let Some(shape) = step::shape(step)
             && self.shapes.len() < SHAPES_MAX
@@ -242,7 +245,7 @@ impl Steps {
         Ok(())
     }
 
-    /// Forgets the data that holds the page as the referrer, since the next records belong to another page.
+    /// Drops the encoded data that names the page as the referrer, since the next records belong to another page.
     fn turn_page(&mut self) {
         self.far = None;
         self.near = None;
@@ -279,15 +282,15 @@ impl Steps {
         Ok(extra)
     }
 
-    /// Returns the text that makes a request by [again](Request::again) different from all other requests of
-    /// its URL. It depends on the page that makes the request and on the step, so a page that is parsed a
-    /// second time, after the process was killed, does not make another request.
+    /// Returns a text that makes a request by [again](Request::again) different from all other requests of its URL.
+    /// The text depends on the page that makes the request and on the step. So if the page is parsed a second time,
+    /// after the process was killed, no further request is made.
     fn again(&self, parent: Option<Fingerprint>) -> String {
         format!("\nagain from {:x} as {:x}", parent.map_or(0, |parent| parent.0), self.hash)
     }
 }
 
-/// The page on which a request was found, as the record stores it.
+/// The page on which a request was found, in the form in which the record stores it.
 #[derive(Clone, Copy)]
 enum Referrer<'a> {
     None,
@@ -307,7 +310,8 @@ impl<'a> Referrer<'a> {
     }
 }
 
-/// Returns why a URL of a page or sitemap does not belong to the crawl, or `None` if the URL does belong to it.
+/// Returns the reason why a URL of a page or sitemap does not belong to the crawl, or `None` if it does
+/// belong to the crawl.
 fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<'_>) -> Option<Filtered> {
     let depth = parent.links_depth;
     match (reads, parent.reads) {
@@ -321,7 +325,7 @@ fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<
     }
 }
 
-/// Returns the host of a URL. Most links lead to the host of their page; then the two share one `Host`.
+/// Returns the host of a URL. Most links lead to the host of their page; such a link shares the page's `Host` value.
 fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
     if Scheme::of(url).is_none() {
         return Err(Filtered::UnsupportedScheme);
@@ -342,12 +346,13 @@ fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
     Host::of(url).map_err(|_| Filtered::BadUrl)
 }
 
-/// Removes the fragment and the user info, since neither is ever sent. The user info of a seed has been kept as
-/// a login before; in a link the user info was written by a stranger, so it is not used.
+/// Removes the fragment, the user name and the password, since none of them is sent as part of a URL. The user name
+/// and password of a seed have already been stored as a login. Those of a link were written by a stranger, so they
+/// are not used.
 fn clean(url: &mut Url) {
     url.set_fragment(None);
     if !url.username().is_empty() || url.password().is_some() {
-        // Both calls fail for URLs that cannot have user info.
+        // Both calls fail for URLs that cannot have a user name; such URLs need no change.
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }
@@ -358,7 +363,7 @@ pub fn is_plain(options: Option<&RequestOptions>) -> bool {
     options.is_none_or(|options| options.method.is_none() && options.body.is_none())
 }
 
-/// Returns the options with the session of the request itself, or else the session of its page.
+/// Returns the options with the session of the request, or with the session of the page if the request names none.
 fn in_session(mut options: Option<Box<RequestOptions>>, parent: Option<&str>) -> Option<Box<RequestOptions>> {
     let own = options.as_mut().and_then(|options| options.session.take());
     let session = own.as_deref().or(parent).filter(|session| !session.is_empty());
@@ -368,8 +373,8 @@ fn in_session(mut options: Option<Box<RequestOptions>>, parent: Option<&str>) ->
     options
 }
 
-/// Returns the fingerprint by which duplicates of a request are found. It covers the URL as the scope
-/// normalizes it, the method, the body and the session.
+/// Returns the fingerprint by which duplicates of a request are found. It is a hash of the normalized URL, the
+/// method, the body and the session.
 pub fn fingerprint_of(
     scope: &Scope,
     url: &Url,
@@ -378,7 +383,7 @@ pub fn fingerprint_of(
 ) -> Fingerprint {
     let url = &*scope.key_of(url);
     let session = options.and_then(|options| options.session.as_deref()).unwrap_or_default();
-    // A URL may be linked as a page and listed as a sitemap. It is then fetched once as each.
+    // A URL may be linked as a page and also listed as a sitemap. Then it is fetched twice, once for each purpose.
     let fingerprint = match reads {
         Reads::Page => fingerprint_without_session(url, options),
         Reads::Sitemap { .. } | Reads::SitemapsOf => Fingerprint::of_request(url, "SITEMAP", b""),
@@ -422,8 +427,8 @@ pub enum SeedError {
     },
 }
 
-/// Turns the seeds of a spider into admissions. Decodes each new step again, as a check, and adds the hosts of
-/// the seeds to the scope. The patterns of the scope do not apply to seeds.
+/// Turns the seeds of a spider into admissions, and adds the hosts of the seeds to the scope. The first step of each
+/// shape is decoded again, to check that this works. The patterns of the scope do not apply to seeds.
 pub fn seed_admissions<S: Spider>(
     requests: Vec<Request<S::Step>>,
     scope: &mut Scope,
@@ -475,7 +480,8 @@ pub fn seed_admissions<S: Spider>(
     Ok(Links { admissions: out, samples: steps.samples })
 }
 
-/// Encodes the items of a page for every sink. Returns the rows in the order of the sinks.
+/// Encodes the items of a page for every output. Returns one buffer of rows for each output, in the order of
+/// the outputs.
 pub fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, ExportError> {
     let mut rows = Vec::with_capacity(encoders.len());
     for encoder in encoders {
@@ -488,12 +494,12 @@ pub fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, 
     Ok(rows)
 }
 
-/// The most links that are taken from one page; further links count as filtered.
+/// The most links that are taken from one page, so that one page cannot fill the store. Further links are filtered.
 const LINKS_MAX: usize = 20_000;
 /// The most entries that are taken from one sitemap: the limit that sitemaps.org sets.
 const ENTRIES_MAX: usize = 50_000;
-/// The most shapes of steps that a shard checks and reports; steps of further shapes are not checked.
+/// The most shapes of steps that a shard checks and reports. Steps of further shapes are not checked.
 pub const SHAPES_MAX: usize = 256;
-/// The most capacity for fingerprints that is kept from one page to the next, so that one large page does not
-/// hold memory for ever.
+/// The most entries for which the set of seen fingerprints keeps its memory from one page to the next. A larger set
+/// is shrunk, so that one large page does not use memory for ever.
 const SEEN_KEPT: usize = 4_096;

@@ -1,5 +1,5 @@
-//! Keeps which leases of a host have started, and which of those the newest robots.txt rules have not judged
-//! yet.
+//! Keeps track of the leases of a host that have started, and of those among them that the newest robots.txt rules
+//! have not been applied to.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,14 +8,14 @@ use opilio_core::{LeaseId, Scheme, Timestamp};
 
 use crate::rules::{RulesTable, Unjudged};
 
-/// The leases that were started and have not ended.
+/// The leases of a host that have started and have not ended.
 #[derive(Default)]
 pub struct Attempts {
     started: HashMap<LeaseId, Attempt>,
-    /// Leases that were in flight when newer robots.txt rules came. The rules judge such a lease if it becomes
-    /// ready again.
+    /// Leases that were in flight when newer robots.txt rules came. The rules are applied to such a lease if it
+    /// becomes ready to be requested again.
     unjudged: HashSet<LeaseId>,
-    /// How often robots.txt rules had been read when `judge_returned` was last called.
+    /// The number of times that robots.txt rules had been read when `judge_returned` was last called.
     readings: u64,
 }
 
@@ -24,7 +24,7 @@ pub struct Attempts {
 pub struct Attempt {
     /// When the first attempt started.
     pub first_start: Timestamp,
-    /// How often in a row a proxy of the crawl failed to carry the request of this lease.
+    /// How often in a row a proxy of the crawl failed to pass on the request of this lease.
     pub uncarried: u16,
 }
 
@@ -35,13 +35,13 @@ impl Attempts {
         Self { readings, ..Self::default() }
     }
 
-    /// Records that an attempt at a lease starts. Returns when its first attempt started, and how often in a
-    /// row a proxy failed to carry the request.
+    /// Records that an attempt at a lease starts. Returns when the lease's first attempt started, and how often in a
+    /// row a proxy failed to pass on the request.
     pub fn start(&mut self, lease: LeaseId, now: Timestamp) -> Attempt {
         *self.started.entry(lease).or_insert(Attempt { first_start: now, uncarried: 0 })
     }
 
-    /// Counts that a proxy failed to carry an attempt at this lease.
+    /// Counts that a proxy failed to pass on the request of this lease.
     pub fn not_carried(&mut self, lease: LeaseId) {
         if let Some(attempt) = self.started.get_mut(&lease) {
             attempt.uncarried = attempt.uncarried.saturating_add(1);
@@ -53,8 +53,8 @@ impl Attempts {
         self.started.remove(&lease);
     }
 
-    /// Judges the leases that were in flight when newer rules came and are ready again: those that the newer
-    /// rules forbid end. Returns how many leases were judged.
+    /// Applies newer robots.txt rules to the leases that were in flight when the rules came and that are ready to be
+    /// requested again. Leases that the rules forbid end. Returns how many leases were checked.
     pub fn judge_returned(&mut self, rules: &RulesTable, state: &mut HostState, now: Timestamp) -> usize {
         if std::mem::replace(&mut self.readings, rules.readings()) != rules.readings() {
             self.unjudged.extend(self.started.keys());

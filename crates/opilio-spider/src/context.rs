@@ -1,4 +1,4 @@
-//! A lease that is being fetched: the facts that are kept until its result goes to the scheduler.
+//! Holds the facts about a lease that is being fetched, until its result goes to the scheduler.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::prepared::{Prepared, PreparedRequest};
 use crate::spider::ParseError;
 use crate::step;
 
-/// The facts that are needed to end a lease.
+/// The facts that are needed to report the end of a lease.
 pub struct LeaseRef {
     /// The lease.
     pub lease: LeaseId,
@@ -48,7 +48,7 @@ impl Unread {
     }
 }
 
-/// A lease without its answer: the decoded record, and what is known about the request.
+/// A lease without its answer: the decoded record, and the known facts about the request.
 pub struct PageContext<Step> {
     /// The lease.
     pub lease: LeaseId,
@@ -56,8 +56,8 @@ pub struct PageContext<Step> {
     pub record: Record,
     /// The parsed URL of the record.
     pub url: Url,
-    /// The URL that was requested: the first of a chain of redirects. This is the URL that ends when the lease
-    /// ends.
+    /// The URL that was requested: the first URL of a chain of redirects. When the lease ends, the store records how
+    /// this URL ended.
     pub requested_url: Arc<str>,
     /// How many attempts the lease has used up.
     pub attempts: u16,
@@ -65,22 +65,22 @@ pub struct PageContext<Step> {
     pub step: Step,
     /// The page on which the requested URL was found; `None` for a seed.
     pub referrer: Option<Box<str>>,
-    /// Options beyond a plain GET.
+    /// The options of the request, if it is more than a plain GET.
     pub options: Option<Box<RequestOptions>>,
     /// How the answer is read.
     pub reads: Reads,
-    /// The state of the lease's chain of redirects.
+    /// The state of the chain of redirects that this lease belongs to.
     pub marks: Marks,
-    /// A host that joins the crawl, because a seed was redirected to it with this lease.
+    /// A host to be added to the crawl, because a seed was redirected to it with this lease.
     pub grows: Option<Host>,
-    /// The host has sent the content of this page too often.
+    /// Whether the host has sent the content of this page too often (see `TrapRules::same_content_max`).
     pub is_repeated: bool,
     /// The facts of the fetch that the store keeps.
     pub fetched: Fetched,
 }
 
 impl<Step> PageContext<Step> {
-    /// Decodes the step of a lease whose record was parsed before.
+    /// Makes the context of a lease from its parsed record. Decodes the step.
     ///
     /// # Errors
     /// When the record or the step cannot be read.
@@ -123,7 +123,7 @@ impl<Step> PageContext<Step> {
         &self.record.host
     }
 
-    /// Returns the page as the parent of the links that are found on it.
+    /// Returns the page in the form in which the code that converts its links needs it.
     pub fn parent(&self) -> Parent<'_> {
         Parent {
             url: &self.url,
@@ -152,16 +152,15 @@ impl<Step> PageContext<Step> {
         self.options.as_ref()?.session.as_deref()
     }
 
-    /// Returns by which names duplicates of this page are recognised. Only the answer to a plain GET is a page
-    /// of its URL.
+    /// Returns how duplicates of this page are recognised. Answers to anything but a plain GET are not compared,
+    /// since such an answer is not the page of its URL.
     pub fn naming(&self, by: Naming) -> Naming {
-        // A URL that is requested again by `Request::again` counts as another page, even if its content is the
-        // same.
+        // A URL that is requested again by `Request::again` gives another page, even if the content is the same.
         let content = by.content && !self.marks.again;
         if self.is_plain() { Naming { content, ..by } } else { Naming::default() }
     }
 
-    /// Returns whether the URL was requested by a GET without a body, as a link is.
+    /// Returns whether the URL was requested by a GET without a body.
     pub fn is_plain(&self) -> bool {
         is_plain(self.options.as_deref())
     }
@@ -180,8 +179,8 @@ impl<Step> PageContext<Step> {
         }
     }
 
-    /// Returns the facts of the fetch that the store keeps. After a 304 the validators of the request still
-    /// hold. Validators are read only if the crawl keeps a history.
+    /// Returns the facts of the fetch that the store keeps. If the answer is a 304, the validators of the request
+    /// stay valid. Validators are read only if the crawl keeps a history.
     pub fn fetched(&self, answer: &Answer, keeps_history: bool) -> Fetched {
         let body_bytes = answer.body.len() as u64;
         if !keeps_history {

@@ -1,4 +1,4 @@
-//! The counts of a run: those of each shard, those of the store, and the totals of all runs.
+//! Adds up the counts of a run: those of each shard, those of the store, and the totals of all runs.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use crate::run_history::Totals;
 /// The counters of a shard, or of all shards together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShardCounts {
-    /// Requests sent.
+    /// The number of requests sent.
     pub requests: u64,
-    /// Attempts beyond the first of a URL.
+    /// The number of attempts beyond the first attempt of each URL.
     pub retries: u64,
-    /// Answers of 429 or 503.
+    /// The number of answers with the status 429 or 503.
     pub refusals: u64,
-    /// Body bytes received.
+    /// The number of body bytes received.
     pub bytes: u64,
-    /// Answers that were read from the cache.
+    /// The number of answers that were read from the cache.
     pub cached: u64,
-    /// Live hosts.
+    /// The number of live hosts: those that have an actor.
     pub hosts: u32,
-    /// Live hosts that may get no request now, because they have to wait.
+    /// The number of live hosts that may get no request now, because they have to wait.
     pub held: u32,
-    /// Requests in flight.
+    /// The number of requests in flight.
     pub in_flight: u32,
-    /// Fetches in flight, and pages whose results the store has not taken yet.
+    /// The number of fetches in flight, plus the number of pages whose results the store has not taken yet.
     pub under_way: u32,
 }
 
 impl ShardCounts {
-    /// Returns the sums of the counters of both.
+    /// Returns the sum of each counter of `self` and `other`.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl ShardCounts {
         }
     }
 
-    /// Returns those counters that are added up from run to run.
+    /// Returns those counters whose values are added up over all runs.
     #[must_use]
     pub fn totals(self) -> Totals {
         let Self { requests, retries, refusals, bytes, cached, .. } = self;
@@ -56,37 +56,37 @@ impl ShardCounts {
     }
 }
 
-/// The counts of the store, with the items and sitemaps.
+/// The counts of the store, together with the counts of items and sitemaps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Books {
-    /// URLs that were admitted to the crawl.
+    /// The number of URLs that were admitted to the crawl.
     pub admitted: u64,
-    /// URLs that ended as pages. Sitemaps are not counted here.
+    /// The number of URLs that ended as pages. Sitemaps are not counted here.
     pub pages: u64,
-    /// Sitemaps that were read to their end.
+    /// The number of sitemaps that were read to their end.
     pub sitemaps: u64,
-    /// URLs that ended as aliases of pages.
+    /// The number of URLs that ended as aliases of pages.
     pub aliases: u64,
-    /// URLs that failed.
+    /// The number of URLs that failed.
     pub failures: u64,
-    /// URLs that have not ended.
+    /// The number of URLs that have not ended.
     pub left: u64,
-    /// Items whose pages the store counts as ended.
+    /// The number of items on those pages that the store counts as ended.
     pub items: u64,
 }
 
 /// Adds up the counts of earlier runs, of each shard of this run, and of items.
 pub struct Tally {
     before: Totals,
-    /// The counts of each shard, as its latest message had them.
+    /// The counts of each shard, from its latest message.
     shards: Vec<ShardCounts>,
     /// The numbers of the shards that have sent their last message.
     drained: HashSet<usize>,
-    /// Items whose pages the store counts as ended.
+    /// The number of items on those pages that the store counts as ended.
     items: u64,
-    /// Sitemaps that the store counts as ended. The store counts them as pages.
+    /// The number of sitemaps that the store counts as ended. In the store's own counts they are pages.
     sitemaps: u64,
-    /// Whether a warning was logged that pages gave items but no output takes any.
+    /// Whether a warning was logged that pages gave items although the crawl has no output.
     told_of_items: bool,
 }
 
@@ -104,12 +104,12 @@ impl Tally {
         }
     }
 
-    /// Sets the counts of a shard to those that its message had.
+    /// Sets the counts of a shard to those in its latest message.
     pub fn count(&mut self, shard: usize, counts: ShardCounts) {
         self.shards[shard] = counts;
     }
 
-    /// Sets the counts of all shards to a total that no message had yet.
+    /// Sets the total of all shards to counts that are newer than the messages of the shards.
     pub fn count_all(&mut self, counts: ShardCounts) {
         self.shards.fill(ShardCounts::default());
         self.shards[0] = counts;
@@ -126,7 +126,7 @@ impl Tally {
         self.drained.len() == self.shards.len()
     }
 
-    /// Adds items and sitemaps that the store counts as ended.
+    /// Adds the items and sitemaps of pages that the store has just counted as ended.
     pub fn add(&mut self, items: u64, sitemaps: u64) {
         self.items += items;
         self.sitemaps += sitemaps;
@@ -137,14 +137,14 @@ impl Tally {
         self.before.sitemaps + self.sitemaps
     }
 
-    /// Returns the counts that are needed to hand out URLs to hosts. Sitemaps do not count as pages.
+    /// Returns those counts that the scheduler needs to lease URLs to hosts. Sitemaps are not counted as pages.
     #[must_use]
     pub fn store_counts(&self, stats: &FrontierStats) -> StoreCounts {
         StoreCounts { pages: stats.pages.saturating_sub(self.sitemaps()), out: stats.out }
     }
 
-    /// Returns `true` at the first call only. Called for each page whose items no output takes; the first one
-    /// causes a warning.
+    /// Returns `true` at the first call only. Called for each page with items when the crawl has no output; a warning
+    /// is logged for the first such page.
     pub fn is_first_dropped_item(&mut self) -> bool {
         !std::mem::replace(&mut self.told_of_items, true)
     }
@@ -155,8 +155,8 @@ impl Tally {
         self.shards.len()
     }
 
-    /// Returns the totals of all runs. The arguments are how many URLs this run has met with another step, and
-    /// how long it has lasted.
+    /// Returns the totals of all runs. `other_step` is the number of URLs that this run requested with another step
+    /// than the first time, and `elapsed` is the duration of this run.
     #[must_use]
     pub fn totals(&self, other_step: u64, elapsed: Duration) -> Totals {
         let counts = self.shards.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
@@ -164,14 +164,14 @@ impl Tally {
         self.before.plus(Totals { items, sitemaps, other_step, elapsed, ..counts.totals() })
     }
 
-    /// Returns when an earlier run had finished the crawl, if this run did nothing more.
+    /// Returns when an earlier run had finished the crawl, if this run did nothing more; otherwise `None`.
     #[must_use]
     pub fn finished_before(&self, totals: &Totals) -> Option<u64> {
         let idle = totals.requests == self.before.requests && totals.items == self.before.items;
         self.before.finished_unix_ms.filter(|_| idle)
     }
 
-    /// Returns the counts of the store, with the items and sitemaps.
+    /// Returns the counts of the store, together with the counts of items and sitemaps.
     #[must_use]
     pub fn books(&self, stats: &FrontierStats) -> Books {
         Books {

@@ -1,7 +1,7 @@
-//! The data of a record that only spiders use: step, method, header fields, options, chain of redirects.
+//! The data of a record that only this crate reads: step, method, header fields, options, chain of redirects.
 //!
-//! Core, stores and hosts pass these bytes on and never read them. The step stays encoded here, too: only the
-//! code that runs the spider knows its type and decodes it.
+//! The crates for hosts and stores pass these bytes on and never read them. Even here the step stays encoded: only
+//! the code that runs the spider knows the type of the step and decodes it.
 
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Record};
@@ -11,46 +11,46 @@ use serde::{Deserialize, Serialize};
 /// The decoded form of [`opilio_core::Record::extra`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestData {
-    /// The step, encoded as in the module `step`.
+    /// The step, encoded by the module `step`.
     pub step: Vec<u8>,
-    /// Whether the step was written by an earlier version, which stored the numbers of variants and fields
-    /// (`PLACED_STEP`, `PLACED_FULL`) and not their names.
+    /// Whether an earlier version wrote the step. That version stored the numbers of variants and fields, not their
+    /// names (see `PLACED_STEP` and `PLACED_FULL`).
     #[serde(skip)]
     pub placed: bool,
-    /// The page on which the URL was found; only its path if it has the same origin as the record's URL.
-    /// Encoded before everything else.
+    /// The page on which the URL was found. If that page has the same origin as the record's URL, only its path is
+    /// stored. Encoded before everything else.
     #[serde(skip)]
     pub referrer: Option<Box<str>>,
-    /// Options beyond a plain GET. Nearly no record has any.
+    /// The options beyond a plain GET. Nearly all records have none.
     pub options: Option<Box<RequestOptions>>,
-    /// How the answer is read. Encoded before the rest, and only for sitemaps and robots.txt; otherwise the
+    /// How the answer is read. Encoded only for sitemaps and robots.txt, before the rest; if it is missing, the
     /// answer is a page.
     #[serde(skip)]
     pub reads: Reads,
-    /// The state of the record's chain of redirects. Encoded before the rest, and only if a mark is set.
+    /// The state of the record's chain of redirects. Encoded only if at least one mark is set, before the rest.
     #[serde(skip)]
     pub marks: Marks,
 }
 
-/// What is known about a chain of redirects, or about a URL that may begin one.
+/// The known facts about a chain of redirects, or about a URL that may begin a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// The chain began at a seed, so its target belongs to the crawl.
+    /// Whether the chain began at a seed. Then its target belongs to the crawl.
     pub of_seed: bool,
-    /// An answer of this chain has set a cookie that the crawl keeps.
+    /// Whether an answer of this chain has set a cookie that the crawl keeps.
     pub has_cookie: bool,
-    /// Such an answer came after the latest request for the chain's first URL: the chain has passed a consent
-    /// or login page.
+    /// Whether such an answer came after the latest request for the chain's first URL. Then the chain has passed a
+    /// consent or login page.
     pub passed_wall: bool,
-    /// The first URL was requested again, because another chain has passed a consent or login page.
+    /// Whether the first URL was requested again because another chain has passed a consent or login page.
     pub asked_behind: bool,
-    /// The first URL was requested again, because this chain has passed a consent or login page. It is not
-    /// requested a third time.
+    /// Whether the first URL was requested again because this chain has passed a consent or login page. The URL is
+    /// not requested a third time.
     pub asked_again: bool,
-    /// The URL is requested even if the crawl knows it: see [`Request::again`](crate::Request::again).
+    /// Whether the URL is requested even if the crawl knows it: see [`Request::again`](crate::Request::again).
     pub again: bool,
-    /// The URL is the usual place of a sitemap, but no file names it. If there is no sitemap, this is not a
-    /// failure.
+    /// Whether the URL is `/sitemap.xml`, the usual place of a sitemap, and no robots.txt names it. If there is no
+    /// sitemap at that place, this is not a failure.
     pub guessed: bool,
 }
 
@@ -63,7 +63,7 @@ impl Marks {
             .fold(0, |byte, mark| byte << 1 | u8::from(*mark))
     }
 
-    /// Reads the marks from their encoded byte. Returns `None` for a byte of another version.
+    /// Decodes the marks from a byte. Returns `None` for a byte that another version wrote.
     fn of_byte(byte: u8) -> Option<Self> {
         let has = |bit: u8| byte & 1 << bit != 0;
         let marks = Self {
@@ -101,29 +101,30 @@ pub struct RequestOptions {
     pub method: Option<String>,
     /// The body to send.
     pub body: Option<Vec<u8>>,
-    /// Header fields of this request alone, with lower-case names.
+    /// The header fields of this request alone: lower-case names, and values.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The retries of this request instead of the policy's.
+    /// How often this request is retried; `None` means as often as the retry policy says.
     pub retries: Option<u16>,
-    /// The request may be repeated although its method is not idempotent.
+    /// Whether the request may be repeated although its method is not idempotent.
     pub repeatable: bool,
-    /// The name of the session. In a request an empty name means the crawl's own session, whatever the session
-    /// of its page; in a record the name is never empty.
+    /// The name of the session. In a request, an empty name means the crawl's own session, and `None` means the
+    /// session of the page. In a record the name is never empty.
     pub session: Option<String>,
-    /// The proxy for this request instead of the crawl's.
+    /// The proxy for this request; `None` means the crawl's proxy.
     pub proxy: Option<String>,
-    /// Where earlier versions stored the referrer.
+    /// The page on which the URL was found, as earlier versions stored it. The present version writes
+    /// `RequestData::referrer`.
     pub referrer: Option<String>,
     /// The chain of redirects that led to this URL.
     pub chain: Option<Chain>,
 }
 
-/// A chain of redirects so far: the URLs that were requested before the present one.
+/// A chain of redirects so far: the URLs that were requested before the present URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
-    /// The first URL of the chain. This is the URL that ends when the chain ends.
+    /// The first URL of the chain. When the chain ends, the store records how this URL ended.
     pub url: String,
-    /// The fingerprints of the chain's URLs in their order. Their number is the number of redirects.
+    /// The fingerprints of the chain's URLs, in order. Their number is the number of redirects.
     pub seen: Vec<u128>,
 }
 
@@ -134,28 +135,29 @@ impl Chain {
     }
 }
 
-/// The first byte of an encoding that holds only a step. Unknown first bytes mean another version of Opilio.
-/// The byte 2 was [`PLACED_FULL`] before there were sessions.
+/// The first byte of an encoding that holds only a step. An unknown first byte means that another version of Opilio
+/// wrote the record. Before there were sessions, [`PLACED_FULL`] was 2.
 const STEP_ONLY: u8 = 6;
 const FULL: u8 = 7;
-/// The first byte of a step alone in versions that did not store names.
+/// The first byte of an encoding that holds only a step, in versions that stored numbers of variants and not
+/// their names.
 const PLACED_STEP: u8 = 1;
 const PLACED_FULL: u8 = 3;
-/// The first byte if a byte with the kind of list follows, and then the rest.
+/// The first byte of an encoding for a sitemap or a robots.txt. The next byte says which, and the rest follows.
 const LIST: u8 = 4;
-/// The first byte if a byte with the [`Marks`] follows, and then the rest.
+/// The first byte of an encoding with [`Marks`]. The next byte holds the marks, and the rest follows.
 const MARKED: u8 = 5;
-/// The first byte if a referrer follows: its length in two bytes, its text, and then the rest.
+/// The first byte of an encoding with a referrer. Its length (two bytes), its text, and the rest follow.
 const LINKED: u8 = 8;
-/// The most bytes of a referrer. A longer one is not stored.
+/// The most bytes of a referrer. A longer referrer is not stored, so that records stay small.
 const REFERRER_MAX: usize = 4_096;
-/// The byte after `LIST` for a robots.txt. For a sitemap this byte is the depth.
+/// The byte after `LIST` that means a robots.txt. Any other value is the depth of a sitemap.
 const OF_ROBOTS: u8 = u8::MAX;
 
-/// Why a record cannot be read: another version of Opilio wrote it, or it is damaged.
+/// Why a record cannot be read: it was written by another version of Opilio, or is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestDataError {
-    /// The data does not have the form that any version writes.
+    /// The data has a form that no known version writes.
     #[error("cannot decode a record's request data (kind {kind})")]
     Data {
         /// The first byte of the encoding.
@@ -170,7 +172,7 @@ pub enum RequestDataError {
 }
 
 impl RequestData {
-    /// Encodes the data. The result is empty for the plain GET of a page without step, referrer and marks.
+    /// Encodes the data. The result is empty for a plain GET of a page without step, referrer and marks.
     pub fn encode(&self) -> Result<Bytes, postcard::Error> {
         let Some(referrer) = self.referrer.as_deref().filter(|text| text.len() <= REFERRER_MAX) else {
             return self.encode_unlinked();
@@ -187,7 +189,7 @@ impl RequestData {
         }
     }
 
-    /// Returns the page on which the given URL of this record was found.
+    /// Returns the page on which this record's URL was found. `url` is the URL of this record.
     pub fn found_on(&self, url: &str) -> Option<Box<str>> {
         let earlier = || Some(self.options.as_ref()?.referrer.as_deref()?.into());
         let Some(referrer) = &self.referrer else { return earlier() };
@@ -222,7 +224,7 @@ impl RequestData {
     /// Decodes the data of a record.
     ///
     /// # Errors
-    /// When the data does not have the form that any version writes.
+    /// When the data has a form that no known version writes.
     pub fn of(record: &Record) -> Result<Self, RequestDataError> {
         Self::decode(&record.extra)
     }
@@ -248,7 +250,8 @@ impl RequestData {
                     Marks::of_byte(*marks).ok_or(RequestDataError::Data { kind: MARKED, source: None })?;
                 Ok(Self { marks, ..Self::decode(rest)? })
             }
-            // The rest after `LIST` must not begin with another prefix, which prevents unbounded recursion.
+            // The rest after `LIST` must not begin with another prefix. This prevents unbounded recursion on
+            // damaged data.
             Some((&LIST, [kind, rest @ ..])) if !matches!(rest.first(), Some(&(LIST | MARKED | LINKED))) => {
                 let reads = match *kind {
                     OF_ROBOTS => Reads::SitemapsOf,
@@ -261,7 +264,8 @@ impl RequestData {
     }
 }
 
-/// Splits a referrer and the rest after it. Returns `None` if the rest begins with another referrer.
+/// Splits the bytes after `LINKED` into the referrer and the rest. Returns `None` if the rest begins with
+/// another referrer.
 fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (referrer, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
@@ -269,27 +273,29 @@ fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((str::from_utf8(referrer).ok()?, rest))
 }
 
-/// Returns path and query of a record's URL, without parsing the URL; `None` for a text that is not a web URL.
+/// Returns the path and query of a record's URL, without parsing the URL. Returns `None` if the text is not a
+/// web URL.
 pub fn path_and_query(url: &str) -> Option<&str> {
     let rest = &url[origin_end(url)?..];
     Some(rest.split_once('#').map_or(rest, |(before, _)| before))
 }
 
-/// Returns where the origin (scheme, name and port) of a URL ends, in bytes.
+/// Returns the byte position at which the origin (scheme, name and port) of a URL ends.
 pub fn origin_end(url: &str) -> Option<usize> {
     let name = url.find("://")? + "://".len();
     Some(name + url[name..].find('/')?)
 }
 
-/// Returns the encoded step of a record, without decoding the rest; `None` if another version wrote the record.
+/// Returns the encoded step of a record, without decoding the rest. Returns `None` if another version wrote
+/// the record.
 pub fn step_of(record: &Record) -> Option<&[u8]> {
     step_in(&record.extra)
 }
 
 /// Returns the page on which a failed URL was found.
 pub fn referrer_of(failure: &Failure) -> Option<Box<str>> {
-    // For the target of a redirect the record holds the whole URL of the referrer; for any other URL,
-    // `failure.url` has the origin.
+    // A record for the target of a redirect holds the whole URL of the referrer. Any other record may hold only its
+    // path; the origin is that of `failure.url`.
     RequestData::decode(&failure.extra).ok()?.found_on(&failure.url)
 }
 

@@ -1,4 +1,4 @@
-//! A spider for a small crawl: one closure reads all pages.
+//! A spider for small crawls that is made from one closure, which reads every page.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use crate::spider::{Found, ParseError, Spider};
 
 type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync;
 
-/// A spider made of a closure. It has no steps, and its items are JSON values.
+/// A spider that is made from a closure. It has no steps, and its items are JSON values.
 pub struct EachPage {
     seeds: Vec<Target>,
     read: Box<Each>,
 }
 
 impl EachPage {
-    /// Makes a spider that begins at these URLs and reads every page with this closure.
+    /// Makes a spider that begins at the given URLs and calls the closure for every page.
     pub fn new<F>(seeds: Vec<Target>, read: F) -> Self
     where
         F: Fn(&Page<()>, &mut Found<Self>) -> Result<(), ParseError> + Send + Sync + 'static,

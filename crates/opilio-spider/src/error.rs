@@ -1,4 +1,5 @@
-//! Why a crawl could not run. A page that fails is no such error: the report counts it.
+//! Why a crawl could not run. If a single page fails, there is no such error: the report counts the page as a
+//! failure.
 
 use std::error::Error;
 use std::fmt;
@@ -14,16 +15,16 @@ use crate::header::BadHeader;
 use crate::pattern::PatternError;
 use crate::step::StepError;
 
-/// Why a crawl could not run, or not to its end.
+/// Why a crawl could not run, or could not run to its end.
 ///
-/// Its `Debug` output is for people, too, since `main` prints it for an error that it returns.
+/// The `Debug` output is for people, too, since Rust prints it for an error that `main` returns.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CrawlError {
     /// A seed cannot be used.
     #[error("a seed cannot be used")]
     Seed(#[from] SeedError),
-    /// A pattern of the scope cannot be read.
+    /// A pattern of the scope cannot be parsed.
     #[error("a pattern of the scope cannot be read")]
     Pattern(#[from] PatternError),
     /// A header field cannot be sent.
@@ -37,43 +38,44 @@ pub enum CrawlError {
         /// The name of the field.
         name: String,
     },
-    /// The pattern of a host's settings matches no host.
+    /// The host pattern of some settings can match no host.
     #[error("the settings of a host cannot be used")]
     Hosts(#[from] BadHostPattern),
-    /// An exporter could not be opened, or a sink could not be written.
+    /// An output could not be opened or written.
     #[error("the output failed")]
     Export(#[from] ExportError),
-    /// The frontier failed.
-    #[error("the frontier failed")]
+    /// The frontier, which stores the URLs of the crawl, failed.
+    #[error("the store of the crawl's URLs failed")]
     Frontier(#[from] FrontierError),
-    /// The crawl to resume writes to another output.
+    /// The crawl in the state directory writes to another output than this run.
     #[error("cannot resume the crawl: it writes to {found}, and not to {wanted}")]
     OtherOutput {
-        /// The output of the crawl.
+        /// The output of the crawl in the state directory.
         found: String,
         /// The output of this run.
         wanted: String,
     },
-    /// Two outputs are the same and would overwrite each other.
-    #[error("two outputs are the same one: {output} and {other}")]
+    /// Two outputs are the same file or place, and would overwrite each other.
+    #[error("two outputs of the crawl are the same: {output} and {other}")]
     SameOutput {
         /// The first output.
         output: Arc<str>,
         /// The second output.
         other: Arc<str>,
     },
-    /// The items of the crawl to resume have other columns, and one file cannot hold both.
+    /// The items of the crawl in the state directory have other columns than those of this run. One file
+    /// cannot hold both.
     #[error(
         "cannot resume the crawl: its items consist of {found}, and not of {wanted}. Begin a new crawl for these, with another state directory and another output"
     )]
     OtherItems {
-        /// The columns of the crawl.
+        /// The columns of the crawl in the state directory.
         found: String,
         /// The columns of this run.
         wanted: String,
     },
-    /// There is no crawl to resume, and beginning one would empty an output. The state directory may not be
-    /// mounted, or its name may be mistyped.
+    /// There is no crawl to resume, and a new crawl would empty an output that has content. Perhaps the state
+    /// directory is not mounted, or its name is mistyped.
     #[error(
         "cannot resume the crawl: there is none in {state}. {output} is not empty, and a new crawl would empty it"
     )]
@@ -83,10 +85,10 @@ pub enum CrawlError {
         /// The output.
         output: Arc<str>,
     },
-    /// The crawl to resume holds a step that the spider's `Step` cannot read.
+    /// The crawl in the state directory has a step that the spider's `Step` cannot read.
     #[error("cannot resume the crawl: it was begun with another `Step`{}", if .0.is_of_names() { RENAMED } else { "" })]
     OtherSteps(#[source] StepError),
-    /// The store holds a note that this version cannot read.
+    /// The store holds a note (a small named value) that this version cannot read.
     #[error(
         "cannot resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged"
     )]
@@ -106,11 +108,11 @@ pub enum CrawlError {
         #[source]
         source: http::header::InvalidHeaderValue,
     },
-    /// A memory limit is set, and the system does not tell the memory of a process.
+    /// A memory limit is set, but the operating system does not report how much memory a process uses.
     #[error("cannot keep to a memory limit: this system does not say how much memory a process uses")]
     MemoryUnknown,
     /// The HTTP client could not be made.
-    #[error("cannot make the transport")]
+    #[error("cannot set up the HTTP client")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The signals that would stop the crawl cannot be caught.
     #[error("cannot catch SIGINT and SIGTERM")]
@@ -124,8 +126,8 @@ pub enum CrawlError {
         #[source]
         source: std::io::Error,
     },
-    /// A part of the crawl panicked, by a defect of Opilio or of an output. With a state directory the crawl
-    /// can be resumed and loses nothing.
+    /// A part of the crawl panicked, because of a bug in Opilio or in an output. If the crawl has a state directory,
+    /// it can be resumed and loses nothing.
     #[error("the crawl ended early: the {name} panicked")]
     Died {
         /// The name of the part.

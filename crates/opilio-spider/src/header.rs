@@ -1,8 +1,8 @@
-//! Reads a header field from its name and value in a setting.
+//! Checks header fields that are given as settings.
 
 use http::{HeaderName, HeaderValue};
 
-/// Reads one header field of a setting.
+/// Makes a header field from a name and a value.
 ///
 /// # Errors
 /// When HTTP does not allow the name or the value.

@@ -1,4 +1,4 @@
-//! The settings of hosts, and which of them apply to a host.
+//! The settings of hosts, and the rule that finds the settings of a given host.
 
 use http::HeaderMap;
 use opilio_core::{BadHostPattern, Host, HostPattern, HostPolicy, RetryPolicy};
@@ -9,7 +9,7 @@ use crate::session::Login;
 /// The settings of one host, or of all hosts that match a pattern.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
-    /// Rate, in-flight limit, patience.
+    /// The rate, the in-flight limit, and how long the host's waits are accepted.
     pub policy: HostPolicy,
     /// The retry policy of the host; `None` means the crawl's retry policy.
     pub retry: Option<RetryPolicy>,
@@ -24,7 +24,7 @@ impl From<HostPolicy> for HostSettings {
 }
 
 impl HostSettings {
-    /// Sets a retry policy for this host, instead of the crawl's.
+    /// Sets a retry policy for this host, instead of the crawl's policy.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -41,8 +41,8 @@ impl HostSettings {
         self
     }
 
-    /// Logs in by name and password (RFC 7617), at both origins of the host: over http the password can
-    /// be read on the way.
+    /// Sends a user name and a password (RFC 7617) with every request to the host, over https and over http. Over
+    /// http others on the network can read the password.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -55,15 +55,15 @@ impl HostSettings {
     /// ```
     ///
     /// # Errors
-    /// When the name holds a colon.
+    /// When the user name holds a colon.
     pub fn basic(self, user: &str, password: &str) -> Result<Self, BadHeader> {
         Ok(self.log_in(&Login::basic(user, password)?))
     }
 
-    /// Logs in by a token (RFC 6750).
+    /// Sends a token (RFC 6750) with every request to the host.
     ///
     /// # Errors
-    /// When it is empty, or holds white space or what a header field cannot.
+    /// When the token is empty, holds white space, or holds a character that a header field cannot hold.
     pub fn bearer(self, token: &str) -> Result<Self, BadHeader> {
         Ok(self.log_in(&Login::bearer(token)?))
     }
@@ -74,27 +74,27 @@ impl HostSettings {
     }
 }
 
-/// Settings by host: the most exact pattern wins.
+/// The settings of all hosts, by pattern. If several patterns match a host, the most specific one is used.
 #[derive(Clone, Debug, Default)]
 pub struct HostTable {
-    /// Those of a host that no pattern names.
+    /// The settings of hosts that no pattern matches.
     pub default: HostSettings,
-    /// Patterns and their settings, the most exact first.
+    /// The patterns and their settings, the most specific pattern first.
     patterns: Vec<(HostPattern, HostSettings)>,
 }
 
 impl HostTable {
-    /// Adds the settings of all hosts that a pattern names.
+    /// Adds the settings of all hosts that a pattern matches.
     ///
     /// # Errors
-    /// When the pattern can name no host.
+    /// When the pattern can match no host.
     pub fn set(&mut self, pattern: &str, settings: HostSettings) -> Result<(), BadHostPattern> {
         self.patterns.push((pattern.parse()?, settings));
         self.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.exactness()));
         Ok(())
     }
 
-    /// Adds header fields to those of every host that it does not set itself.
+    /// Adds header fields to the settings of every host. A field that the settings of a host have already is kept.
     pub fn send_to_all(&mut self, headers: &HeaderMap) {
         let all = self.patterns.iter_mut().map(|(_, settings)| settings).chain([&mut self.default]);
         for settings in all {
@@ -111,7 +111,7 @@ impl HostTable {
         }
     }
 
-    /// The settings of a host.
+    /// Returns the settings of a host.
     #[must_use]
     pub fn of(&self, host: &Host) -> &HostSettings {
         self.patterns

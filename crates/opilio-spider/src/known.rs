@@ -1,8 +1,8 @@
-//! Counts URLs that are requested with two different steps. Only the first request of a URL is fetched, so a
-//! crawl should report that it ignores the others.
+//! Counts URLs that are requested with two different steps. Each URL is fetched for its first step only, so the crawl
+//! reports how many requests with another step it has ignored.
 //!
-//! The store knows which URLs it has met, but not with which step. This table remembers the step of each URL
-//! that was met lately. The table grows with the number of URLs, up to `SLOTS_MAX` slots.
+//! The store knows which URLs were found already, but not with which step. This table remembers the step of each URL
+//! that was found lately. The table grows with the number of URLs, up to `SLOTS_MAX` slots.
 
 use opilio_core::{Fingerprint, Record, RecordKind};
 use opilio_frontier::Admission;
@@ -10,31 +10,31 @@ use opilio_frontier::Admission;
 use crate::data::step_of;
 use crate::step;
 
-/// The step of each URL that was met lately, in a hash table with one slot per hash value.
+/// The step of each URL that was found lately, in a hash table with one slot for each hash value.
 #[derive(Default)]
 pub struct KnownSteps {
     slots: Vec<MetUrl>,
     filled: usize,
-    /// The first `TEXTS_MAX` different steps that were met: the hash and the text of each, for log messages.
+    /// The hash and the text of the first `TEXTS_MAX` different steps. The texts are for log messages.
     texts: Vec<(u32, String)>,
     others: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct MetUrl {
-    /// The upper 64 bits of the URL's fingerprint, with the lowest of them set to 1; 0 in an empty slot.
+    /// The upper 64 bits of the URL's fingerprint, with their lowest bit set to 1; 0 in an empty slot.
     url: u64,
     /// The lower 32 bits of the URL's fingerprint. The index of the slot is computed from these bits.
     place: u32,
     step: u32,
-    /// The URL was requested with another step, too. It is already counted in `others`, and is not counted
-    /// again.
+    /// Whether the URL was requested with another step, too. It is then already counted in `others`, and is not
+    /// counted again.
     counted: bool,
 }
 
 impl KnownSteps {
-    /// Checks the requests of a page against the table. Counts each URL that is known with another step once,
-    /// and logs a warning for the first such URL.
+    /// Compares the requests of a page with the table. A URL that the table has with another step is counted, but
+    /// only once. A warning is logged for the first such URL.
     pub fn meet(&mut self, admissions: &[Admission]) {
         for admission in admissions {
             let Admission::Queue(record) = admission else { continue };
@@ -51,19 +51,19 @@ impl KnownSteps {
             if self.others == 1 {
                 tracing::warn!(
                     url = %record.url, first_step = known, ignored_step = other,
-                    "a URL was requested with two steps: only the first one reads its page. `Request::again` \
-                     fetches it for the second step, too. Only the first such URL is named: the others are counted"
+                    "a URL was requested with two steps: only the first step reads its page. `Request::again` \
+                     fetches it for the second step, too. Only the first such URL is named in a warning: further URLs are counted"
                 );
             } else {
-                tracing::debug!(url = %record.url, known, other, "another URL was requested with a second step, which is ignored");
+                tracing::debug!(url = %record.url, known, other, "this URL, too, was requested with two steps: the step `known` reads its page, the step `other` is ignored");
             }
         }
     }
 
-    /// Records the step with which the store keeps a URL: an earlier run may have met that URL.
+    /// Records the step of a URL that the store has, since an earlier run may have requested that URL.
     pub fn learn(&mut self, record: &Record) {
-        // A redirect's target is requested on behalf of another URL, so its step says nothing about the
-        // target's own URL.
+        // The target of a redirect is requested on behalf of the redirecting URL. So the step of this record does not
+        // belong to the target's URL.
         if record.kind == RecordKind::Continuation {
             return;
         }
@@ -75,21 +75,21 @@ impl KnownSteps {
         }
     }
 
-    /// The number of URLs that were requested with a second step.
+    /// Returns the number of URLs that were requested with a second step.
     pub fn others(&self) -> u64 {
         self.others
     }
 
-    /// Returns the slot of a URL that the table knows. Enters a new URL, in place of another one if that has
-    /// its slot, and returns `None`.
+    /// Returns the slot of a URL that is in the table. If the URL is not in the table, writes it there and returns
+    /// `None`. A URL that had the same slot before is overwritten.
     fn enter(&mut self, url: Fingerprint, step: u32) -> Option<&mut MetUrl> {
         if self.filled * 2 >= self.slots.len() && self.slots.len() < SLOTS_MAX {
             self.grow();
         }
         let (at, tag) = (self.at(url.0 as u64), (url.0 >> 64) as u64 | 1);
         let slot = &mut self.slots[at];
-        // Two URLs whose fingerprints agree in these bits are taken for the same URL, so the second one is not
-        // counted.
+        // Two URLs whose fingerprints have these bits in common are taken for the same URL. This is rare, and then
+        // the second URL is not recorded.
         if slot.url == tag && slot.place == url.0 as u32 {
             return Some(slot);
         }
@@ -99,7 +99,7 @@ impl KnownSteps {
     }
 
     fn at(&self, place: u64) -> usize {
-        // The number of slots is a power of two, so this is the remainder of a division by that number.
+        // The number of slots is a power of two, so this is the remainder of the division by the number of slots.
         place as u32 as usize & (self.slots.len() - 1)
     }
 
@@ -125,17 +125,16 @@ impl KnownSteps {
     }
 }
 
-/// Returns the step of a record as encoded bytes, and its hash. Returns `None` for the step `()`, which has
-/// only one value.
+/// Returns the encoded step of a record, and its hash. Returns `None` for the step `()`, which has only one value.
 fn kept(record: &Record) -> Option<(&[u8], u32)> {
     let bytes = step_of(record).filter(|bytes| !bytes.is_empty())?;
     Some((bytes, step::hash(bytes) as u32))
 }
 
 const SLOTS_FIRST: usize = 1 << 10;
-/// The most slots: 6 MB. A full table holds nearly as many URLs; a new URL then replaces an older one.
+/// The most slots of the table (6 MB). When nearly all slots are used, new URLs overwrite older ones.
 const SLOTS_MAX: usize = 1 << 18;
-/// The most steps whose texts are kept for log messages.
+/// The most steps whose texts are kept for log messages. Few spiders have more kinds of steps.
 const TEXTS_MAX: usize = 32;
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
-//! The types that users of Opilio write spiders with, and the rules that turn their results into records.
+//! The types that users of Opilio write spiders with, and the rules that turn a spider's results into records.
 //!
-//! A [`Spider`] names the seeds ([`Request`]) and turns [`Page`]s into [`Found`]. This crate also holds the
-//! rules between a spider and the store: which requests belong to the crawl ([`Scope`], [`TrapRules`]), which
-//! record stands for a request ([`admission`]), what a record carries for the spider ([`data`]), where a
-//! redirect leads ([`redirect`]), what a sitemap lists ([`listing`]), and by which names pages are merged
+//! A [`Spider`] names the seeds ([`Request`]) and turns [`Page`]s into [`Found`]. This crate also holds the rules
+//! between a spider and the store: which requests belong to the crawl ([`Scope`], [`TrapRules`]), which record is
+//! stored for a request ([`admission`]), which data a record holds for the spider ([`data`]), where a redirect leads
+//! ([`redirect`]), which URLs a sitemap lists ([`listing`]), and how duplicates of a page are recognised
 //! ([`naming`]).
 //!
-//! All of it computes and never waits: no actor, no runtime, no socket. The actors in `opilio-engine` carry
-//! these values and run this code. `opilio` re-exports what users need; the engine uses the modules below.
+//! The code of this crate only computes and never waits: it has no actors, no runtime and no sockets. The actors in
+//! `opilio-engine` call this code. The crate `opilio` re-exports the types that users need; the engine uses the
+//! modules below.
 //!
 //! | module | turns | into |
 //! | --- | --- | --- |

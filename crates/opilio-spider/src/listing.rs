@@ -1,8 +1,7 @@
-//! Reads sitemaps: makes records of the URLs that a sitemap or a robots.txt lists.
+//! Reads sitemaps: makes records for the URLs that a sitemap or a robots.txt lists.
 //!
-//! A small compressed file may list many URLs, so all of this runs on another thread than the shard's,
-//! decompression included. If a file is broken, the entries before the broken place count, and the URL of the
-//! file ends as a failure.
+//! A small compressed file may list many URLs, so decompression and reading run on another thread than the shard's.
+//! If a file is broken, the entries before the broken place are used, and the URL of the file ends as a failure.
 
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Reason, Scheme};
@@ -16,9 +15,9 @@ use crate::request::Request;
 use crate::scope::Scope;
 use crate::spider::Spider;
 
-/// A file that lists URLs, with the facts that the records of these URLs need.
+/// A file that lists URLs (a sitemap or a robots.txt), with the facts that the records of these URLs need.
 pub struct List<Step> {
-    /// Whether the file is a sitemap or a robots.txt.
+    /// How the file is read: as a sitemap or as a robots.txt.
     pub reads: Reads,
     /// The URL of the file.
     pub url: Url,
@@ -34,9 +33,9 @@ pub struct List<Step> {
     pub session: Option<String>,
     /// The fingerprint of the file's record.
     pub fingerprint: Fingerprint,
-    /// The body, with its content coding removed. It may still be a gzip file.
+    /// The body after removal of its `Content-Encoding`. It may still be a gzip file.
     pub body: Bytes,
-    /// Whether the file is longer than bodies may be, so that its end is missing.
+    /// Whether the file is longer than the limit for bodies, so that its end is missing.
     pub cut: bool,
 }
 
@@ -45,12 +44,12 @@ pub struct List<Step> {
 pub struct Listing {
     /// The records of the URLs that the file lists.
     pub links: Links,
-    /// The reason and the text of the error that ended the reading, if it did not reach the end.
+    /// The reason and the text of the error that stopped the reading; `None` if the end of the file was reached.
     pub broken: Option<(Reason, String)>,
 }
 
 impl<Step: Clone> List<Step> {
-    /// Reads the file. `Spider::lists` chooses among the pages; the scope applies to all entries.
+    /// Reads the file. `Spider::lists` chooses among the listed pages; the scope applies to all entries.
     pub fn read<S: Spider<Step = Step>>(self, spider: &S, scope: &Scope) -> Listing {
         let mut listing = Listing::default();
         let requests = match self.reads {
@@ -64,7 +63,7 @@ impl<Step: Clone> List<Step> {
             scheme: self.scheme,
             fingerprint: self.fingerprint,
             reads: self.reads,
-            // An entry has the depth of a seed, since no link led to it.
+            // An entry has the same depth as a seed, since it was not found by following a link.
             links_depth: self.depth,
             session: self.session.as_deref(),
             is_repeated: false,
@@ -79,7 +78,7 @@ impl<Step: Clone> List<Step> {
         listing
     }
 
-    /// Returns the sitemaps that a robots.txt names. If it names none, returns the usual place, `/sitemap.xml`.
+    /// Returns the sitemaps that a robots.txt names. If it names none, returns `/sitemap.xml`, the usual place.
     fn sitemaps(&self) -> Vec<Request<Step>> {
         let robots = Robots::parse(&self.body, "");
         let named = robots.sitemaps().iter().map(|loc| &**loc);
@@ -103,9 +102,9 @@ impl<Step: Clone> List<Step> {
                     requests.push(Request::get(entry.loc, self.step.clone()));
                 }
                 Ok(_) => {}
-                // Only some entries were left out: the others were read.
+                // Some entries were left out. All others were read, so the file does not count as broken.
                 Err(error @ SitemapError::Skipped { .. }) => {
-                    tracing::warn!(url = %self.url, %error, "a sitemap has entries that cannot be read: they are left out");
+                    tracing::warn!(url = %self.url, %error, "a sitemap has entries that cannot be read: these entries are left out");
                 }
                 Err(error) => listing.broken = Some((reason_of(&error), words_of(&error))),
             }

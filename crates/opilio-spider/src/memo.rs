@@ -1,4 +1,5 @@
-//! Encodes what the store keeps of a passivated host: its saved state (`HostMemo`) and its robots.txt rules.
+//! Encodes the facts that the store keeps of a host without work: its saved state (`HostMemo`) and its
+//! robots.txt rules.
 
 use bytes::Bytes;
 use opilio_core::host::HostMemo;
@@ -7,7 +8,7 @@ use opilio_robots::Robots;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The encoded form. The rules are those for one crawler, which is named by the hash of its user agent.
+/// The encoded form. The rules apply to one user agent only, so the hash of that user agent is stored with them.
 #[derive(Serialize, Deserialize)]
 struct KeptHost<Rules> {
     memo: HostMemo,
@@ -15,8 +16,8 @@ struct KeptHost<Rules> {
     rules: PerScheme<Option<Rules>>,
 }
 
-/// Encodes the saved state of a host with the rules of its two origins. Rules that are too long are left out,
-/// and fetched again later.
+/// Encodes the saved state of a host together with the robots.txt rules of its two origins (http and https). Rules
+/// that are too long are left out, and are fetched again later.
 #[must_use]
 pub fn write(memo: HostMemo, rules: PerScheme<Option<&Robots>>, user_agent: &str) -> Bytes {
     let kept = KeptHost {
@@ -35,8 +36,8 @@ pub fn write(memo: HostMemo, rules: PerScheme<Option<&Robots>>, user_agent: &str
     bytes.unwrap_or_default().into()
 }
 
-/// Decodes the result of [`write()`]; returns `None` if that is not possible. Rules for another user agent are
-/// left out.
+/// Decodes the result of [`write()`]. Returns `None` if the bytes cannot be decoded. Rules that were read for another
+/// user agent are left out.
 #[must_use]
 pub fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, PerScheme<Option<Robots>>)> {
     let kept: KeptHost<Robots> = postcard::from_bytes(bytes).ok()?;
@@ -50,7 +51,7 @@ fn without_rules(memo: HostMemo) -> HostMemo {
     Scheme::BOTH.into_iter().fold(memo, HostMemo::forgetting_rules)
 }
 
-/// The most bytes of the encoded form with its rules; above that the rules are left out. Nearly every
+/// The most bytes of the encoded form with its rules. If it would be longer, the rules are left out. Nearly every
 /// robots.txt is shorter.
 const BYTES_MAX: usize = 64 << 10;
 
@@ -70,12 +71,12 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(5);
 
-    /// These rules for http, and none for https.
+    /// Returns these rules for http, and no rules for https.
     fn http(rules: &Robots) -> PerScheme<Option<&Robots>> {
         PerScheme::from_fn(|scheme| (scheme == Scheme::Http).then_some(rules))
     }
 
-    /// A host whose rules for http are these.
+    /// Returns the saved state of a host, and the rules in this robots.txt.
     fn host(robots: &[u8]) -> (HostMemo, Robots) {
         let url = Url::parse("http://a.example/").unwrap();
         let host = Host::of(&url).unwrap();

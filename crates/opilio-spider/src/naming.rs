@@ -1,4 +1,5 @@
-//! The names by which a crawl recognises duplicates of a page: its canonical URL and its content.
+//! Finds the names by which a crawl recognises duplicates of a page. A name is the page's canonical URL or
+//! its content.
 
 use opilio_core::{Fingerprint, Host};
 use url::Url;
@@ -7,7 +8,7 @@ use crate::page::Page;
 use crate::same;
 use crate::scope::Scope;
 
-/// By which names a crawl recognises duplicates.
+/// The settings that say how a crawl recognises duplicates.
 #[derive(Clone, Copy, Default)]
 pub struct Naming {
     /// Whether pages with the same canonical URL are duplicates.
@@ -20,8 +21,8 @@ pub struct Naming {
 pub struct PageName {
     /// The URL of the page itself: where its bytes came from.
     pub own: Url,
-    /// The canonical URL that the page states, if any; the outer `None` if the crawl does not use canonical
-    /// URLs.
+    /// The canonical URL that the page states, if any. The outer `Option` is `None` if the crawl does not use
+    /// canonical URLs.
     preferred: Option<Option<Url>>,
     /// The hash of the page's content; `None` if the crawl does not compare contents.
     pub content: Option<Fingerprint>,
@@ -43,9 +44,9 @@ impl Naming {
 }
 
 impl PageName {
-    /// Returns the URL that stands for the page: its canonical URL if that URL is in scope and of the same
-    /// registrable domain (no site may speak for another one), otherwise its own URL. Returns `None` if the
-    /// crawl does not use canonical URLs.
+    /// Returns the URL by which the page is compared with others. This is its canonical URL if that URL is in scope
+    /// and of the same registrable domain, since no site may speak for another site. Otherwise it is the page's own
+    /// URL. Returns `None` if the crawl does not use canonical URLs.
     pub fn settled(&self, host: &Host, depth: u16, scope: &Scope) -> Option<Url> {
         let prefers = self.preferred.as_ref()?.as_ref().filter(|url| {
             Host::of(url).is_ok_and(|named| {
@@ -59,7 +60,7 @@ impl PageName {
     }
 }
 
-/// Returns whether white space has no meaning in this document.
+/// Returns whether white space has no meaning in the page's content type, as in HTML.
 fn is_text<Step>(page: &Page<Step>) -> bool {
     let kind = page.header("content-type").map(str::to_ascii_lowercase);
     kind.is_none_or(|kind| ["text/", "html", "xml"].iter().any(|part| kind.contains(part)))

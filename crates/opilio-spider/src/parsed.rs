@@ -1,4 +1,5 @@
-//! The result of one lease, in the form in which the scheduler stores it: what its page gave, or its failure.
+//! The result of one lease, in the form in which the scheduler stores it: the links and items of the page, or
+//! the failure.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use opilio_frontier::{Admission, Cause, Fetched, Redirect, Settlement};
 
 use crate::step::Sample;
 
-/// The result of one lease. A page whose parsing failed gives a failure and nothing else.
+/// The result of one lease. If a page could not be parsed, its result holds a failure, and no links or items.
 #[derive(Debug)]
 pub struct Parsed {
     /// The host of the lease.
@@ -16,32 +17,32 @@ pub struct Parsed {
     pub lease: LeaseId,
     /// How the URL of the lease ended.
     pub ending: Ending,
-    /// The URL that ends: the first URL of a chain of redirects.
+    /// The URL whose end the store records: the first URL of a chain of redirects.
     pub requested_url: Arc<str>,
     /// How many attempts the lease has used up.
     pub attempts: u16,
-    /// The links of the page: each URL once for each step.
+    /// The links of the page. A URL that the page links several times is listed once for each step.
     pub links: Vec<Admission>,
-    /// The record of the next URL, if this URL redirects.
+    /// The record of the redirect's target, if the answer was a redirect.
     pub next: Option<Box<Redirect>>,
-    /// A host to which a seed was redirected, and that joins the crawl now.
+    /// A host to be added to the crawl, because a seed was redirected to it.
     pub grows: Option<Host>,
-    /// The canonical URL and the content of the page, if the crawl recognises duplicates by them.
+    /// The canonical URL and the content of the page, if the crawl uses them to recognise duplicates.
     pub names: Vec<Name>,
-    /// The items of the page, as rows.
+    /// The items of the page, encoded as rows of the outputs.
     pub items: EncodedItems,
-    /// How a page was fetched.
+    /// How the page was fetched.
     pub fetched: Fetched,
-    /// What is known about the cause of a failure.
+    /// The known facts about the cause of a failure.
     pub cause: Cause,
-    /// Whether the URL is a sitemap. The store counts sitemaps as pages, the report does not.
+    /// Whether the URL is a sitemap. The store counts sitemaps as pages, but the report does not.
     pub is_list: bool,
-    /// One step of each shape (the names of its variants and fields) that the shard met for the first time.
+    /// One step of each shape (the names of its variants and fields) that the shard found for the first time.
     pub samples: Vec<Sample>,
 }
 
 impl Parsed {
-    /// Makes a result that is only an ending: without links, rows and facts of a fetch.
+    /// Makes a result that says only how the URL ended: without links, rows and facts about the fetch.
     #[must_use]
     pub fn bare(host: Host, lease: LeaseId, ending: Ending, requested_url: Arc<str>, attempts: u16) -> Self {
         Self {
@@ -62,24 +63,24 @@ impl Parsed {
         }
     }
 
-    /// Adds the text of an error to the cause.
+    /// Adds the text of an error to the cause of the failure.
     #[must_use]
     pub fn because(self, error: &str) -> Self {
         Self { cause: Cause::new(None, Some(error)), ..self }
     }
 }
 
-/// The items of a page as rows for the sinks.
+/// The items of a page, encoded as rows of the outputs.
 #[derive(Debug, Default)]
 pub struct EncodedItems {
     /// The number of items.
     pub count: u64,
-    /// The encoded rows: one buffer for each sink, in the order of the sinks.
+    /// The encoded rows: one buffer for each output, in the order of the outputs.
     pub rows: Vec<Vec<u8>>,
 }
 
 impl EncodedItems {
-    /// Appends the rows of each sink to those of a batch.
+    /// Appends the rows of each output to the rows of that output in a batch.
     pub fn append_to(self, batch: &mut Vec<Vec<u8>>) {
         if batch.len() < self.rows.len() {
             batch.resize_with(self.rows.len(), Vec::new);
@@ -94,17 +95,17 @@ impl EncodedItems {
     }
 }
 
-/// A name by which duplicates of a page are recognised (its canonical URL or its content), and the rows to
-/// write if an earlier page has that name.
+/// A name by which duplicates of a page are recognised (its canonical URL or its content). If an earlier page has the
+/// same name, `alias_rows` are written.
 #[derive(Debug)]
 pub struct Name {
     /// The fingerprint of the name.
     pub fingerprint: Fingerprint,
-    /// The rows that say which page this page is an alias of: one buffer for each sink.
+    /// The rows that say which page this page is an alias of: one buffer for each output.
     pub alias_rows: Vec<Vec<u8>>,
 }
 
-/// Returns how the store ends the lease.
+/// Returns how the store records the end of the lease.
 #[must_use]
 pub fn settlement(
     lease: LeaseId,
@@ -119,7 +120,7 @@ pub fn settlement(
         Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(requested_url)),
         Ending::Retry { due, attempts } => Settlement::retry(lease, due, attempts),
         Ending::Return => Settlement::give_back(lease),
-        // A redirect without a target is not expected here. If there is one, its URL ends as a failure, so that
+        // A redirect without a target should not occur here. If it does, its URL ends as a failure, so that
         // it is not lost.
         Ending::Redirected => Settlement::failed(lease, Reason::Internal, attempts, Some(requested_url)),
     }

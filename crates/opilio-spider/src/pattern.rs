@@ -1,7 +1,8 @@
-//! Matches the patterns of a scope, which may be written in any alphabet.
+//! Matches URLs against the patterns of a scope. A pattern may contain letters of any alphabet.
 //!
-//! A URL is ASCII: its path is percent-encoded, its host is punycode. But people type the letters that browsers
-//! show. So a pattern is compared with a URL twice: as it was typed, and with both in readable form.
+//! A URL is ASCII: its path is percent-encoded and its host is written in punycode. People, however, type the
+//! letters that browsers show. So a pattern is compared with a URL twice: both as written, and both in a
+//! readable (decoded) form.
 
 use std::borrow::Cow;
 
@@ -17,18 +18,18 @@ pub(crate) struct UrlPattern {
     typed: GlobMatcher,
     /// Compares the readable form of the pattern with the readable form of a URL.
     readable: GlobMatcher,
-    /// Whether both matchers are equal. Then a URL that is readable itself is compared once.
+    /// Whether both matchers are equal. Then a URL whose readable form is the URL itself is compared only once.
     is_plain: bool,
 }
 
-/// A URL to be compared with patterns. Its readable form is made once.
+/// A URL to be compared with patterns. Its readable form is made only once.
 pub(crate) struct ReadableUrl<'a> {
     url: &'a str,
-    /// The readable form; `None` if the URL itself is readable, as most URLs are.
+    /// The readable form; `None` if it equals the URL, as for most URLs.
     readable: Option<String>,
 }
 
-/// Why a text is not a pattern.
+/// A text that cannot be parsed as a pattern.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the URL pattern {pattern:?}")]
 pub struct PatternError {
@@ -55,8 +56,7 @@ impl UrlPattern {
         &self.text
     }
 
-    /// Returns whether the pattern can match no URL, because it begins with a text with which no http or https
-    /// URL begins.
+    /// Returns whether the pattern can match no URL, because no http or https URL begins as the pattern does.
     pub(crate) fn is_matchless(&self) -> bool {
         let begins = self.text.split('*').next().unwrap_or_default();
         let ends = begins.len() == self.text.len();
@@ -67,8 +67,8 @@ impl UrlPattern {
     }
 
     pub(crate) fn matches(&self, candidate: &ReadableUrl<'_>) -> bool {
-        // The pattern as it was typed is compared as well: it may hold half an escape, or half a label of a
-        // host name.
+        // The pattern is also compared as it was typed, since it may hold half of an escape, or half of a
+        // label of a host name.
         self.readable.is_match(candidate.readable.as_deref().unwrap_or(candidate.url))
             || (!(self.is_plain && candidate.readable.is_none()) && self.typed.is_match(candidate.url))
     }
@@ -99,12 +99,13 @@ fn readable_labels(host: &str) -> String {
     map_runs(host, |c| !matches!(c, '*' | '.' | ':' | '@' | '[' | ']'), |_| true)
 }
 
-/// Returns the text with its punycode labels mapped by IDNA. The host name may be anywhere in the text.
+/// Decodes the punycode labels (`xn--…`) in a text. The host name may be anywhere in the text.
 fn punycode_decoded(text: &str) -> String {
     map_runs(text, |c| c.is_ascii_alphanumeric() || c == '-', |run| run.starts_with("xn--"))
 }
 
-/// Maps those runs of label characters by IDNA for which `is_worth_it` holds. Half a label stays as it is.
+/// Maps by IDNA those runs of label characters for which `is_worth_it` returns true. Incomplete labels stay
+/// as they are.
 fn map_runs(text: &str, is_label: impl Fn(char) -> bool, is_worth_it: impl Fn(&str) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -121,8 +122,8 @@ fn map_runs(text: &str, is_label: impl Fn(char) -> bool, is_worth_it: impl Fn(&s
     out
 }
 
-/// Decodes the escapes of all characters but delimiters: letters of any alphabet, and characters that a URL can
-/// hold only as escapes. The other escapes get upper-case hex digits; so do bytes that are not UTF-8.
+/// Decodes percent escapes: those of letters of any alphabet, and those of other characters that are not delimiters.
+/// All other escapes stay escapes and get upper-case hex digits, as do bytes that are not UTF-8.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -138,7 +139,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
             rest = &rest[3..];
         }
         if bytes.is_empty() {
-            // A percent sign without two hex digits stands for itself.
+            // A percent sign that is not followed by two hex digits is an ordinary character.
             out.push('%');
             rest = &rest[1..];
         }
@@ -153,15 +154,16 @@ fn decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Returns the byte of the escape with which this text begins.
+/// Returns the byte that the escape at the beginning of this text encodes; `None` if the text does not begin
+/// with an escape.
 fn escape(text: &str) -> Option<u8> {
     let hex =
         text.strip_prefix('%')?.get(..2).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u8::from_str_radix(hex, 16).ok()
 }
 
-/// Returns whether a character may replace its escape. Not so ASCII delimiters, and other characters whose
-/// meaning differs from that of their escape.
+/// Returns whether a character may replace its escape. This is false for ASCII delimiters and for all other
+/// characters whose meaning differs from that of their escape.
 fn is_readable(c: char) -> bool {
     let unreserved = c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
     let never_raw = matches!(c, ' ' | '"' | '<' | '>' | '`' | '{' | '}' | '^' | '|');
@@ -173,13 +175,13 @@ fn push_escaped(out: &mut String, byte: u8) {
     out.push_str(percent_encoding::percent_encode_byte(byte));
 }
 
-/// Returns the text in composed form (NFC), since Unicode can write some letters in two ways: `é`, and `e` with
-/// an accent.
+/// Returns the text in composed form (NFC). Unicode can write some letters in two ways, such as `é` as one character
+/// or as `e` with an accent; both have the same composed form.
 fn composed(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
-/// Makes the matcher of a pattern. Only `*` is special: `?` and brackets stand for themselves.
+/// Makes the matcher of a pattern. Only `*` has a special meaning; `?`, brackets and braces are ordinary characters.
 fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
     let mut escaped = String::with_capacity(pattern.len() + 8);
     for c in pattern.chars() {
@@ -210,7 +212,7 @@ mod tests {
             ("*/café/*", "http://a.example/caf%c3%a9/1"),
             ("*/caf%c3%A9/*", "http://a.example/café/1"),
             ("*/caf%C3%a9/*", "http://a.example/caf%C3%A9/1"),
-            // Decomposed, as some systems write file names.
+            // The letter and its accent as two characters, as some systems write file names.
             ("*/café/*", "http://a.example/cafe%CC%81/1"),
             ("*/cafe\u{301}/*", "http://a.example/caf%C3%A9/1"),
             ("*/商品/*", "http://a.example/%E5%95%86%E5%93%81/7"),
@@ -222,9 +224,9 @@ mod tests {
             ("*/%7Eann/*", "http://a.example/~ann/"),
             ("*/~ann/*", "http://a.example/%7eann/"),
             ("*/a%2fb*", "http://a.example/a%2Fb"),
-            // A site with another encoding than UTF-8.
+            // A site that encodes its URLs in another encoding than UTF-8.
             ("*/caf%e9/*", "http://a.example/caf%E9/1"),
-            // As typed.
+            // These match only in the form in which they were typed.
             ("*%C3*", "http://a.example/caf%C3%A9/1"),
             ("*%*", "http://a.example/caf%C3%A9/1"),
             ("*/50%/*", "http://a.example/50%/x"),
@@ -260,7 +262,7 @@ mod tests {
             ("*://пример.испытание/*", "http://xn--e1afmkfd.xn--80akhbyknj4f/"),
             ("*://例え.テスト/*", "http://xn--r8jz45g.xn--zckzah/商品"),
             ("*://straße.example/*", "http://straße.example/"),
-            // Half a label, and a label in a path.
+            // Half of a punycode label; and a label that is part of a path.
             ("*xn--bch*", "http://bücher.example/x"),
             ("*/xn--bcher-kva/*", "http://a.example/xn--bcher-kva/"),
             ("*://Shop.Example/A*", "http://shop.example/A"),

@@ -1,7 +1,7 @@
-//! A record in the form in which it is fetched: its URL is parsed once, and its data is decoded once.
+//! A record that is ready to be fetched. Its URL is parsed once, and its data is decoded once.
 //!
-//! A [`PreparedRequest`] is made when a lease is first started, and goes from the host and the fetcher to the
-//! spider runner. Hosts and fetchers read how the request is sent, but not what it means to the spider.
+//! A [`PreparedRequest`] is made when a lease is first started. The host passes it to the fetcher, and the fetcher
+//! passes it to the spider runner. Hosts and fetchers read how the request is sent; the rest is for the spider.
 
 use std::sync::Arc;
 
@@ -22,16 +22,18 @@ pub struct PreparedRequest {
     pub(crate) data: RequestData,
 }
 
-/// The result of reading a record. An error goes the same way as the request, since the spider runner reports
-/// it.
+/// The result of reading a record. An error is passed on in the same way as a request, since the spider
+/// runner reports it.
 pub type Prepared = Result<Box<PreparedRequest>, RequestDataError>;
 
-/// A request as the spider asked for it. The settings of host, session and crawl add their header fields later.
+/// A request as the spider asked for it. The header fields from the settings of host, session and crawl are
+/// added later.
 #[derive(Debug)]
 pub struct SentRequest {
     /// The method: GET, unless the spider chose another one.
     pub method: Method,
-    /// The header fields of this request alone, with the validators of a page that was fetched before.
+    /// The header fields of this request alone, with the validators (such as an entity tag) of a page that was
+    /// fetched before.
     pub headers: HeaderMap,
     /// The body to send.
     pub body: Option<Bytes>,
@@ -39,14 +41,14 @@ pub struct SentRequest {
     pub session: Option<Arc<str>>,
     /// The proxy for this request; `None` means the crawl's proxy.
     pub proxy: Option<Proxy>,
-    /// Whether a chain of redirects has come back to this URL.
+    /// Whether this URL occurs twice in its chain of redirects.
     pub came_back: bool,
     /// Whether the request may be sent again although the server may have received it.
     pub repeatable: bool,
 }
 
 impl PreparedRequest {
-    /// Reads a record. Only this function decodes `Record::extra` and parses the URL of a lease.
+    /// Reads a record. This is the only function that parses the URL of a lease and decodes `Record::extra`.
     ///
     /// # Errors
     /// When this version of Opilio cannot read the record.
@@ -65,13 +67,13 @@ impl PreparedRequest {
         self.data.reads
     }
 
-    /// Returns how often this request is retried; `None` means as often as the policy says.
+    /// Returns how often this request is retried; `None` means as often as the retry policy says.
     pub fn retries(&self) -> Option<u16> {
         self.data.options.as_ref()?.retries
     }
 
-    /// Returns the request to send. Returns `None` if HTTP does not allow it; no version of Opilio writes such
-    /// a record.
+    /// Returns the request to send. Returns `None` if HTTP does not allow such a request; no version of Opilio writes
+    /// such a record.
     pub fn sent(&self, record: &Record, scope: &Scope) -> Option<SentRequest> {
         let mut sent = SentRequest {
             method: Method::GET,

@@ -1,4 +1,4 @@
-//! Runs the spider's code on one answer. If that code fails or panics, only this page is lost.
+//! Runs the spider's code on one answer. If that code fails or panics, only the result of this page is lost.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,21 +15,21 @@ use crate::spider::{Found, ParseError, Spider};
 
 /// The result of `parse` for one page.
 pub enum Read<S: Spider> {
-    /// The links and items, and the page's names if the crawl recognises duplicates by them.
+    /// The links and items of the page, and its names (canonical URL and content) if the crawl recognises duplicates.
     Found(Gathered<S>, Option<Box<PageName>>),
     /// The reason of the failure, and the text of the error or panic.
     Failed(Reason, Option<String>),
 }
 
-/// The links, items and files that `parse` has put into [`Found`] for one page.
+/// The items, requests and files that `parse` has put into [`Found`] for one page.
 pub struct Gathered<S: Spider> {
-    /// Items for the exporters.
+    /// The items for the outputs.
     pub items: Vec<S::Item>,
-    /// Requests, including those for links of the page.
+    /// The requests, including those for links of the page.
     pub requests: Vec<Request<S::Step>>,
-    /// Links that the page asks crawlers not to follow.
+    /// The links that the page asks crawlers not to follow.
     pub unfollowed: Vec<Url>,
-    /// Bodies to keep as files, each with its hash.
+    /// The bodies to store as files, each with its hash.
     pub files: Vec<(ContentHash, Bytes)>,
     /// The part of the crawl's memory limit for bodies that the files take.
     pub permit: Option<BodyShare>,
@@ -49,7 +49,7 @@ impl<S: Spider> From<Found<S>> for Gathered<S> {
     }
 }
 
-/// Runs `parse` on one page. If user code fails or panics, only this page is lost.
+/// Runs `parse` on one page. If the spider's code fails or panics, only the result of this page is lost.
 pub fn parse<S: Spider>(
     spider: &S,
     answer: Answer,
@@ -67,10 +67,10 @@ pub fn parse<S: Spider>(
             found.tell_links(&page);
         }
         if let Some(why) = page.document().cut() {
-            tracing::warn!(url, %why, "a page is read only in part: links and texts beyond the limit are not seen");
+            tracing::warn!(url, %why, "a page was read only in part: links and texts beyond the limit were not seen");
         }
         if let Some(why) = page.document().flaw() {
-            tracing::warn!(url, %why, "a page is not what its Content-Type says");
+            tracing::warn!(url, %why, "the content of a page does not fit its Content-Type");
         }
         let name = naming.of(&page).map(Box::new);
         if !found.files.is_empty() {
@@ -122,7 +122,7 @@ pub fn failed<S: Spider>(
     found.into()
 }
 
-/// Returns the text of a panic. The panic hook has already printed where the panic happened.
+/// Returns the message of a panic. The panic hook has already printed where the panic happened.
 pub fn words_of_panic(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

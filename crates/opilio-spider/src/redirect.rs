@@ -1,4 +1,4 @@
-//! Follows redirects: makes the record of the next URL of a chain, or ends the chain.
+//! Follows redirects: makes the record of a redirect's target, or ends the chain of redirects.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::scope::Scope;
 use crate::spider::ParseError;
 use crate::step::StepError;
 
-/// The parts of an answer that matter when it redirects.
+/// The facts of an answer that matter if it is a redirect.
 #[derive(Default)]
 pub struct Hop {
     status: u16,
     sets_cookies: bool,
-    /// How long the answer asks to wait before its target is requested (`Retry-After`, RFC 9110 §10.2.3).
+    /// How long the crawl has to wait before it requests the target (`Retry-After`, RFC 9110 §10.2.3).
     wait: Option<Duration>,
 }
 
 impl Hop {
-    /// Reads the facts from an answer. `unix_millis` is the wall time in milliseconds since 1970; dates in the
-    /// answer are compared with it.
+    /// Reads the facts from an answer. `unix_millis` is the present time in milliseconds since 1970, to compare with
+    /// dates in the answer.
     pub fn of(answer: &Answer, unix_millis: i64) -> Self {
         let headers = &answer.headers;
         Self {
@@ -38,27 +38,27 @@ impl Hop {
     }
 }
 
-/// Which chain requests its first URL again, because that URL was first requested without cookies.
+/// Says which chain has a new cookie when the first URL of a chain is requested again with that cookie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// The chain that received the cookies itself.
+    /// The chain itself has received the cookie.
     Own,
-    /// Another chain, which did not receive them.
+    /// Another chain has received the cookie.
     Other,
 }
 
-/// The crawl's settings for redirects, and the time.
+/// The crawl's settings for redirects, and the present time.
 pub struct RedirectRules<'a> {
-    /// Which URLs belong to the crawl.
+    /// The scope, which says which URLs belong to the crawl.
     pub scope: &'a Scope,
-    /// The most hops of a chain.
+    /// The most redirects of one chain.
     pub hops_max: u16,
-    /// The longest wait that a host may ask for. A host that asks for a longer wait is parked: it gets no
-    /// requests for that time, and its URLs fail.
+    /// The longest wait that a host may ask for. A host that asks for a longer wait is parked: it gets no requests
+    /// until the wait is over, and its URLs fail.
     pub hold_max: Duration,
     /// Whether the crawl keeps cookies.
     pub keeps_cookies: bool,
-    /// Returns whether the crawl holds any cookie. Called only when a chain comes back to one of its URLs.
+    /// Returns whether the crawl holds any cookie. Called only if a chain comes back to one of its URLs.
     pub has_cookies: &'a dyn Fn() -> bool,
     /// The present time of the crawl.
     pub now: Timestamp,
@@ -79,7 +79,7 @@ impl DeadEnd {
     }
 }
 
-/// The parts from which the record of a chain's next URL is made.
+/// The parts from which the record of a redirect's target is made.
 struct Next {
     chain: Chain,
     marks: Marks,
@@ -92,10 +92,10 @@ struct Next {
     sets_cookie: bool,
 }
 
-/// Makes the record of a redirect's target. The record belongs to the chain's first URL, which is still the URL
-/// that ends.
+/// Makes the record of a redirect's target. The record belongs to the chain's first URL: when the chain ends, the
+/// store records how that first URL ended.
 ///
-/// # Errors
+/// When the chain ends here: the target is refused, or the chain is a loop, or it has too many redirects.
 /// When the chain ends here: the target is refused, or the chain is a loop or too long.
 pub fn follow<Step: Serialize + DeserializeOwned>(
     context: &PageContext<Step>,
@@ -116,30 +116,30 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     let options = onward(context, &location, hop.status);
     let mut fingerprint = fingerprint_of(rules.scope, &location, Some(&options), context.reads);
     if marks.again {
-        // The crawl may know the target already. The first URL of the chain makes this a request of its own,
-        // and within the chain a loop is still found.
+        // The crawl may already know the target. A fingerprint that includes the chain's first URL makes this a
+        // separate request, and a loop within the chain is still recognised.
         let first = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
         fingerprint = fingerprint.in_session(&format!("\nagain in the chain of {first:x}"));
     }
-    // A target that is another spelling of the same URL (sorted parameters, decoded escapes) is not a loop. If
-    // the server never stops to redirect, the limit of hops ends the chain.
+    // A target that is the same URL in another spelling (sorted parameters, decoded escapes) is not a loop. If the
+    // server redirects for ever, the limit of redirects ends the chain.
     let respelled = fingerprint == context.record.fingerprint && location.as_str() != &*context.record.url;
     let mut loops = chain.has(fingerprint) || fingerprint == context.record.fingerprint;
-    // The URL may need a cookie that was set by the answer to a page or to another chain. It is requested once
+    // The URL may need a cookie that was set by the answer to a page or in another chain. So it is requested once
     // more, with that cookie.
     let others = || (rules.has_cookies)();
     let asked_anew = || was_asked_anew(fingerprint, &chain, context.record.fingerprint);
-    // A chain that passes the same URLs a second time without a new cookie is a loop, however long it is.
+    // A chain that passes the same URLs a second time without a new cookie is a loop, even if it has many URLs.
     let ring = loops && !respelled && !marks.has_cookie;
     if loops && (marks.has_cookie || !respelled && others() && !asked_anew()) {
-        // The server says "come back with this cookie": with the cookie this is a request of its own. If there
-        // are ever more cookies, the limit of hops ends the chain.
+        // The server has set a cookie and redirects back to the same URL. With the cookie this is a separate request.
+        // If every answer sets another cookie, the limit of redirects ends the chain.
         fingerprint = with_cookie(fingerprint, &chain);
         loops = false;
     }
     let again = match marks {
         _ if !rules.keeps_cookies || !is_plain(rules.scope, context, &chain) => Again::Never,
-        // The chain already has the cookies, and the server redirects it here again.
+        // The chain already has the cookies, and the server redirects to this URL again.
         Marks { asked_again: true, .. } => Again::Never,
         Marks { passed_wall: true, .. } => Again::Always,
         _ => Again::BehindWall,
@@ -168,12 +168,12 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     )
 }
 
-/// Handles a redirect that sets a cookie and leads to a known URL, such as a consent or login page: requests
-/// the chain's first URL again, since with the cookie the server may send its page. If the first URL was
-/// already requested again, the chain goes on to the target.
+/// Handles a redirect that sets a cookie and leads to a known URL, such as a consent or login page: requests the
+/// chain's first URL again, since the server may send the page to a client with the cookie. If the first URL was
+/// already requested again, follows the redirect to its target.
 ///
 /// # Errors
-/// When the chain ends here: the target is refused, or the chain is a loop or too long.
+/// When the chain ends here: the target is refused, or the chain is a loop, or it has too many redirects.
 pub fn pass_wall<Step: Serialize + DeserializeOwned>(
     context: &PageContext<Step>,
     known: &Url,
@@ -240,14 +240,15 @@ fn go_on<Step: Serialize + DeserializeOwned>(
     Ok(Redirect { target, due, sets_cookie, again, attempts: Attempts::of(context.attempts) })
 }
 
-/// Adds the host of this page to the scope, if a seed led here by redirects.
+/// Adds the host of this page to the scope, if a seed was redirected to this page.
 pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
     let Some(chain) = context.options.as_ref().and_then(|options| options.chain.as_ref()) else { return };
     let is_near = || {
         let first = Url::parse(&chain.url).ok().and_then(|url| Host::of(&url).ok());
         first.is_some_and(|first| first.group() == context.record.host.group())
     };
-    // Not for the robots.txt of another site: it must not bring that site's links into the crawl.
+    // A robots.txt on another site does not add its host, since the links of that site would then belong to
+    // the crawl.
     let carries = context.marks.of_seed && (context.reads != Reads::SitemapsOf || is_near());
     if carries && scope.grow(context.host()) {
         tracing::info!(host = %context.record.host, seed = %chain.url, "a seed redirects to this host: the host now belongs to the crawl");
@@ -255,9 +256,9 @@ pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
     }
 }
 
-/// Returns the target of a redirect, normalized as the scope wants. A server may redirect only to add what the
-/// scope removes, or to remove what the scope adds. Then the target stays as written, since normalizing it
-/// would make a loop.
+/// Returns the target of a redirect, normalized by the rules of the scope. A server may redirect only to add a part
+/// that the scope removes, or to remove a part that the scope adds. Then the target is returned as written, since
+/// normalizing it would make a loop.
 fn tidied<Step>(context: &PageContext<Step>, chain: &Chain, location: Url, scope: &Scope) -> Url {
     let mut tidy = location.clone();
     scope.tidy(&mut tidy);
@@ -274,19 +275,19 @@ fn is_out_of_scope<Step>(context: &PageContext<Step>, target: &Url, host: &Host,
             let from = (!context.marks.of_seed).then_some(context.host());
             scope.refuses_sitemap(target, host, depth, from)
         }
-        // A sitemap may be on any host, as robots.txt rules may (RFC 9309 §2.3.1.2).
+        // A sitemap may be on any host, and so may robots.txt rules (RFC 9309 §2.3.1.2).
         Reads::SitemapsOf => scope.refuses_sitemap(target, host, 0, None),
     };
     refusal.is_some()
 }
 
-/// Returns the chain so far, without this URL. A URL that was not redirected yet begins a new chain.
+/// Returns the chain up to this URL, without the URL itself. If no redirect led to this URL, a new chain begins here.
 fn chain_of<Step>(context: &PageContext<Step>) -> Chain {
     let chain = context.options.as_ref().and_then(|options| options.chain.clone());
     chain.unwrap_or_else(|| Chain { url: context.requested_url.to_string(), seen: Vec::new() })
 }
 
-/// Returns whether the chain began with a plain GET. Only a plain GET may be sent again.
+/// Returns whether the chain began with a plain GET. Only such a request may be sent again.
 fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> bool {
     let first = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
     let options =
@@ -295,16 +296,16 @@ fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> 
     plain.is_ok_and(|plain| plain.0 == first)
 }
 
-/// Returns whether the chain began with a request that is not a plain GET, such as a form, and that was not
-/// made by [`Request::again`](crate::Request::again).
+/// Returns whether the chain began with a request that is not a plain GET (such as a form) and that was not made by
+/// [`Request::again`](crate::Request::again).
 #[must_use]
 pub fn began_with_a_form<Step>(context: &PageContext<Step>, scope: &Scope) -> bool {
     !context.marks.again && !is_plain(scope, context, &chain_of(context))
 }
 
-/// Returns the fingerprint for a URL to which a chain comes back with a new cookie. It differs from the earlier
-/// fingerprint of that URL and from those of all other chains. It equals none that is made with a session,
-/// since the name of a session has no line break.
+/// Returns another fingerprint for a URL to which a chain comes back with a new cookie. It differs from the URL's
+/// earlier fingerprints and from those in other chains. It cannot equal the fingerprint of a request in a session,
+/// since the text used here has a line break, and the name of a session has none.
 fn with_cookie(url: Fingerprint, chain: &Chain) -> Fingerprint {
     with_cookie_at(url, chain, chain.seen.len())
 }
@@ -313,7 +314,7 @@ fn with_cookie_at(url: Fingerprint, chain: &Chain, hop: usize) -> Fingerprint {
     url.in_session(&format!("\nwith the cookie of {} at hop {hop}", chain.url))
 }
 
-/// Returns whether a chain that is now at the URL `at` has come back to an earlier URL before.
+/// Returns whether a chain whose last URL is `at` has come back to `url` before with a new cookie.
 fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
     (0..chain.seen.len()).any(|hop| {
         let next = chain.seen.get(hop + 1).copied().unwrap_or(at.0);
@@ -321,15 +322,16 @@ fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
     })
 }
 
-/// Returns the options of the request for a redirect's target. 307 and 308 keep method and body; after any
-/// other status the request is a GET (RFC 9110 §15.4). Credentials are not sent to another origin.
+/// Returns the options of the request for a redirect's target. 307 and 308 keep the method and the body; after any
+/// other status the request is a GET, or a HEAD if it was a HEAD before (RFC 9110 §15.4). Credentials are not sent
+/// to another origin.
 fn onward<Step>(context: &PageContext<Step>, target: &Url, status: u16) -> RequestOptions {
     let mut options = context.options.as_deref().cloned().unwrap_or_default();
     if !matches!(status, 307 | 308) && options.method.as_deref() != Some("HEAD") {
         options.method = None;
         options.body = None;
     }
-    // A validator such as `If-None-Match` belongs to the URL that sent it, so it is not sent to the target.
+    // A validator such as an entity tag belongs to the URL whose answer had it, so it is not sent to the target.
     options.headers.retain(|(name, _)| !CONDITIONS.contains(&name.as_str()));
     if origin_of(target) != origin_of(&context.url) {
         options.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
@@ -337,13 +339,13 @@ fn onward<Step>(context: &PageContext<Step>, target: &Url, status: u16) -> Reque
     options
 }
 
-/// Returns the origin of a URL (scheme, host name, port). Credentials are sent to the same origin only.
+/// Returns the origin of a URL: scheme, host name and port. Credentials are sent to the same origin only.
 fn origin_of(url: &Url) -> Option<(String, String, u16)> {
     Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
-/// The header fields that make a request conditional (RFC 9110 §13.1).
+/// The header fields that make a request conditional (RFC 9110 §13.1). They are not sent to a redirect's target.
 const CONDITIONS: [&str; 5] =
     ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
-/// The header fields that must not be sent to another origin.
+/// The header fields that hold credentials, and must not be sent to another origin.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

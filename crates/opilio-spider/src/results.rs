@@ -1,5 +1,5 @@
-//! Turns what the spider found on a page into the result of its lease: records, rows, and names by which
-//! duplicates are recognised.
+//! Turns the items and requests of a page into the result of its lease: records, rows, and the names (canonical URL
+//! and content) by which duplicates are recognised.
 
 use opilio_core::{Ending, Reason};
 use opilio_export::ExportError;
@@ -18,8 +18,8 @@ use crate::same::{Bodies, Firsts};
 use crate::scope::Scope;
 use crate::spider::Spider;
 
-/// Makes the results of leases. Each shard has its own, with the encoders and with what is remembered from page
-/// to page.
+/// Makes the results of leases. Each shard has its own value, which holds the encoders and the data that is
+/// remembered from page to page.
 pub struct PageResults<S: Spider> {
     encoders: Encoders<S::Item>,
     converter: Converter,
@@ -27,30 +27,30 @@ pub struct PageResults<S: Spider> {
     firsts: Firsts,
 }
 
-/// The facts of a result that do not come from the items and requests of the spider.
+/// The parts of a result that do not come from the items and requests of the spider.
 #[derive(Default)]
 pub struct Beside {
-    /// The canonical URL and the content of the page, if the crawl recognises duplicates by them.
+    /// The canonical URL and the content of the page, if the crawl uses them to recognise duplicates.
     pub names: Vec<Name>,
     /// The entries of a sitemap, as records.
     pub links: Links,
-    /// What is known about the cause of a failure.
+    /// The known facts about the cause of a failure.
     pub cause: Cause,
 }
 
 impl<S: Spider> PageResults<S> {
-    /// Makes results with these encoders, one for each sink.
+    /// Makes a value with these encoders: one encoder for each output.
     pub fn new(encoders: Encoders<S::Item>) -> Self {
         let (bodies, firsts) = (Bodies::default(), Firsts::default());
         Self { encoders, converter: Converter::default(), bodies, firsts }
     }
 
-    /// Turns the results of `parse` into the result of a lease. If an item or a step cannot be encoded, the
-    /// page ends as a failure.
+    /// Makes the result of a lease from the results of `parse`. If an item or a step cannot be encoded, the page ends
+    /// as a failure.
     ///
     /// # Errors
-    /// When an output cannot take items of this kind. Then the lease has no result, and a later run fetches the
-    /// page again.
+    /// When an output cannot take items of this kind. Then the lease gets no result, and a later run fetches
+    /// the page again.
     pub fn of(
         &mut self,
         context: PageContext<S::Step>,
@@ -93,10 +93,10 @@ impl<S: Spider> PageResults<S> {
         })
     }
 
-    /// Returns the record of the next URL of a chain, for an answer that redirects.
+    /// Returns the record of a redirect's target, for an answer that redirects.
     ///
     /// # Errors
-    /// When the chain ends here.
+    /// When the chain of redirects ends here.
     pub fn follow(
         &mut self,
         context: &PageContext<S::Step>,
@@ -107,11 +107,11 @@ impl<S: Spider> PageResults<S> {
         redirect::follow(context, location, hop, rules, &mut self.converter)
     }
 
-    /// Returns the record of the next URL of a chain that has come to a known URL where a cookie is set. With
-    /// that cookie, the chain's first URL may show its page now.
+    /// Returns the record with which a chain goes on that was redirected to a known URL and has received a new
+    /// cookie. With that cookie, the server may now send the page of the chain's first URL.
     ///
     /// # Errors
-    /// When the chain ends here.
+    /// When the chain of redirects ends here.
     pub fn pass_wall(
         &mut self,
         context: &PageContext<S::Step>,
@@ -122,14 +122,14 @@ impl<S: Spider> PageResults<S> {
         redirect::pass_wall(context, known, whose, rules, &mut self.converter)
     }
 
-    /// Returns the result of a URL that was redirected: `next` is the record of the next URL of its chain.
+    /// Returns the result of a URL that was redirected. `next` is the record of the redirect's target.
     pub fn redirected(&mut self, context: PageContext<S::Step>, next: Redirect) -> Parsed {
         let PageContext { record, lease, requested_url, attempts, .. } = context;
         let bare = Parsed::bare(record.host, lease, Ending::Redirected, requested_url, attempts);
         Parsed { next: Some(Box::new(next)), samples: self.converter.samples(), ..bare }
     }
 
-    /// Returns the result of a URL that led to a URL of which the crawl has a page already.
+    /// Returns the result of a URL that was redirected to a URL of which the crawl already has the page.
     pub fn alias(&mut self, context: &PageContext<S::Step>, target: &Url, scope: &Scope) -> Parsed {
         if redirect::began_with_a_form(context, scope) {
             tracing::warn!(
@@ -143,7 +143,7 @@ impl<S: Spider> PageResults<S> {
         Parsed { items, ..Parsed::bare(host, context.lease, Ending::Alias, requested_url, context.attempts) }
     }
 
-    /// Returns the names of a page (its canonical URL, its content), each with the rows to write if an earlier
+    /// Returns the names of a page (its canonical URL and its content), each with the rows to write if an earlier
     /// page has that name.
     pub fn names(&mut self, context: &PageContext<S::Step>, name: PageName, scope: &Scope) -> Vec<Name> {
         let mut names = Vec::new();
@@ -155,7 +155,7 @@ impl<S: Spider> PageResults<S> {
             });
         }
         let Some(content) = name.content else { return names };
-        // Pages of two sessions are never taken for one page, since a server may show each user other content.
+        // Pages of two sessions never count as duplicates, since a server may show different content to each user.
         let fingerprint = content.in_session(context.session().unwrap_or_default());
         if let Some(first) = self.firsts.of(fingerprint, context.record.fingerprint, name.own.as_str()) {
             names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.requested_url, &first) });
@@ -163,8 +163,8 @@ impl<S: Spider> PageResults<S> {
         names
     }
 
-    /// Counts the content of a page, and returns whether its host has sent that content so often that its links
-    /// count as a trap.
+    /// Counts the content of a page. Returns whether the host of the page has sent that content so often that the
+    /// links of the page are taken for a trap.
     pub fn is_repeated(&mut self, context: &PageContext<S::Step>, answer: &Answer, scope: &Scope) -> bool {
         let max = scope.same_content_max();
         let kind = answer.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
@@ -184,7 +184,7 @@ impl<S: Spider> PageResults<S> {
         times > max
     }
 
-    /// Returns the rows that say that the first URL is an alias of the second one.
+    /// Returns the rows that say that `requested_url` is an alias of `target`, one buffer for each output.
     fn alias_rows(&mut self, requested_url: &str, target: &str) -> Vec<Vec<u8>> {
         let mut rows = Vec::with_capacity(self.encoders.len());
         for encoder in &mut self.encoders {
@@ -199,7 +199,7 @@ impl<S: Spider> PageResults<S> {
     }
 }
 
-/// Logs why a page cannot be encoded, and returns the cause of its failure.
+/// Logs why a page cannot be encoded. Returns the cause of the page's failure.
 fn not_encoded(url: &str, step: Option<LinkError>, item: Option<ExportError>) -> Cause {
     let mut cause = Cause::default();
     if let Some(error) = step {

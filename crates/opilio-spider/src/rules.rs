@@ -1,4 +1,4 @@
-//! Keeps the robots.txt rules of a host's two origins (http and https): reads the answers to requests for them,
+//! Keeps the robots.txt rules of a host's two origins (http and https): reads the answers to requests for robots.txt,
 //! and finds the leases that the rules forbid.
 
 use std::collections::HashSet;
@@ -14,45 +14,47 @@ use url::Url;
 
 use crate::data::path_and_query;
 
-/// The robots.txt rules of a host, by scheme. `HostState` knows until when they apply.
+/// The robots.txt rules of a host, one set for each scheme. `HostState` knows how long the rules apply.
 pub struct RulesTable {
     host: Host,
     user_agent: Arc<str>,
     origins: PerScheme<OriginRules>,
-    /// How many times another host had to be asked, since a redirect led there.
+    /// How often another host had to be asked, because robots.txt was redirected to that host.
     questions: u64,
-    /// How often rules were read, of either origin.
+    /// How often rules were read. The rules of both origins are counted.
     readings: u64,
 }
 
 /// The result of a request for robots.txt.
 #[derive(Clone, Copy, Debug)]
 pub struct RulesFacts<'a> {
-    /// The status of the answer, or the fault.
+    /// The HTTP status of the answer, or the fault if no answer arrived.
     pub outcome: Outcome,
     /// The body of the answer.
     pub body: &'a [u8],
-    /// The target, if the answer is a redirect.
+    /// The target of the redirect, if the answer is a redirect.
     pub location: Option<&'a Url>,
 }
 
-/// A question to another host, to which a redirect of robots.txt leads: what are the rules of this origin?
+/// A question to another host, to which the robots.txt of an origin was redirected: which rules does your
+/// file contain?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesQuestion {
-    /// The host whose rules are asked for.
+    /// The host of the origin whose rules are wanted.
     pub host: Host,
-    /// The scheme of the origin whose rules are asked for.
+    /// The scheme of the origin whose rules are wanted.
     pub scheme: Scheme,
-    /// The number of the question, counted for each asking host. An answer to an older question comes too late.
+    /// The number of the question. Each asking host counts its own questions. An answer to an older question
+    /// is ignored.
     pub number: u64,
 }
 
-/// The result of reading an answer to a request for robots.txt.
+/// The result of reading the answer to a request for robots.txt.
 #[derive(Debug)]
 pub struct Learnt {
-    /// The news for `HostState`.
+    /// The answer in the form in which `HostState` takes it.
     pub answer: RulesAnswer,
-    /// The request to send to another host, if a redirect leads there.
+    /// The request to send to another host, if robots.txt was redirected to that host.
     pub elsewhere: Option<RulesHop>,
 }
 
@@ -70,18 +72,19 @@ pub struct RulesHop {
 #[derive(Default)]
 struct OriginRules {
     rules: Option<Robots>,
-    /// Whether the rules come from the saved state of the host, which does not hold the sitemaps.
+    /// Whether the rules come from the saved state of the host. That state does not hold the sitemaps that
+    /// robots.txt names.
     recalled: bool,
-    /// The target of the latest redirect, if it was on the same host.
+    /// The target of the latest redirect, if the target is on the same host.
     redirected: Option<Box<Url>>,
-    /// The number of the question to another host that has no answer yet.
+    /// The number of the question to another host that is still unanswered.
     asked: Option<u64>,
     hops: u8,
-    /// Whether a fetch of robots.txt has failed since the rules were last known.
+    /// Whether a fetch of robots.txt has failed since rules were last read.
     failed: bool,
 }
 
-/// Which leases are checked against an origin's rules.
+/// Says which leases are checked against an origin's rules.
 #[derive(Clone, Copy)]
 pub enum Unjudged<'a> {
     /// All leases are checked, since the rules of robots.txt have just been fetched.
@@ -100,13 +103,13 @@ impl Unjudged<'_> {
 }
 
 impl RulesTable {
-    /// Makes a table without rules, for a crawler with this user agent.
+    /// Makes a table without rules, for a crawler with the given user agent.
     pub fn new(host: &Host, user_agent: impl Into<Arc<str>>) -> Self {
         let (host, user_agent) = (host.clone(), user_agent.into());
         Self { host, user_agent, origins: Default::default(), questions: 0, readings: 0 }
     }
 
-    /// Makes a table with rules that were read earlier: in an earlier run, or before the host was passivated.
+    /// Makes a table with rules that were read before, in an earlier run or earlier in this run.
     pub fn restored(
         host: &Host,
         user_agent: impl Into<Arc<str>>,
@@ -120,14 +123,14 @@ impl RulesTable {
         Self { origins, ..Self::new(host, user_agent) }
     }
 
-    /// Returns how often rules were read. When this number has grown, leases that were checked before have to
-    /// be checked again.
+    /// Returns how often rules were read. When this number has grown, leases that were checked before have to be
+    /// checked again.
     #[must_use]
     pub fn readings(&self) -> u64 {
         self.readings
     }
 
-    /// Returns the rules of an origin, as they were read last.
+    /// Returns the rules of an origin that were read last.
     #[must_use]
     pub fn of(&self, scheme: Scheme) -> Option<&Robots> {
         self.origins[scheme].rules.as_ref()
@@ -139,18 +142,18 @@ impl RulesTable {
         PerScheme::from_fn(|scheme| self.of(scheme))
     }
 
-    /// Returns the sitemaps that an origin's robots.txt names, as written. Returns `None` unless the file was
-    /// read since the host came alive.
+    /// Returns the sitemaps that an origin's robots.txt names, as written in the file. Returns `None` unless the file
+    /// was read since the actor of the host was started.
     #[must_use]
     pub fn sitemaps(&self, scheme: Scheme) -> Option<&[String]> {
         let origin = &self.origins[scheme];
         origin.rules.as_ref().filter(|_| !origin.recalled).map(Robots::sitemaps)
     }
 
-    /// Ends those ready leases that the rules forbid. Call it only while the rules apply.
+    /// Ends those ready leases that the rules forbid. Call this only while the rules apply.
     ///
-    /// Returns how many leases were checked. Long rules take milliseconds for each URL, so check each lease
-    /// only once.
+    /// Returns how many leases were checked. Checking one URL against a long robots.txt takes milliseconds, so check
+    /// each lease only once.
     pub fn refuse(
         &self,
         scheme: Scheme,
@@ -172,8 +175,7 @@ impl RulesTable {
         judged
     }
 
-    /// Returns the URL on this host to fetch next for an origin's rules: `/robots.txt`, or the target of a
-    /// redirect.
+    /// Returns the URL on this host to fetch next for an origin's rules: `/robots.txt`, or the target of a redirect.
     #[must_use]
     pub fn url(&self, scheme: Scheme) -> Option<Url> {
         match &self.origins[scheme].redirected {
@@ -182,15 +184,14 @@ impl RulesTable {
         }
     }
 
-    /// Returns whether this is the question that waits for an answer. An answer to any other question comes too
-    /// late.
+    /// Returns whether this is the question whose answer is awaited. An answer to any other question is ignored.
     #[must_use]
     pub fn is_awaited(&self, question: &RulesQuestion) -> bool {
         self.origins[question.scheme].asked == Some(question.number)
     }
 
-    /// Reads the answer to a request for robots.txt (RFC 9309 §2.3.1). If a redirect leads to another host,
-    /// that host has to answer `within` this time.
+    /// Reads the answer to a request for robots.txt (RFC 9309 §2.3.1). If robots.txt is redirected to another host,
+    /// that host must answer within the time `within`.
     pub fn learn(
         &mut self,
         scheme: Scheme,
@@ -211,12 +212,12 @@ impl RulesTable {
             }
             Outcome::Redirected(_) => match facts.location {
                 Some(to) if origin.hops < HOPS_MAX => return self.follow(scheme, to, within),
-                // After five redirects the rules count as unavailable, which allows every URL (§2.3.1.2).
+                // After five redirects robots.txt counts as unavailable, and all URLs are allowed (§2.3.1.2).
                 _ => origin.know(Robots::allow_all()),
             },
-            // A redirect without a usable target is treated like too many redirects.
+            // A redirect without a usable target has the same result as too many redirects.
             Outcome::Failed(Fault::BadRedirect) => origin.know(Robots::allow_all()),
-            // 429 says something about the host only; any other 4xx means that there are no rules (§2.3.1.3).
+            // A 429 tells only that the host is busy. Any other 4xx means that there are no rules (§2.3.1.3).
             Outcome::Answered(400..=428 | 430..=499) => origin.know(Robots::allow_all()),
             outcome => {
                 origin.start_over();
@@ -227,7 +228,7 @@ impl RulesTable {
         Learnt { answer, elsewhere: None }
     }
 
-    /// Continues at the target of a redirect, on this host or on another one.
+    /// Follows a redirect of robots.txt to a target on this host or on another host.
     fn follow(&mut self, scheme: Scheme, to: &Url, within: Duration) -> Learnt {
         let origin = &mut self.origins[scheme];
         let Ok(host) = Host::of(to) else {
@@ -247,8 +248,8 @@ impl RulesTable {
         Learnt { answer: RulesAnswer::Elsewhere { within }, elsewhere }
     }
 
-    /// Begins at `/robots.txt` again after a failure. Returns whether this is the first failure since the rules
-    /// were last known.
+    /// Begins at `/robots.txt` again after a failure. Returns whether this is the first failure since rules
+    /// were last read.
     pub fn start_over(&mut self, scheme: Scheme) -> bool {
         let origin = &mut self.origins[scheme];
         origin.start_over();
@@ -273,14 +274,14 @@ impl OriginRules {
     }
 }
 
-/// Returns how long another host may take to answer: five minutes by default, and at least as long as a fetch
-/// may take.
+/// Returns how long another host may take to answer a question: five minutes by default, and at least as long as one
+/// fetch may take.
 #[must_use]
 pub fn patience(policy: &HostPolicy, fetch_timeout: Duration) -> Duration {
     policy.backoff_bounds().min.saturating_mul(300).max(fetch_timeout)
 }
 
-/// What the retry policy needs to know about a request for robots.txt. `HostState` counts the attempts.
+/// The facts that the retry policy needs about a request for robots.txt. `HostState` counts the attempts.
 pub const ATTEMPT: RequestFacts = RequestFacts {
     repeatable: true,
     attempt: 1,
@@ -288,10 +289,10 @@ pub const ATTEMPT: RequestFacts = RequestFacts {
     retries: None,
     failed_before: false,
 };
-/// The most bytes of a robots.txt that are read: one more than are parsed, so that the parser sees that the
-/// file is longer.
+/// The most bytes of a robots.txt that are read: one byte more than the parser uses, so that the parser can tell that
+/// the file is longer.
 pub const READ_BYTES_MAX: usize = ROBOTS_BYTES_MAX + 1;
-/// How long rules apply at most: 24 hours (RFC 9309 §2.4).
+/// The longest time for which rules apply before they are fetched again: 24 hours (RFC 9309 §2.4).
 const CACHE: Duration = Duration::from_secs(24 * 3_600);
 /// The most redirects of a robots.txt that are followed: five (RFC 9309 §2.3.1.2).
 const HOPS_MAX: u8 = 5;

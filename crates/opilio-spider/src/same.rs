@@ -1,5 +1,5 @@
-//! Finds pages of equal content: counts how often a host has sent the same body, and recognises pages that
-//! differ only in white space and session ids.
+//! Finds pages with equal content. Counts how often a host has sent the same body, and recognises pages that differ
+//! only in white space and session ids.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 use crate::admission::FingerprintHasher;
 
-/// Counts how often each host of a shard has sent the same body, byte for byte, in this run. The memory is
-/// bounded: bodies that came only once are forgotten first.
+/// Counts how often each host of a shard has sent the same body, byte for byte, in this run. The memory is limited:
+/// when the table is full, bodies that were sent only once are removed first.
 #[derive(Default)]
 pub struct Bodies(HashMap<u64, u32, BuildHasherDefault<FingerprintHasher>>);
 
@@ -30,8 +30,8 @@ impl Bodies {
     }
 }
 
-/// The first page of each content, for a crawl that fetches pages of equal content as one page. Covers this
-/// run. The memory is bounded: when it is full, duplicates of further pages are not recognised.
+/// The first page of each content, for a crawl that treats pages of equal content as duplicates. Only pages of this
+/// run are included. The memory is limited: when the table is full, duplicates of further pages are not recognised.
 #[derive(Default)]
 pub struct Firsts(HashMap<u128, First, BuildHasherDefault<FingerprintHasher>>);
 
@@ -43,8 +43,8 @@ struct First {
 }
 
 impl Firsts {
-    /// Returns the URL of the first page with this content, which may be the given URL. Returns `None` if the
-    /// table is full, or if the given page is the first one and was read again.
+    /// Returns the URL of the first page with this content, which may be the given page itself. Returns `None` if the
+    /// table is full, or if the given page is the first page and was read before.
     pub fn of(&mut self, content: Fingerprint, page: Fingerprint, url: &str) -> Option<Arc<str>> {
         if let Some(first) = self.0.get(&content.0) {
             return Some(first.url.clone()).filter(|_| first.page != page);
@@ -64,8 +64,8 @@ impl Firsts {
     }
 }
 
-/// Returns a hash that is equal for two pages of one registrable domain if they differ only in white space and
-/// session ids. Returns `None` for a body without content.
+/// Returns a hash of the content of a page. Two pages of one registrable domain have the same hash if they differ
+/// only in white space and session ids. Returns `None` for a body without content.
 pub fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
     let mut plain = if is_text { plain(body) } else { body.to_vec() };
     if plain.is_empty() {
@@ -76,11 +76,11 @@ pub fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
     Some(Fingerprint(xxh3_128(&plain)))
 }
 
-/// Returns the text without white space, and without the session ids in its links and forms.
+/// Returns the text without white space and without the session ids in its links and forms.
 fn plain(body: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(body.len());
     let mut rest = body;
-    // Whether the name of a form field was read that is the name of a session id.
+    // Whether the name of a form field was read, and this name is one that session ids have.
     let mut is_field = false;
     while let Some((&byte, after)) = rest.split_first() {
         if byte.is_ascii_whitespace() {
@@ -107,10 +107,10 @@ fn plain(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns the text after `=value`, if the value is a session id. `rest` is the text after the name.
+/// Returns the text after `=value` if the value is a session id, otherwise `None`. `rest` is the text after the name.
 fn after_id<'a>(name: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
     let rest = rest.strip_prefix(b"=")?;
-    // Very few names are those of a session id, so most values need not be read.
+    // Very few names are names of session ids, so for most names the value is not read at all.
     let may_be = is_id_name(name) || name.eq_ignore_ascii_case(b"cfid") || name.len() == ASP_BYTES;
     if !may_be {
         return None;
@@ -123,7 +123,7 @@ fn after_id<'a>(name: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
     is_id.then_some(after)
 }
 
-/// Removes the separator in front of a session id, so that the link equals a link without an id.
+/// Removes the separator in front of a session id, so that the result equals a link without a session id.
 fn leave_out(out: &mut Vec<u8>, after: &[u8]) {
     if matches!(out.last(), Some(b'?' | b'&' | b';')) && after.first() != Some(&b'&') {
         out.pop();
@@ -141,7 +141,7 @@ fn is_quoted(before: Option<&u8>, after: Option<&u8>) -> bool {
     )
 }
 
-/// Returns the text after a quoted value.
+/// Returns the text after `="value"`; returns `rest` itself if there is no quoted value.
 fn after_value(rest: &[u8]) -> &[u8] {
     let Some((quote @ (b'"' | b'\''), value)) = rest.strip_prefix(b"=").and_then(|rest| rest.split_first())
     else {
@@ -158,13 +158,13 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// The length of such a name in bytes: `ASPSESSIONID` and eight letters.
+/// The length of a session id's name in ASP, in bytes: `ASPSESSIONID` and eight letters.
 const ASP_BYTES: usize = 20;
-/// The most bytes that are read after a name. Session ids are shorter.
+/// The most bytes that are read after a name to find a session id. All known kinds of session ids are shorter.
 const ID_BYTES_MAX: usize = 256;
-/// The most bodies that are counted: about 2 MB for each shard.
+/// The most bodies that are counted. They take about 2 MB for each shard.
 const BODIES_MAX: usize = 1 << 17;
-/// The most first pages that are kept: some 40 MB for each shard, URLs included.
+/// The most first pages that are kept. They take about 40 MB for each shard, including their URLs.
 const FIRSTS_MAX: usize = 1 << 18;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Sessions and credentials, and the origins to which credentials are sent.
+//! Sessions and credentials, and the rules that say to which origins credentials are sent.
 //!
-//! A login belongs to an origin (scheme, name, port; RFC 6454) and is sent to no other origin, wherever a
-//! redirect leads. Secrets appear in no `Debug` output, error or log.
+//! A login belongs to one origin (scheme, name and port; RFC 6454). It is never sent to another origin, not even
+//! after a redirect. Secrets are left out of `Debug` output, errors and logs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::header::{BadHeader, header as field};
 
-/// A login: the value of the header field `Authorization`.
+/// A login, as the value of the header field `Authorization`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login(HeaderValue);
 
@@ -25,8 +25,8 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// Makes a login from name and password (RFC 7617). Fails if the user name holds a colon, since the first
-    /// colon ends the name.
+    /// Makes a login from a user name and a password (RFC 7617). Fails if the user name holds a colon, since the
+    /// server takes the first colon for the end of the user name.
     pub fn basic(user: &str, password: &str) -> Result<Self, BadHeader> {
         if user.contains(':') {
             return Err(BadHeader::of("authorization"));
@@ -43,7 +43,7 @@ impl Login {
         Self::read(&format!("Bearer {token}"))
     }
 
-    /// Returns the login that the user info of a URL makes; `None` for a URL without user info.
+    /// Makes a login from the user name and the password in a URL. Returns `None` if the URL has neither.
     pub fn of_url(url: &Url) -> Option<Self> {
         if url.username().is_empty() && url.password().is_none() {
             return None;
@@ -58,7 +58,7 @@ impl Login {
     }
 
     fn read(value: &str) -> Result<Self, BadHeader> {
-        // `field` marks the value as sensitive.
+        // `field` marks the value as sensitive, so that `Debug` does not print it.
         field("authorization", value).map(|(_, value)| Self(value))
     }
 }
@@ -81,8 +81,8 @@ impl Logins {
     }
 }
 
-/// The common settings of the requests of a named session. Each session has its own cookies without any
-/// setting.
+/// The settings that all requests of a named session share. Each session has cookies of its own, even without
+/// any settings.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -101,17 +101,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes a session with its own cookies and no other setting.
+    /// Makes a session that has cookies of its own and no other settings.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a header field to each request of the session, to every host.
+    /// Adds a header field to each request of the session, whatever its host.
     ///
     /// # Errors
-    /// When HTTP does not allow the field, or the field is a credential. Credentials are sent to one origin
-    /// only: see [`Session::basic`] and [`Session::bearer`].
+    /// When HTTP does not allow the field, or the field is a credential. Credentials are sent to one origin only: see
+    /// [`Session::basic`] and [`Session::bearer`].
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, BadSession> {
         let (name, value) = field(name, value)?;
         if is_credential(&name) {
@@ -121,15 +121,15 @@ impl Session {
         Ok(self)
     }
 
-    /// Logs in by name and password at one origin, such as `https://shop.example` (RFC 7617).
+    /// Sends a user name and a password (RFC 7617) to one origin, such as `https://shop.example`.
     ///
     /// # Errors
-    /// When the text is not an origin, or the name holds a colon.
+    /// When the text is not an origin, or the user name holds a colon.
     pub fn basic(self, origin: &str, user: &str, password: &str) -> Result<Self, BadSession> {
         self.log_in(origin, Login::basic(user, password)?)
     }
 
-    /// Logs in by a token at one origin (RFC 6750).
+    /// Sends a token (RFC 6750) to one origin.
     ///
     /// # Errors
     /// When the text is not an origin, or the token is empty or holds white space.
@@ -147,8 +147,8 @@ impl Session {
         Ok(self)
     }
 
-    /// Adds the header fields of the session to those of a request. Fields that the request has already stay as
-    /// they are.
+    /// Adds the header fields and the login of the session to those of a request. Fields that the request already has
+    /// are not changed.
     pub fn dress(&self, url: &Url, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {
             headers.entry(name).or_insert_with(|| value.clone());
@@ -164,8 +164,8 @@ pub enum BadSession {
     /// HTTP does not allow the header field.
     #[error(transparent)]
     Header(#[from] BadHeader),
-    /// The field is a credential, and would be sent to every host.
-    #[error("{name} would go to every host: use basic or bearer, which name an origin")]
+    /// The header field is a credential, and would be sent to every host.
+    #[error("{name} would be sent to every host: use Session::basic or Session::bearer, which name an origin")]
     Everywhere {
         /// The name of the header field.
         name: String,
@@ -178,15 +178,15 @@ pub enum BadSession {
     },
 }
 
-/// Adds the login of the URL's origin to the header fields of a request, unless the request has one.
+/// Adds the login for the URL's origin to the header fields of a request, unless the request already has a login.
 pub fn log_in(logins: &Logins, url: &Url, headers: &mut HeaderMap) {
     if let Some(login) = logins.of(url) {
         headers.entry(header::AUTHORIZATION).or_insert_with(|| login.value());
     }
 }
 
-/// Returns whether a header field may hold a credential. Such a field must not be sent to other origins, and
-/// must not appear in logs.
+/// Returns whether a header field may hold a credential. Such a field must not be sent to other origins and must not
+/// appear in logs.
 pub fn is_credential(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
 }
@@ -210,7 +210,7 @@ mod tests {
             log_in(&logins, &url(at), &mut headers);
             headers.get(header::AUTHORIZATION).cloned()
         };
-        // alice:p@ss:word
+        // The user name and the password, decoded: alice and p@ss:word.
         let value = sent("https://shop.example:443/b").unwrap();
         assert_eq!(value, "Basic YWxpY2U6cEBzczp3b3Jk");
         assert!(value.is_sensitive());

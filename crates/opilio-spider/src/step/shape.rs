@@ -26,7 +26,7 @@ struct Shape;
 
 /// The step's own `Serialize` failed. The code that encodes the step has already reported this.
 #[derive(Debug, thiserror::Error)]
-#[error("no shape")]
+#[error("the step cannot be serialized")]
 struct NoShape;
 
 impl ser::Error for NoShape {
