@@ -165,7 +165,7 @@ pub enum BadSession {
     #[error(transparent)]
     Header(#[from] BadHeader),
     /// The header field is a credential, and would be sent to every host.
-    #[error("{name} would be sent to every host: use Session::basic or Session::bearer, which name an origin")]
+    #[error("{name} would be sent to every host: use Session::basic or Session::bearer instead")]
     Everywhere {
         /// The name of the header field.
         name: String,
