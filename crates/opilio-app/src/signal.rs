@@ -1,19 +1,19 @@
-//! SIGINT and SIGTERM as values to wait for.
+//! Catches the signals SIGINT and SIGTERM, so that code can wait for them.
 
 use std::io;
 
-/// The signal that asked the command to end.
+/// A signal that asks the command to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
-    /// Ctrl-C.
+    /// SIGINT, which Ctrl-C sends.
     Interrupt,
-    /// A plain `kill`, or a service manager. Windows has no SIGTERM.
+    /// SIGTERM, which `kill` and service managers send. Windows has no SIGTERM.
     #[cfg_attr(not(unix), allow(dead_code, reason = "there is no such signal here"))]
     Terminate,
 }
 
 impl Signal {
-    /// The exit code: 128 plus the signal's number, as shells have it.
+    /// Returns the exit code for this signal: 128 plus the signal's number, as shells report it.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
@@ -22,7 +22,7 @@ impl Signal {
     }
 }
 
-/// Catches both signals as long as it lives. Without it they end the process at once.
+/// Catches both signals until it is dropped. Without it, either signal ends the process at once.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
@@ -61,7 +61,7 @@ impl Signals {
     #[cfg(not(unix))]
     pub async fn next(&mut self) -> Signal {
         if tokio::signal::ctrl_c().await.is_err() {
-            // Ctrl-C cannot be caught, so it ends the process.
+            // Without a handler Ctrl-C ends the process, so there is nothing to wait for.
             std::future::pending::<()>().await;
         }
         Signal::Interrupt

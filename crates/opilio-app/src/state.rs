@@ -1,4 +1,4 @@
-//! `--state DIR`: the directory that keeps a crawl, and the errors about it.
+//! The flag `--state DIR`: the directory in which a crawl is stored, and the errors about it.
 
 use std::error::Error;
 use std::io;
@@ -10,17 +10,17 @@ use opilio_frontier::{DiskFrontier, FrontierError};
 
 use crate::exit::Failure;
 
-/// The directory of a crawl, and whether to resume it.
+/// The state directory of a crawl, and whether to resume that crawl.
 #[derive(Debug)]
 pub struct StateDir {
-    /// The directory.
+    /// The path of the directory.
     pub dir: PathBuf,
-    /// Resumes the crawl in the directory.
+    /// Whether to resume the crawl that the directory holds.
     pub resume: bool,
 }
 
 impl StateDir {
-    /// Adds the directory to a crawler.
+    /// Adds the state directory to a crawler.
     pub fn apply<S: Spider>(&self, crawler: Crawler<S>) -> Crawler<S> {
         leave_panics_to_the_store();
         let crawler = crawler.state(&self.dir);
@@ -30,7 +30,8 @@ impl StateDir {
         crawler.resume()
     }
 
-    /// A note that `--resume` found no crawl and begins one. Call it before the crawl opens the directory.
+    /// Returns a note that `--resume` found no crawl and so begins a new one. To be called before the crawl opens
+    /// the directory.
     #[must_use]
     pub fn news(&self) -> Option<String> {
         let begins = self.resume && !DiskFrontier::is_there(&self.dir);
@@ -38,8 +39,8 @@ impl StateDir {
     }
 }
 
-/// Silences the panics of the database. It panics on damaged files; the store turns that panic into an error,
-/// which is printed.
+/// Hides the messages of panics in the database. The database panics if its files are damaged. The store turns such
+/// a panic into an error, which is printed.
 pub fn leave_panics_to_the_store() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -52,8 +53,8 @@ pub fn leave_panics_to_the_store() {
 
 const DATABASE: [&str; 2] = ["fjall-", "lsm-tree-"];
 
-/// The failure of a crawl. Errors that the user can correct are usage errors: a seed that cannot be used, an
-/// output that does not open, a directory of another crawl.
+/// Converts an error of a crawl. Errors that the user can correct become usage errors: a seed that cannot be used,
+/// an output that cannot be opened, the directory of another crawl.
 pub fn failure(error: CrawlError, state: Option<&StateDir>) -> Failure {
     match error {
         CrawlError::Frontier(FrontierError::Exists { store }) => Failure::Usage(anyhow::anyhow!(
@@ -85,7 +86,7 @@ pub fn failure(error: CrawlError, state: Option<&StateDir>) -> Failure {
     }
 }
 
-/// The line about a crawl that `--memory-limit` ended.
+/// Returns the line that says that a crawl was ended because of `--memory-limit`.
 pub fn outgrown(state: Option<&StateDir>) -> String {
     let how = match state {
         Some(state) => format!(
@@ -97,7 +98,7 @@ pub fn outgrown(state: Option<&StateDir>) -> String {
     format!("error: stopped by --memory-limit, {how}")
 }
 
-/// Whether the disk is full, or the user's quota is used up.
+/// Returns whether an error says that the disk is full or the user's disk quota is used up.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! The summary of a crawl for people.
+//! Writes the summary of a crawl, for people.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use url::Url;
 use crate::settings::RunSettings;
 use crate::unit::{show_bytes, show_duration};
 
-/// The facts for the summary that the report does not hold.
+/// The facts for the summary that are not in the report.
 #[derive(Clone, Debug)]
 pub struct SummaryFacts {
-    /// Some private addresses were allowed.
+    /// Whether the crawl could connect to some private addresses.
     pub private_allowed: bool,
-    /// The directory of the crawl, if it has one: its failures can be retried.
+    /// The state directory of the crawl, if it has one. With it, failed URLs can be tried again.
     pub state: Option<PathBuf>,
-    /// Requests go through a proxy.
+    /// Whether requests went through a proxy.
     pub is_proxied: bool,
 }
 
 impl SummaryFacts {
-    /// The facts that follow from the settings.
+    /// Returns the facts, as the settings of a crawl state them.
     #[must_use]
     pub fn of(run: &RunSettings) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl SummaryFacts {
     }
 }
 
-/// The lines after a crawl.
+/// Returns the lines that are printed after a crawl.
 pub fn lines(report: &CrawlReport, closing: &SummaryFacts) -> Vec<String> {
     let mut lines: Vec<String> = report.why_nothing_left().into_iter().collect();
     lines.push(head(report));
@@ -87,14 +87,14 @@ pub fn lines(report: &CrawlReport, closing: &SummaryFacts) -> Vec<String> {
     if report.why_no_page().is_none() {
         lines.extend(elsewhere(report).map(|hint| format!("  hint: {hint}")));
     }
-    // Without a single page the error line names the cause.
+    // If there is not a single page, the error line names the cause, and no hint is needed here.
     if report.pages > 0 && blocked(report) && !closing.private_allowed {
         lines.push(format!("  hint: {PRIVATE_HINT}"));
     }
     lines
 }
 
-/// The error line of a crawl without a single page; `None` for other crawls.
+/// Returns the error line of a crawl without a single page, or `None` for a crawl with pages.
 pub fn error(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
     if let Some(why) = report.why_no_request().filter(|_| report.failures.is_empty()) {
         return Some(format!("error: no request was sent: {why}"));
@@ -113,7 +113,7 @@ pub fn error(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
             "; --allow-private does not name its network".to_owned()
         }
         Reason::BlockedAddress => format!("; {PRIVATE_HINT}"),
-        // A proxy that accepts connections and sends nothing looks like a host that does not answer.
+        // If a proxy accepts connections and sends nothing, that looks like a host that does not answer.
         Reason::Timeout | Reason::Connect | Reason::Reset | Reason::HostClosed if closing.is_proxied => {
             "; the proxy may be what does not answer".to_owned()
         }
@@ -124,12 +124,13 @@ pub fn error(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
     Some(format!("error: no page was fetched: {first}{more}{hint}"))
 }
 
-/// The first failures of a crawl that has pages. Without pages the error line names one.
+/// Returns lines about the first failures of a crawl that has pages. For a crawl without pages, the error line
+/// names a failure.
 fn first_failures(report: &CrawlReport) -> Vec<String> {
     if report.pages == 0 {
         return Vec::new();
     }
-    // Parked hosts have their own line.
+    // Failures of parked hosts are left out, since parked hosts have lines of their own.
     let named = report.failures.iter().filter(|failure| failure.reason != Reason::HostClosed);
     let mut lines: Vec<_> =
         named.take(FAILURES_NAMED).map(|failure| format!("    {}", shown(failure))).collect();
@@ -141,12 +142,12 @@ fn first_failures(report: &CrawlReport) -> Vec<String> {
     lines
 }
 
-/// A failure without credentials, since it goes to terminals and logs.
+/// Returns a failure without the credentials in its URL, since the failure goes to terminals and logs.
 fn shown(failure: &FailureRecord) -> FailureRecord {
     FailureRecord { url: redacted(&failure.url), ..failure.clone() }
 }
 
-/// The hint about links to another host, with the flag that follows them.
+/// Returns a hint if the pages link to another host that is not crawled. It names the flag that follows such links.
 fn elsewhere(report: &CrawlReport) -> Option<String> {
     let Elsewhere { host, follow } = report.leads_elsewhere()?;
     let word = if *follow == Follow::SameDomain { "same-domain" } else { "all" };
@@ -194,7 +195,7 @@ fn left(report: &CrawlReport) -> Option<String> {
     (report.left > 0).then(|| format!("  left: {}, since {why}", plural(report.left, "URL", "URLs")))
 }
 
-/// The parked hosts, with the number of their URLs among the listed failures.
+/// Returns lines about the parked hosts, each with the number of its URLs among the listed failures.
 fn closed_hosts(report: &CrawlReport) -> Vec<String> {
     let mut closed: BTreeMap<Host, u64> = BTreeMap::new();
     let urls = report.failures.iter().filter(|failure| failure.reason == Reason::HostClosed);
@@ -231,19 +232,19 @@ fn blocked(report: &CrawlReport) -> bool {
     report.reasons.contains_key(&Reason::BlockedAddress)
 }
 
-/// The URL without credentials, since it goes to terminals and logs.
+/// Returns a URL without its credentials, since the URL goes to terminals and logs.
 fn redacted(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
-    // Both fail for URLs that cannot have credentials.
+    // The two calls fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.into()
 }
 
 const HOSTS_SHOWN: usize = 5;
-/// A shorter time at the limit is not reported.
+/// The shortest time for which memory slowed the crawl that the summary mentions.
 const SLOWED_SHOWN: Duration = Duration::from_secs(1);
-/// The hint for private addresses.
+/// The hint that the crawl refuses private addresses, with the flag that allows them.
 pub const PRIVATE_HINT: &str =
     "private and loopback addresses need --allow-private (or --allow-private=127.0.0.0/8)";
 

@@ -1,5 +1,5 @@
-//! Values as people write them: times (`500ms`, `30s`, `5m`, `1h`), sizes (`10MiB`, `500KB`), statuses,
-//! header fields.
+//! Reads values as people write them: times (`500ms`, `30s`, `5m`, `1h`), sizes (`10MiB`, `500KB`), statuses,
+//! header fields. Also writes times and sizes in this way.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 /// Reads a time, which may be zero.
 ///
 /// # Errors
-/// When the text is no number with a unit, or longer than ten years.
+/// When the text is not a number with a unit, or the time is longer than ten years.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let refuse =
         || format!("{text:?} is not a time: write a number and ms, s, m, h or d, such as 500ms, 30s or 5m");
@@ -25,7 +25,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if secs > DURATION_SECS_MAX {
         return Err(format!("{text:?} is longer than ten years"));
     }
-    // Whole microseconds, so that 1.1s is not 1.099999999s.
+    // Rounded to whole microseconds, so that 1.1s does not become 1.099999999s.
     let micros = (secs * 1e6).round();
     Ok(Duration::from_micros(micros as u64))
 }
@@ -33,7 +33,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Reads a time that is not zero.
 ///
 /// # Errors
-/// As [`duration`], and when it is under a millisecond.
+/// As [`duration`], and when the time is shorter than a millisecond.
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         span if span < Duration::from_millis(1) => Err(format!("{text:?} is too short: 1ms is the least")),
@@ -41,11 +41,11 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a number of bytes: with `KB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (powers of 1024), `B`
-/// or no unit.
+/// Reads a number of bytes. Its unit is `KB`, `MB` or `GB` (powers of 1000), `KiB`, `MiB` or `GiB` (powers of
+/// 1024), `B`, or none.
 ///
 /// # Errors
-/// When the text is no size, or out of range: 1 byte to 1 TiB.
+/// When the text is not a size, or the size is not between 1 byte and 1 TiB.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let refuse = || {
         format!("{text:?} is not a size: write a number and B, KB, KiB, MB, MiB, GB or GiB, such as 10MiB")
@@ -68,10 +68,10 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     Ok(size as u64)
 }
 
-/// Reads a memory limit.
+/// Reads a memory limit, in the same form as a number of bytes.
 ///
 /// # Errors
-/// As [`bytes`], and when it is less than a crawl needs.
+/// As [`bytes`], and when the limit is lower than a crawl needs.
 pub fn memory_limit(text: &str) -> Result<u64, String> {
     let least = opilio_engine::MEMORY_LIMIT_MIN;
     match bytes(text)? {
@@ -80,10 +80,10 @@ pub fn memory_limit(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads a status for a setting about failures.
+/// Reads an HTTP status for a setting that lists statuses of failures.
 ///
 /// # Errors
-/// When the text is no status, or the status of a page.
+/// When the text is not a status, or is a status that pages have.
 pub fn status(text: &str) -> Result<u16, String> {
     match text.trim().parse() {
         Ok(number @ (200 | 304)) => Err(format!("{number} is the status of a page")),
@@ -95,7 +95,7 @@ pub fn status(text: &str) -> Result<u16, String> {
 /// Reads a header field: `Name: value`.
 ///
 /// # Errors
-/// When HTTP does not allow it. The message does not repeat the value, which may be a secret.
+/// When HTTP does not allow the name or the value. The message does not repeat the value, which may be a secret.
 pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
     let name = name.trim().parse().map_err(|_| format!("{name:?} is not a name of a header field"))?;
@@ -103,12 +103,12 @@ pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// A size, for people.
+/// Returns a size as text for people.
 pub fn show_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-/// A time, for people.
+/// Returns a time as text for people.
 pub fn show_duration(span: Duration) -> String {
     let secs = span.as_secs();
     match secs {
@@ -118,7 +118,8 @@ pub fn show_duration(span: Duration) -> String {
     }
 }
 
-/// Splits number and unit. Allows digits and at most one point, so neither a sign nor `inf`.
+/// Splits a text into its number and its unit. Allows digits and at most one decimal point, so neither a sign nor
+/// `inf` is read.
 fn split(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -8,17 +8,17 @@ use tokio::sync::oneshot;
 use crate::progress::Display;
 use crate::signal::{Signal, Signals};
 
-/// How a watched crawl ended.
+/// The end of a crawl that was watched.
 #[derive(Debug)]
 pub struct Watched {
-    /// The report of the crawl; `None` if the crawl was aborted before it had one.
+    /// The report of the crawl, or `None` if the crawl was aborted before it had a report.
     pub report: Option<CrawlReport>,
-    /// The signal that asked the crawl to stop, if one came.
+    /// The signal that asked the crawl to stop, if there was one.
     pub signal: Option<Signal>,
 }
 
-/// Runs a crawl to its end. Prints `news`, if any, when the store is opened and the crawl has started. The
-/// first signal drains the crawl, the second aborts it.
+/// Runs a crawl to its end. Prints `news`, if any, when the store is opened and the crawl has started. The first
+/// signal makes the crawl stop gently (requests in flight end), the second aborts it.
 ///
 /// # Errors
 /// When the crawl fails.
@@ -30,7 +30,7 @@ pub fn run<S: Spider>(
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {
-        // Signals are caught before the crawl begins, so that none is missed.
+        // Signals are caught before the crawl begins, so that no signal is missed.
         let signals = Signals::catch().map_err(thread)?;
         watch(crawler, signals, display, news).await
     });
@@ -44,7 +44,7 @@ async fn watch<S: Spider>(
     display: &Display,
     news: Option<&str>,
 ) -> Result<Watched, CrawlError> {
-    // Starting a crawl may take a while: the store recovers, and failures and old pages are queued again. Every
+    // Starting a crawl may take a while: the store recovers, and failed URLs and old pages are queued again. Each
     // step is a commit, so the process may be stopped at any moment.
     let (opened, mut opening) = oneshot::channel();
     std::thread::Builder::new()
@@ -93,10 +93,10 @@ async fn watch<S: Spider>(
     }
 }
 
-/// How often the progress is shown: five times a second.
+/// How often the progress on the screen is updated: five times a second.
 const TICK: Duration = Duration::from_millis(200);
 const STOPPING: &str = "stopping: requests in flight may end (within 10 s); once more stops at once";
-/// How long a crawl may go on starting after a signal has asked it to stop.
+/// The longest time that starting a crawl may go on after a signal has asked the crawl to stop.
 const OPEN_MAX: Duration = Duration::from_secs(5);
-/// How long an aborted crawl may take to return its report.
+/// The longest time that an aborted crawl may take to return its report.
 const ABORT_MAX: Duration = Duration::from_secs(2);

@@ -1,6 +1,8 @@
-//! A spider's own program, as a process: flags, its own settings, both signals, resume, exit codes.
+//! Tests of the program of a spider, run as a process: flags, the program's own settings, both signals, resume,
+//! exit codes.
 //!
-//! The process is this test binary itself: one of its tests is the program, when the environment says so.
+//! The process that the tests start is this test binary itself: its test `the_program` is the program, if an
+//! environment variable is set.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![cfg(unix)]
@@ -17,7 +19,7 @@ use opilio_sandbox::{Fault, HostConfig, Sandbox, Trigger};
 use serde::Serialize;
 use tempfile::TempDir;
 
-/// The title of every page.
+/// A spider whose item is the title of each page.
 struct Titles {
     base: String,
 }
@@ -43,7 +45,8 @@ impl Spider for Titles {
     }
 }
 
-/// Not a test of its own: the program that the others start.
+/// Runs the program if the environment variable is set, and otherwise does nothing: the tests below start it as a
+/// process.
 #[test]
 fn the_program() {
     let Ok(args) = std::env::var(ARGS) else { return };
@@ -95,7 +98,7 @@ fn signal(child: &Child, name: &str) {
     assert!(status.unwrap().success());
 }
 
-/// Waits for something that a server has seen.
+/// Waits until this condition, which depends on what a server has received, holds.
 fn until(holds: impl Fn() -> bool) {
     let began = std::time::Instant::now();
     while !holds() {
@@ -109,7 +112,7 @@ fn a_program_crawls_by_its_own_settings_and_a_flag_goes_before_them() {
     let shop = Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let base = shop.base(0);
-    // Without a subcommand, too.
+    // The program also works without the subcommand.
     let (code, _, stderr) = run(&dir, &format!("--base {base} --report report.json"));
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("done in"), "{stderr}");
@@ -171,7 +174,7 @@ fn a_signal_drains_the_program_and_a_resume_writes_the_rest_once() {
         assert_eq!(report(&dir)["stopped"], "interrupted");
     }
     assert!(report(&dir)["left"].as_u64().unwrap() > 0);
-    // A kill, too, has nothing written twice.
+    // Even after a kill, nothing is written twice.
     let before = shop.log(0).served();
     let mut child = begin(&dir, &args);
     until(|| shop.log(0).served() >= before + 5);
@@ -192,7 +195,7 @@ fn a_second_signal_ends_the_program_at_once() {
     let child = begin(&dir, &format!("run --base {} --no-robots", shop.base(0)));
     until(|| shop.log(0).arrivals() == 1);
     let began = std::time::Instant::now();
-    // Signals of one kind that come together are one: the second is of another.
+    // Two signals of the same kind that arrive together count as one, so the second signal is of the other kind.
     signal(&child, "INT");
     signal(&child, "TERM");
     let (code, _, stderr) = finish(child);

@@ -1,4 +1,4 @@
-//! Kinds of values: how each is written in a flag or variable, and in `opilio.toml`.
+//! Kinds of values: how a value of each kind is written in a flag or variable, and in `opilio.toml`.
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -14,30 +14,32 @@ use toml::de::DeValue;
 
 use crate::unit;
 
-/// Reads a value from any source.
+/// Reads the value of a setting from any source.
 ///
-/// Errors do not name the setting: the caller adds its name.
+/// The errors do not name the setting: the caller adds its name.
 pub(crate) trait ValueReader: 'static {
     /// The type of the value.
     type Value: Clone + 'static;
 
-    /// Adds the value to a flag: its name in the help, its check, and whether it repeats.
+    /// Adds the properties of the value to a flag: its name in the help, its check, and whether the flag may be
+    /// repeated.
     fn arg(&self, arg: Arg) -> Arg;
 
-    /// The value of the flag or its variable; `None` if neither is set.
+    /// Reads the value of the flag or of its environment variable. Returns `None` if neither is set.
     fn said(&self, flag: &str, matches: &ArgMatches) -> Result<Option<Self::Value>, String>;
 
-    /// The value in the file.
+    /// Reads the value in the settings file.
     fn written(&self, value: &DeValue<'_>) -> Result<Self::Value, Wrong>;
 
-    /// A sample value, for a flag (`None` if it takes no value) and for the file.
+    /// Returns a sample value as the flag's argument (`None` if the flag takes no value), and a sample value as in
+    /// the file.
     fn sample(&self) -> (Option<&'static str>, &'static str);
 }
 
-/// An error about a value in the file.
+/// An error about a value in the settings file.
 #[derive(Debug)]
 pub(crate) struct Wrong {
-    /// The byte of the error in the file, if it is not that of the value.
+    /// The index of the byte at which the error is. `None` if this is the first byte of the value.
     pub(crate) at: Option<usize>,
     pub(crate) what: String,
 }
@@ -54,11 +56,11 @@ impl From<&str> for Wrong {
     }
 }
 
-/// One text: a time, a size, a rate.
+/// Reads a value that is written as one text, such as a time, a size or a rate.
 pub(crate) struct Text<V> {
     pub(crate) name: &'static str,
     pub(crate) read: fn(&str) -> Result<V, String>,
-    /// A sample as in the file: in quotes.
+    /// A sample value as in the settings file, which is in quotes.
     pub(crate) sample: &'static str,
 }
 
@@ -82,13 +84,13 @@ impl<V: Clone + Send + Sync + 'static> ValueReader for Text<V> {
     }
 }
 
-/// Several texts: a flag that may be repeated, a list in the file.
+/// Reads a value that consists of several texts: a flag that may be repeated, or a list in the file.
 ///
-/// A flag's list replaces the file's.
+/// If the flag is given, its texts replace the list in the file.
 pub(crate) struct Texts<V> {
     pub(crate) name: &'static str,
     pub(crate) read: fn(&str) -> Result<V, String>,
-    /// Not checked by clap, which would print a wrong value.
+    /// Whether the texts may be secrets. Then clap does not check them, since its error would print a wrong text.
     pub(crate) is_secret: bool,
     pub(crate) sample: &'static str,
 }
@@ -118,7 +120,7 @@ impl<V: Clone + Send + Sync + 'static> ValueReader for Texts<V> {
     }
 }
 
-/// A list of texts, or a single text.
+/// Returns the texts of a list, or a single text as a list of one.
 fn texts<'v>(value: &'v DeValue<'_>) -> Result<Vec<&'v str>, String> {
     let texts = match value {
         DeValue::String(text) => Some(vec![&**text]),
@@ -128,10 +130,10 @@ fn texts<'v>(value: &'v DeValue<'_>) -> Result<Vec<&'v str>, String> {
     texts.ok_or_else(|| "this is a list of texts in quotes".to_owned())
 }
 
-/// A whole number, from `min` to `max`.
+/// Reads a whole number from `min` to `max`.
 pub(crate) struct Whole<T> {
     min: u64,
-    /// `None` is the maximum of the type.
+    /// The largest allowed number, or `None` for the largest number of the type.
     max: Option<u64>,
     of: PhantomData<fn() -> T>,
 }
@@ -146,7 +148,7 @@ impl<T> Whole<T> {
     }
 }
 
-/// An unsigned number type.
+/// An unsigned integer type.
 pub(crate) trait Number: TryFrom<u64> + Display + Copy + Send + Sync + 'static {
     const MAX: u64;
 }
@@ -176,7 +178,7 @@ impl<T: Number> ValueReader for Whole<T> {
     }
 
     fn said(&self, flag: &str, matches: &ArgMatches) -> Result<Option<T>, String> {
-        // Clap has checked the range.
+        // The conversion cannot fail, since clap has checked the range.
         Ok(matches.get_one::<u64>(flag).and_then(|number| T::try_from(*number).ok()))
     }
 
@@ -195,15 +197,15 @@ impl<T: Number> ValueReader for Whole<T> {
     }
 }
 
-/// Yes or no. The flag takes no value; its variable takes one.
+/// Reads yes or no. The flag takes no value, but its environment variable takes one.
 pub(crate) struct Switch {
-    /// The value that the flag sets: `false` for `--no-…`.
+    /// The value that the flag sets: true, or false for a flag such as `--no-…`.
     flag_says: bool,
 }
 
-/// A flag that sets `true`.
+/// Reads a flag that sets the value to true.
 pub(crate) const ON: Switch = Switch { flag_says: true };
-/// A flag that sets `false`.
+/// Reads a flag that sets the value to false.
 pub(crate) const OFF: Switch = Switch { flag_says: false };
 
 impl ValueReader for Switch {
@@ -227,7 +229,7 @@ impl ValueReader for Switch {
     }
 }
 
-/// How often a flag is given.
+/// Reads how often a flag is given.
 pub(crate) struct Times;
 
 impl ValueReader for Times {
@@ -250,7 +252,7 @@ impl ValueReader for Times {
     }
 }
 
-/// One of a few words.
+/// Reads one of a few words.
 pub(crate) struct Choice<E> {
     name: &'static str,
     sample: &'static str,
@@ -288,7 +290,7 @@ impl<E: ValueEnum + Clone + Send + Sync + 'static> ValueReader for Choice<E> {
     }
 }
 
-/// A file or a directory. Only flags and variables have one.
+/// Reads the path of a file or a directory. Only flags and variables have such values, not the settings file.
 pub(crate) struct PathValue(pub(crate) &'static str);
 
 impl ValueReader for PathValue {
@@ -311,7 +313,7 @@ impl ValueReader for PathValue {
     }
 }
 
-/// Statuses of answers: `403,999`, or `[403, 999]` in the file.
+/// Reads statuses of answers: `403,999` in a flag, or `[403, 999]` in the file.
 pub(crate) struct StatusList;
 
 impl ValueReader for StatusList {
@@ -340,7 +342,7 @@ impl ValueReader for StatusList {
     }
 }
 
-/// The addresses that may be connected to: the given networks, all, or only public ones.
+/// Reads which addresses may be connected to: the given networks, all, or only public addresses.
 pub(crate) struct Networks;
 
 impl ValueReader for Networks {
@@ -368,7 +370,7 @@ impl ValueReader for Networks {
     }
 }
 
-/// Reads `all`, or a list of networks.
+/// Reads `all`, or a list of networks such as `10.0.0.0/8`.
 fn networks(text: &str) -> Result<AddressPolicy, String> {
     match text.trim() {
         "all" => Ok(AddressPolicy::allow_all()),
@@ -376,7 +378,7 @@ fn networks(text: &str) -> Result<AddressPolicy, String> {
     }
 }
 
-/// Header fields of one host, by name. Only the file has them. No message shows a value.
+/// Reads header fields of one host, by name. They can be set only in the file. No message shows their values.
 pub(crate) struct HeaderTable;
 
 impl ValueReader for HeaderTable {

@@ -1,4 +1,4 @@
-//! One setting: its names, its help, how it is read and what it changes.
+//! A row of the table: the names of one setting, its help, how its value is read, and what the value changes.
 
 use clap::{Arg, ArgMatches};
 use opilio_core::HostPolicy;
@@ -13,25 +13,25 @@ use super::reader::{ValueReader, Wrong};
 pub enum CommandKind {
     /// A whole crawl: `opilio crawl`, and the program of a spider. It has every setting.
     Crawl,
-    /// `opilio fetch`: one request.
+    /// The command `opilio fetch`, which sends one request.
     Fetch,
-    /// `opilio explain`: one decision.
+    /// The command `opilio explain`, which prints one decision.
     Explain,
 }
 
 /// The part of `opilio.toml` that a key belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Section {
-    /// `[crawl]`
+    /// The section `[crawl]`.
     Crawl,
-    /// `[default]` and `[host."…"]`
+    /// The sections `[default]` and `[host."…"]`.
     Hosts,
-    /// `[host."…"]` alone
+    /// Only the section `[host."…"]`.
     OneHost,
 }
 
 impl Section {
-    /// The section of the file.
+    /// Returns the name of the section in the file.
     pub(crate) fn section(self) -> &'static str {
         match self {
             Self::Crawl => "crawl",
@@ -41,14 +41,14 @@ impl Section {
     }
 }
 
-/// A setting in `opilio.toml`.
+/// The key of a setting in `opilio.toml`.
 #[derive(Clone, Debug)]
 pub(crate) struct FileKey {
     pub(crate) name: String,
-    /// The section. By default it follows from what the setting changes.
+    /// The section, if it is not the usual one for what the setting changes.
     part: Option<Section>,
     pub(crate) shown: Shown,
-    /// The comment in `docs/opilio.toml`.
+    /// The comment on this key in `docs/opilio.toml`.
     pub(crate) note: &'static str,
 }
 
@@ -58,14 +58,14 @@ impl FileKey {
     }
 }
 
-/// The value that `docs/opilio.toml` shows, as TOML.
+/// The value that `docs/opilio.toml` shows for a key, written as TOML.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Shown {
-    /// The default. It is read and applied as if the file had it.
+    /// The default value. It is applied to each draft as if the file contained it.
     Default(&'static str),
-    /// The usual value. It depends on other settings, so the application sets it.
+    /// The usual value, for documentation only. It depends on other settings, so other code applies it.
     Usual(&'static str),
-    /// An example. Without the setting there is no limit, or the default is another text.
+    /// An example. Without this setting there is no limit, or the default cannot be written as a value.
     Example(&'static str),
 }
 
@@ -77,67 +77,67 @@ impl Shown {
     }
 }
 
-/// The source of a value.
+/// The source from which a value is read.
 #[derive(Clone, Copy)]
 pub(crate) enum Given<'a> {
-    /// The flag or its variable.
+    /// A flag or its environment variable: the flag's name, and the parsed arguments.
     Said(&'a str, &'a ArgMatches),
-    /// A file.
+    /// The value of a key in a settings file.
     Written(&'a DeValue<'a>),
 }
 
-/// Reads a value and changes the target. Returns `false` if the source has no value.
+/// Reads a value and changes the target with it. Returns false if the source has no value.
 type Apply<T> = Box<dyn Fn(Given<'_>, &mut T) -> Result<bool, Wrong>>;
 
-/// The part of a crawl that a setting changes.
+/// The part of a crawl's draft that a setting changes, and the function that changes it.
 pub(crate) enum Applied<S: Spider> {
-    /// The settings of hosts.
+    /// Changes the settings of hosts.
     Host(Apply<HostDraft>),
-    /// The crawl.
+    /// Changes the other parts of the draft.
     Crawl(Apply<CrawlDraft<S>>),
 }
 
-/// One setting.
+/// One setting: a row of the table.
 pub(crate) struct Setting<S: Spider> {
     pub(crate) names: SettingNames,
     pub(crate) arg: Option<Arg>,
     pub(crate) change: Applied<S>,
-    /// A sample value, for a flag and for the file.
+    /// A sample value as the flag's argument, and a sample value as in the file.
     pub(crate) sample: (Option<&'static str>, &'static str),
 }
 
-/// The names of a setting, and the commands that have it.
+/// The names of a setting, and the commands that have this setting.
 pub(crate) struct SettingNames {
-    /// The name without `--`; `None` for a setting of the file alone.
+    /// The name of the flag without `--`, or `None` if only the file can set this setting.
     pub(crate) flag: Option<&'static str>,
     pub(crate) key: Option<FileKey>,
-    /// Whether the variable `OPILIO_…` can set it.
+    /// Whether the environment variable `OPILIO_…` can set this setting.
     pub(crate) has_variable: bool,
-    /// A flag that sets the same in another way. Both together are refused.
+    /// Another flag that sets the same value in another way. Giving both flags is an error.
     pub(crate) same_as: Option<&'static str>,
-    /// The other commands that have it, each with its help.
+    /// The commands other than `opilio crawl` that have this setting, each with the help that it shows.
     pub(crate) commands: Vec<(CommandKind, String)>,
 }
 
 impl SettingNames {
-    /// The name of its environment variable.
+    /// Returns the name of the environment variable, if the setting has one.
     pub(crate) fn variable(&self) -> Option<String> {
         let flag = self.flag.filter(|_| self.has_variable)?;
         Some(format!("OPILIO_{}", flag.to_ascii_uppercase().replace('-', "_")))
     }
 }
 
-/// A setting without its effect.
+/// A setting of which it is not yet known what it changes.
 pub(crate) struct RowBuilder<R> {
     reader: R,
     names: SettingNames,
     help: &'static str,
-    /// The default in words, if the file's default does not show it.
+    /// The default in words, for the help, if the default in the file does not show it.
     otherwise: Option<&'static str>,
     arg: Option<Arg>,
 }
 
-/// A setting with a flag, without `--`.
+/// Begins a setting that has this flag, named without `--`.
 pub(crate) fn flag<R: ValueReader>(flag: &'static str, reader: R, help: &'static str) -> RowBuilder<R> {
     let arg = reader.arg(Arg::new(flag).long(flag));
     let names = SettingNames {
@@ -150,7 +150,7 @@ pub(crate) fn flag<R: ValueReader>(flag: &'static str, reader: R, help: &'static
     RowBuilder { reader, names, help, otherwise: None, arg: Some(arg) }
 }
 
-/// A setting of `[host."…"]` alone.
+/// Begins a setting that exists only in the section `[host."…"]` and has no flag.
 pub(crate) fn key_of_one_host<R: ValueReader>(
     name: &'static str,
     reader: R,
@@ -164,23 +164,25 @@ pub(crate) fn key_of_one_host<R: ValueReader>(
 }
 
 impl<R: ValueReader> RowBuilder<R> {
-    /// Lets the variable `OPILIO_…` set it.
+    /// Allows the environment variable `OPILIO_…` to set this setting.
     pub(crate) fn variable(mut self) -> Self {
         self.names.has_variable = true;
         self
     }
 
-    /// Lets `opilio.toml` set it by the flag's name with `_`. The default is applied.
+    /// Allows `opilio.toml` to set this setting. The key is the flag's name with `_` for `-`. The default is
+    /// applied to each draft.
     pub(crate) fn key(self, default: &'static str, note: &'static str) -> Self {
         self.shown(Shown::Default(default), note)
     }
 
-    /// Lets `opilio.toml` set it, with an example instead of a default.
+    /// Allows `opilio.toml` to set this setting. The documentation shows an example, since there is no default
+    /// value.
     pub(crate) fn key_such_as(self, example: &'static str, note: &'static str) -> Self {
         self.shown(Shown::Example(example), note)
     }
 
-    /// Lets `opilio.toml` set it, with a default that the application applies.
+    /// Allows `opilio.toml` to set this setting. The documentation shows the usual value, which other code applies.
     pub(crate) fn key_usually(self, usual: &'static str, note: &'static str) -> Self {
         self.shown(Shown::Usual(usual), note)
     }
@@ -191,51 +193,51 @@ impl<R: ValueReader> RowBuilder<R> {
         self
     }
 
-    /// Gives the key another name than the flag's.
+    /// Gives the key in the file a name that differs from the flag's.
     pub(crate) fn named(mut self, name: &'static str) -> Self {
         self.names.key = self.names.key.map(|key| FileKey { name: name.to_owned(), ..key });
         self
     }
 
-    /// Puts the key below `[crawl]`, although it changes settings of hosts.
+    /// Puts the key into the section `[crawl]`, although the setting changes the settings of hosts.
     pub(crate) fn of_the_crawl(mut self) -> Self {
         self.names.key = self.names.key.map(|key| FileKey { part: Some(Section::Crawl), ..key });
         self
     }
 
-    /// Names another flag that sets the same in another way. This one takes precedence over the other's
-    /// variable and key. Both flags together are refused.
+    /// Names another flag that sets the same value in another way. The flag of this setting takes precedence over
+    /// the variable and the key of the other setting. Giving both flags is an error.
     pub(crate) fn same_as(mut self, flag: &'static str) -> Self {
         self.names.same_as = Some(flag);
         self
     }
 
-    /// States the default in words, for the help.
+    /// Sets the words that state the default in the help.
     pub(crate) fn otherwise(mut self, words: &'static str) -> Self {
         self.otherwise = Some(words);
         self
     }
 
-    /// Adds the setting to another command, with the same help.
+    /// Adds this setting to another command, with the same help.
     pub(crate) fn also(self, command: CommandKind) -> Self {
         let help = self.help;
         self.also_as(command, help)
     }
 
-    /// Adds the setting to another command, with other help.
+    /// Adds this setting to another command, with this help.
     pub(crate) fn also_as(mut self, command: CommandKind, help: &'static str) -> Self {
         let help = self.help_of(help);
         self.names.commands.push((command, help));
         self
     }
 
-    /// Adds what else clap needs: a short flag, an alias, the flags that it requires.
+    /// Adds properties that only clap needs: a short flag, an alias, the flags that this flag requires.
     pub(crate) fn clap(mut self, more: impl FnOnce(Arg) -> Arg) -> Self {
         self.arg = self.arg.map(more);
         self
     }
 
-    /// Changes the settings of hosts.
+    /// Completes a setting that changes the settings of hosts.
     pub(crate) fn host<S: Spider>(self, set: impl Fn(&mut HostDraft, R::Value) + 'static) -> Setting<S> {
         self.host_or(move |host, value| {
             set(host, value);
@@ -243,7 +245,7 @@ impl<R: ValueReader> RowBuilder<R> {
         })
     }
 
-    /// Changes the settings of hosts, and may refuse the value.
+    /// Completes a setting that changes the settings of hosts, and that may refuse the value.
     pub(crate) fn host_or<S: Spider>(
         self,
         set: impl Fn(&mut HostDraft, R::Value) -> Result<(), String> + 'static,
@@ -253,7 +255,7 @@ impl<R: ValueReader> RowBuilder<R> {
         })
     }
 
-    /// Changes the policy of hosts, by a method of its builder.
+    /// Completes a setting that changes the policy of hosts, by a method of the policy's builder.
     pub(crate) fn policy<S: Spider>(
         self,
         set: impl Fn(HostPolicy, R::Value) -> HostPolicy + 'static,
@@ -261,7 +263,7 @@ impl<R: ValueReader> RowBuilder<R> {
         self.host(move |host, value| host.policy = set(std::mem::take(&mut host.policy), value))
     }
 
-    /// Changes the draft of a crawl.
+    /// Completes a setting that changes the draft of a crawl.
     pub(crate) fn draft<S: Spider>(
         self,
         set: impl Fn(&mut CrawlDraft<S>, R::Value) -> Result<(), String> + 'static,
@@ -271,7 +273,7 @@ impl<R: ValueReader> RowBuilder<R> {
         })
     }
 
-    /// Changes the crawler, by a method of its builder.
+    /// Completes a setting that changes the crawler, by a method of the crawler's builder.
     pub(crate) fn crawler<S: Spider>(
         self,
         set: impl Fn(Crawler<S>, R::Value) -> Crawler<S> + Clone + 'static,
@@ -283,7 +285,7 @@ impl<R: ValueReader> RowBuilder<R> {
         })
     }
 
-    /// Changes the scope, by a method of its builder.
+    /// Completes a setting that changes the scope, by a method of the scope's builder.
     pub(crate) fn scope<S: Spider>(self, set: impl Fn(Scope, R::Value) -> Scope + 'static) -> Setting<S> {
         self.draft(move |draft, value| {
             draft.scope = set(std::mem::take(&mut draft.scope), value);
@@ -291,7 +293,7 @@ impl<R: ValueReader> RowBuilder<R> {
         })
     }
 
-    /// Changes how the program runs.
+    /// Completes a setting that changes the settings of the program itself.
     pub(crate) fn run<S: Spider>(self, set: impl Fn(&mut RunSettings, R::Value) + 'static) -> Setting<S> {
         self.draft(move |draft, value| {
             set(&mut draft.run, value);
@@ -312,7 +314,7 @@ impl<R: ValueReader> RowBuilder<R> {
         Setting { names: self.names, arg, change: change(self.reader), sample }
     }
 
-    /// The help, with the default.
+    /// Returns the help of the flag, with the default added.
     fn help_of(&self, help: &str) -> String {
         let default = match self.names.key.as_ref().map(|key| key.shown) {
             Some(Shown::Default(text) | Shown::Usual(text)) if !matches!(text, "true" | "false" | "[]") => {
@@ -327,12 +329,12 @@ impl<R: ValueReader> RowBuilder<R> {
     }
 }
 
-/// Calls a builder's method if the value is yes.
+/// Returns a function that calls the builder's method `set` if the value is true, and otherwise changes nothing.
 pub(crate) fn if_on<T>(set: impl Fn(T) -> T + Clone) -> impl Fn(T, bool) -> T + Clone {
     move |target, on| if on { set(target) } else { target }
 }
 
-/// Calls a builder's method if the value is no.
+/// Returns a function that calls the builder's method `set` if the value is false, and otherwise changes nothing.
 pub(crate) fn if_off<T>(set: impl Fn(T) -> T + Clone) -> impl Fn(T, bool) -> T + Clone {
     move |target, on| if on { target } else { set(target) }
 }

@@ -1,4 +1,4 @@
-//! The table: every setting is one row.
+//! The table of settings, with one row for each setting.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::reader::{
 use super::row::{CommandKind, Setting, Shown, flag, if_off, if_on, key_of_one_host};
 use crate::unit;
 
-/// Every setting, in the order of the help.
+/// Returns all settings, in the order of the help.
 pub(crate) fn all<S: Spider>() -> Vec<Setting<S>> {
     let headed = |heading: &'static str, settings: Vec<Setting<S>>| {
         settings.into_iter().map(move |mut setting| {
@@ -32,7 +32,7 @@ pub(crate) fn all<S: Spider>() -> Vec<Setting<S>> {
         .collect()
 }
 
-/// Which URLs are fetched, and which of them are one.
+/// Returns the settings that say which URLs are fetched, and which URLs or pages count as the same.
 fn which_urls<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("follow", Choice::<FollowWord>::new("WHERE", "\"all\""), "Which links are followed, by where they lead")
@@ -71,7 +71,7 @@ fn which_urls<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// How many URLs are fetched, and in which order.
+/// Returns the settings that say how many URLs are fetched, and in which order.
 fn how_many<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("max-pages", Whole::from(1), "Ends after this many pages")
@@ -119,7 +119,7 @@ fn how_many<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// The load on hosts and on this machine.
+/// Returns the settings that limit the load on hosts and on this machine.
 fn how_fast<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("rate", RATE, "Requests of each host, per s, m, h or d")
@@ -159,7 +159,8 @@ fn how_fast<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// Failures: when a request is tried again, and the bounds of an attempt.
+/// Returns the settings about failures: when a request is tried again, and how long and how large an attempt may
+/// be.
 fn how_patient<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("retries", Whole::from(0), "Retries after the first attempt")
@@ -221,7 +222,7 @@ fn how_patient<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// Files and directories.
+/// Returns the settings that name files and directories.
 fn place<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("output", PathValue("FILE"), "File for the pages; overwritten, unless --resume continues it")
@@ -260,7 +261,7 @@ fn place<S: Spider>() -> Vec<Setting<S>> {
             .otherwise("interval")
             .clap(|arg| arg.requires("state"))
             .crawler(|crawler, word| crawler.durability(word.into())),
-        // The path of the file is read before the other settings.
+        // This row only describes the flag: its value is read before all other settings.
         flag(super::CONFIG, PathValue("FILE.toml"), "Settings file, also for single hosts; the word none reads no file")
             .variable()
             .otherwise("opilio.toml in this directory, if there is one")
@@ -268,7 +269,7 @@ fn place<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// Identity and connections: user agent, logins, proxies, addresses.
+/// Returns the settings about identity and connections: user agent, logins, proxies, addresses.
 fn as_whom<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("user-agent", USER_AGENT, "User agent; should hold a URL or mail address where you can be reached")
@@ -325,7 +326,7 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// Output on stderr.
+/// Returns the settings about the output on stderr.
 fn messages<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("verbose", Times, "Logs more on stderr; twice for still more (OPILIO_LOG=… chooses in detail)")
@@ -338,7 +339,7 @@ fn messages<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// Adds patterns to a scope.
+/// Adds each of these patterns to a scope.
 fn scoped<E: std::fmt::Display>(
     scope: &mut Scope,
     patterns: &[String],
@@ -351,14 +352,14 @@ fn scoped<E: std::fmt::Display>(
 }
 
 const NO_LIMIT: &str = "no limit";
-/// More requests in flight overload any machine.
+/// The most requests in flight that a setting allows: more would overload any machine.
 const IN_FLIGHT_MAX: u32 = 10_000;
-/// With waits of one minute, this many strikes take a week.
+/// The most strikes (failures in a row) that a setting allows: with waits of one minute they would take a week.
 const STRIKES_MAX: u32 = 10_000;
 
-/// A time that is not zero.
+/// Reads a time that is longer than zero.
 const SPAN: Text<Duration> = Text { name: "TIME", read: unit::positive_duration, sample: "\"5m\"" };
-/// A time that may be zero.
+/// Reads a time that may be zero.
 const WAIT: Text<Duration> = Text { name: "TIME", read: unit::duration, sample: "\"5m\"" };
 const SIZE: Text<u64> = Text { name: "SIZE", read: unit::bytes, sample: "\"20MiB\"" };
 const MEMORY: Text<u64> = Text { name: "SIZE", read: unit::memory_limit, sample: "\"2GiB\"" };
@@ -379,7 +380,7 @@ const PROXY: Texts<Proxy> = Texts {
     is_secret: true,
     sample: "\"http://127.0.0.1:1\"",
 };
-// Errors do not repeat a secret.
+// Errors must not repeat the value, which contains a secret.
 const LOGIN_BASIC: Text<HostSettings> = Text {
     name: "",
     read: |text| {
@@ -398,13 +399,13 @@ const LOGIN_BEARER: Text<HostSettings> = Text {
     sample: "\"secret\"",
 };
 
-/// Reads the time between two requests.
+/// Reads the time between two requests, and returns it as a rate.
 fn delay(text: &str) -> Result<Rate, String> {
     let span = unit::positive_duration(text)?;
     Rate::new(1, span).map_err(|_| format!("{text:?} is longer than a day, which is the longest delay"))
 }
 
-/// Reads a user agent: a text that HTTP allows.
+/// Reads a user agent, which must be a text that HTTP allows in a header field.
 fn user_agent(text: &str) -> Result<String, String> {
     match opilio_engine::header("user-agent", text.trim()) {
         Ok(_) if !text.trim().is_empty() => Ok(text.trim().to_owned()),

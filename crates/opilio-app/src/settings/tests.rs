@@ -1,4 +1,4 @@
-//! Tests of the whole table: each row behaves as its names say.
+//! Tests of the whole table: each row has the effect that its names and its help promise.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -19,7 +19,7 @@ fn matches(flags: &[&str]) -> ArgMatches {
     settings().flags(clap::Command::new("test").no_binary_name(true)).try_get_matches_from(flags).unwrap()
 }
 
-/// Reads a file and flags.
+/// Reads the settings from the text of a settings file and from flags.
 fn read(text: &str, flags: &[&str]) -> anyhow::Result<CrawlDraft<NoSpider>> {
     let source = SettingsText { name: "opilio.toml".to_owned(), text: text.to_owned() };
     settings().draft(&matches(flags), &[&source])
@@ -29,19 +29,19 @@ fn error(text: &str) -> String {
     format!("{:#}", read(text, &[]).err().unwrap())
 }
 
-/// The visible state of a draft.
+/// Returns all values of a draft as text, so that drafts can be compared.
 fn shown(draft: &CrawlDraft<NoSpider>) -> String {
     format!("{:?} {:?} {:?} {:?} {:?}", draft.host, draft.scope, draft.limits, draft.caps, draft.run)
 }
 
-/// A file with the sample of one setting, or its default.
+/// Returns the text of a file that sets this setting to this value, or `None` if the setting has no key.
 fn file_of(setting: &Described, value: &str) -> Option<String> {
     let (section, key) = setting.key.as_ref()?;
     let section = if *section == "host" { "host.\"a.example\"" } else { section };
     Some(format!("[{section}]\n{key} = {value}\n"))
 }
 
-/// Flags with the sample of one setting, and the flags that it requires.
+/// Returns arguments that set this setting to its sample value, with the flags that it requires.
 fn flags_of(setting: &Described) -> Option<Vec<String>> {
     let flag = setting.flag?;
     let needed: &[&str] = match flag {
@@ -134,7 +134,7 @@ fn the_documentation_is_the_table() {
             );
         }
     }
-    // The examples are settings, too.
+    // The examples, which are commented out, must be valid settings as well.
     let examples: String = page
         .lines()
         .map(|line| match line.strip_prefix("# ") {
