@@ -16,11 +16,11 @@ pub enum Order {
     #[default]
     #[serde(rename = "bfs")]
     BreadthFirst,
-    /// The most links from a seed first: the links of a page go before the page's siblings, in the order of
-    /// the page.
+    /// Records with the most links from a seed go first: the links of a page go before the page's siblings, in
+    /// the order of the page.
     #[serde(rename = "dfs")]
     DepthFirst,
-    /// The highest [`Score`] first.
+    /// Records with the highest [`Score`] go first.
     #[serde(rename = "score")]
     BestFirst,
 }

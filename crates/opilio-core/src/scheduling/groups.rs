@@ -1,7 +1,9 @@
-//! One budget of starts for all hosts of a group. A start is paid from it when a slot is granted.
+//! One budget of starts that all hosts of a group share. When a slot is granted, one start is spent from this
+//! budget.
 //!
-//! Hosts of one registrable domain are often one server. A common rate prevents that this server gets requests at
-//! the sum of the hosts' rates. All hosts of a group belong to one shard, so the shard can keep this budget.
+//! The hosts of one registrable domain are often one server. Without a common rate, that server would get
+//! requests at the sum of the rates of its hosts. All hosts of a group belong to one shard, so the shard can
+//! keep this budget.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,17 +13,17 @@ use crate::name::Group;
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
-/// The budgets of the groups of one shard. Without a rate every start is allowed.
+/// The budgets of the groups of one shard. Without a rate, every start is allowed.
 #[derive(Debug, Default)]
 pub struct GroupBudgets {
     spacing: Option<Spacing>,
     spent: BTreeMap<Group, Budget>,
-    /// With this many groups, the budgets that are full again are dropped.
+    /// The number of groups from which on budgets that are full again are removed.
     prune_at: usize,
 }
 
 impl GroupBudgets {
-    /// Creates budgets with the same rate for each group; `None` allows every start.
+    /// Creates budgets with the same rate for each group. With `None`, every start is allowed.
     #[must_use]
     pub fn new(rate: Option<Rate>) -> Self {
         Self { spacing: rate.map(Spacing::of_rate), spent: BTreeMap::new(), prune_at: PRUNE_AT_MIN }
@@ -30,7 +32,8 @@ impl GroupBudgets {
     /// Spends one start from the budget of a group.
     ///
     /// # Errors
-    /// The time from which on the budget affords the next start. Nothing is spent then.
+    /// When the budget does not allow a start now. The error is the time from which on it does; nothing is
+    /// spent.
     pub fn spend(&mut self, now: Timestamp, group: &Group) -> Result<(), Timestamp> {
         let Some(spacing) = self.spacing else { return Ok(()) };
         let mut budget = self.spent.get(group).copied().unwrap_or_default();
@@ -41,7 +44,8 @@ impl GroupBudgets {
         budget.spend(now, spacing);
         self.spent.insert(group.clone(), budget);
         if self.spent.len() >= self.prune_at {
-            // A budget that allows a start now is equivalent to a new one, slack aside, and can be dropped.
+            // A budget that allows a start now is equal to a new budget, except for a small tolerance, so it
+            // can be removed.
             self.spent.retain(|_, budget| budget.due(spacing, spacing.duration()) > now);
             self.prune_at = (self.spent.len() * 2).max(PRUNE_AT_MIN);
         }
@@ -49,7 +53,7 @@ impl GroupBudgets {
     }
 }
 
-/// With fewer groups than this, no budget is dropped.
+/// With fewer groups than this, no budget is removed.
 const PRUNE_AT_MIN: usize = 1_024;
 
 #[cfg(test)]

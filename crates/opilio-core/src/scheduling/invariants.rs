@@ -1,25 +1,26 @@
-//! S1–S8: what must hold for the scheduler at every step, as named predicates.
+//! The invariants S1 to S8 of the scheduler, which must be true after every step.
 
 use std::fmt;
 
 /// The invariants of the scheduler.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum SchedulingInvariant {
-    /// A lease is settled after its rows are safe.
+    /// A lease is settled only after its rows are safe.
     S1,
-    /// No more leases are open than the page limit of the crawl still allows.
+    /// No more leases are open than the page limit of the crawl allows.
     S2,
-    /// A host that dispatch knows is in exactly one state: ready, being started, or live.
+    /// Each host that dispatch knows is in exactly one state: ready, being started, or live.
     S3,
-    /// The store has kept a host's memo before the host is told so.
+    /// A host is told that its memo (its saved state) is kept only after the store has kept it.
     S4,
-    /// Wants are served in turn: none is passed over for a later one.
+    /// Wants are served in order: none is skipped in favour of a later want.
     S5,
-    /// Batches are settled in the order of their numbers, without gaps, each once.
+    /// Batches are settled in the order of their numbers, each once and without gaps.
     S6,
-    /// No slot is made or lost: the slots of all shards and those in transit add up to the in-flight limit.
+    /// No slot is created or lost: the slots of all shards and those in transit between shards add up to the
+    /// in-flight limit.
     S7,
-    /// Slots are granted in turn, and doubtful hosts never get all of them.
+    /// Slots are granted in order of arrival, and doubtful hosts never get all of them.
     S8,
 }
 
@@ -40,7 +41,7 @@ impl fmt::Display for SchedulingViolation {
 
 impl std::error::Error for SchedulingViolation {}
 
-/// Returns a violation of the invariant, unless the condition holds.
+/// Returns an error for this invariant, unless the condition is true.
 pub(super) fn ensure(
     holds: bool,
     invariant: SchedulingInvariant,

@@ -1,8 +1,9 @@
-//! The scheduler's rules: who gets leases next, which pages may be settled, who is granted a slot.
+//! The rules of the scheduler: which host gets leases next, which pages may be settled, which host is granted
+//! a slot.
 //!
-//! Each of these rules is a state machine without I/O, as the gate of a host is: it gets inputs and returns
-//! decisions, and the time is an argument. The engine, which has a store, channels and a clock, carries the
-//! decisions out.
+//! Each set of rules is a state machine without I/O, as the gate of a host is: it gets inputs and returns
+//! decisions, and the time is an argument. The engine, which has a store, channels and a clock, carries out
+//! the decisions.
 //!
 //! | machine | decides | keeps |
 //! | --- | --- | --- |

@@ -1,6 +1,6 @@
-//! Bugs that tests plant on purpose, one for each invariant, to prove that the witnesses find them.
+//! Bugs that tests plant on purpose, one for each invariant, to prove that the witnesses find such bugs.
 //!
-//! They exist only with the feature `sabotage`, which only tests enable.
+//! The bugs exist only with the feature `sabotage`, which only tests enable.
 
 #[cfg(feature = "sabotage")]
 use super::invariants::SchedulingInvariant;
@@ -9,25 +9,25 @@ use super::invariants::SchedulingInvariant;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(not(feature = "sabotage"), allow(unreachable_pub, reason = "exported with the feature only"))]
 pub enum SchedulingBug {
-    /// The page limit is off by one.
+    /// The page limit is exceeded by one.
     OneMorePage,
-    /// A live host with new work is put into the line of hosts that are not live.
+    /// A live host with new work is queued as if it were not live.
     ReadyWhileLive,
-    /// The latest want is served first.
+    /// The latest want is served first, and not the oldest.
     LatestFirst,
     /// A batch is settled before the sinks have written it.
     SettleUnwritten,
     /// A passive host is told that its memo is kept before the store has kept it.
     ConfirmUnkept,
-    /// The latest written batch is settled first.
+    /// The latest of the written batches is settled first.
     SettleLatestFirst,
-    /// One of the slots given to another shard is kept, too.
+    /// One of the slots that were given to another shard is also kept.
     KeepGivenSlot,
-    /// Doubtful hosts use the slots that are reserved for proven hosts.
+    /// Doubtful hosts may use the slots that are reserved for proven hosts.
     DoubtfulTakeAll,
 }
 
-/// The bug planted in a state machine; always none without the feature `sabotage`.
+/// The bug planted in a state machine. Without the feature `sabotage` there is never one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Planted(#[cfg(feature = "sabotage")] pub(super) Option<SchedulingBug>);
 
@@ -42,7 +42,8 @@ impl Planted {
         false
     }
 
-    /// Whether to skip internal checks that would find the bug before the witness does.
+    /// Whether a bug is planted. Internal checks are then skipped, since they would find the bug before the
+    /// witness does.
     #[cfg(feature = "sabotage")]
     pub(super) fn is_sabotaged(self) -> bool {
         self.0.is_some()
@@ -56,7 +57,7 @@ impl Planted {
 
 #[cfg(feature = "sabotage")]
 impl SchedulingBug {
-    /// Every bug that can be planted.
+    /// All bugs that can be planted.
     pub const ALL: [Self; 8] = [
         Self::OneMorePage,
         Self::ReadyWhileLive,
@@ -68,7 +69,7 @@ impl SchedulingBug {
         Self::DoubtfulTakeAll,
     ];
 
-    /// The invariant that this bug breaks.
+    /// Returns the invariant that this bug breaks.
     #[must_use]
     pub fn breaks(self) -> SchedulingInvariant {
         match self {
@@ -84,7 +85,7 @@ impl SchedulingBug {
     }
 }
 
-/// Shared by the tests of all the state machines.
+/// Test functions that the tests of all state machines share.
 #[cfg(all(test, feature = "sabotage"))]
 #[allow(clippy::unwrap_used, reason = "tests")]
 pub(super) mod tests {
@@ -97,7 +98,8 @@ pub(super) mod tests {
     use super::SchedulingBug;
     use crate::scheduling::SchedulingViolation;
 
-    /// Runs random schedules with each bug. At least one schedule must end with a violation of the bug's invariant.
+    /// Runs random schedules with each bug, and checks that at least one schedule ends with a violation of
+    /// the invariant that the bug breaks.
     pub(in crate::scheduling) fn finds<S: Strategy>(
         bugs: &[SchedulingBug],
         schedules: S,

@@ -1,16 +1,16 @@
-//! A queue of hosts in order of arrival. A host that leaves the queue is not searched for: its place just becomes
-//! invalid.
+//! A queue of hosts in order of arrival. If a host leaves the queue early, its place is not searched for: the
+//! place stays in the queue and just becomes invalid.
 
 use std::collections::VecDeque;
 
 use crate::name::Host;
 
-/// The number of a place in a line.
+/// The number of a place in a queue of hosts. Later places have greater numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct TurnNumber(u64);
 
-/// The queue. A place is valid as long as the owner of the queue records the place's number for its host. Invalid
-/// places are skipped, and removed once there are many.
+/// A queue of hosts. A place is valid as long as the owner of the queue has recorded the place's number for
+/// its host. Invalid places are skipped, and are removed once there are many.
 #[derive(Debug, Default)]
 pub(super) struct HostLine {
     places: VecDeque<(TurnNumber, Host)>,
@@ -29,7 +29,8 @@ impl HostLine {
         self.places.pop_front()
     }
 
-    /// Removes and returns all places. The caller puts those that stay [back](Self::keep), in the same order.
+    /// Removes and returns all places. The caller puts the places that stay [back](Self::keep), in the same
+    /// order.
     pub(super) fn take(&mut self) -> Vec<(TurnNumber, Host)> {
         std::mem::take(&mut self.places).into()
     }
@@ -38,8 +39,8 @@ impl HostLine {
         self.places.push_back((number, host));
     }
 
-    /// Removes the invalid places once they are more than half of all. `valid` is the highest possible number of
-    /// valid places.
+    /// Removes the invalid places if they are more than half of all. `valid` is an upper limit of the number
+    /// of valid places, and `counts` tells whether a place is valid.
     pub(super) fn tidy(&mut self, valid: usize, counts: impl Fn(TurnNumber, &Host) -> bool) {
         if self.places.len() > 2 * valid + FEW {
             self.places.retain(|(number, host)| counts(*number, host));
@@ -63,5 +64,6 @@ impl HostLine {
     }
 }
 
-/// A queue of at most this many places is not searched for invalid ones.
+/// If the queue has at most this many places beyond twice the valid ones, invalid places are not searched
+/// for.
 const FEW: usize = 64;

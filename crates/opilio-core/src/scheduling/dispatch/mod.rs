@@ -1,7 +1,7 @@
-//! Decides which hosts get leases next: for which hosts an actor is started, in which order the wants (requests
-//! of hosts for leases) are served, and how many leases each host gets.
+//! Decides for which hosts an actor is started, in which order the wants (requests of hosts for leases) are
+//! served, and how many leases each host gets.
 //!
-//! Dispatch knows a host while the host has due work or a live actor:
+//! Dispatch keeps the state of a host while the host has due work or its actor runs (it is *live*):
 //!
 //! ```text
 //!            Ready                    lease                 Leases
@@ -11,8 +11,9 @@
 //!    └──────────────────────────── Nothing ──────────┘                │ Want: has room,
 //!                                                                     │ and takes its turn
 //! ```
-//! The store reports a host again only after a want of this host was not filled, so no host is reported twice.
-//! The store knows the due times, so dispatch needs no clock.
+//! If the store does not fill a want completely, it reports the host again when there is more work, and only
+//! then. So the store reports no host twice. The store knows the times at which URLs are due, so dispatch
+//! needs no clock.
 
 mod line;
 #[cfg(test)]
@@ -28,12 +29,12 @@ use crate::name::Host;
 use line::{HostLine, TurnNumber};
 pub use witness::DispatchWitness;
 
-/// The limits of a crawl that dispatch keeps.
+/// The limits of a crawl that dispatch enforces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DispatchLimits {
-    /// The most pages of the whole crawl; `None` for no limit.
+    /// The most pages that the whole crawl may fetch; `None` for no limit.
     pub pages_max: Option<u64>,
-    /// The most hosts that may be live at once.
+    /// The most hosts that may be live at once, that is, whose actors run.
     pub hosts_max: u32,
 }
 
@@ -42,11 +43,11 @@ pub struct DispatchLimits {
 pub struct StoreCounts {
     /// URLs that ended as pages.
     pub pages: u64,
-    /// Leases handed out and not settled.
+    /// Leases that are handed out and not settled yet.
     pub out: u64,
 }
 
-/// A want: how many URLs of a host to lease.
+/// A want: a number of URLs to lease for a host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Want {
     /// The host.
@@ -65,18 +66,18 @@ pub enum DispatchInput {
         /// How many leases it has room for.
         leases: u32,
     },
-    /// A host is no longer live. It may have left due work.
+    /// The actor of a host has stopped. The host may still have due work.
     Passivated(Host),
     /// Hosts that now have due work, as the store reports them.
     Ready {
         /// The hosts.
         hosts: Vec<Host>,
-        /// The most hosts that the store was asked for. If it reported this many, it may have more.
+        /// The most hosts that the store was asked for. If it reported as many, it may have more.
         asked: usize,
     },
-    /// The intake level from now on.
+    /// The intake level that applies from now on.
     Intake(IntakeLevel),
-    /// Nothing more is to be leased.
+    /// No more URLs are to be leased.
     Stop,
 }
 
@@ -91,35 +92,37 @@ pub enum WantAnswer {
     Nothing,
 }
 
-/// Whether a host's actor starts now, and so needs the saved state of the host (its memo).
+/// Whether a host's actor is started now. If so, it needs the saved state of the host (its memo).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Waking {
-    /// The host's actor starts now and needs the memo.
+    /// The host's actor is started now and needs the memo.
     Starts,
-    /// The host's actor runs already, or does not start.
+    /// The host's actor runs already, or it is not started.
     No,
 }
 
 /// Decides for which hosts an actor is started, and how many leases each host gets.
 ///
-/// A turn is: [`handle`](Self::handle) each input, the store's hosts ([`Ready`](DispatchInput::Ready)) last;
-/// [`lease`](Self::lease); then [`answer`](Self::answer) for each want.
+/// In each turn, call [`handle`](Self::handle) for each input, with the hosts that the store reports
+/// ([`Ready`](DispatchInput::Ready)) as the last input; then [`lease`](Self::lease); then
+/// [`answer`](Self::answer) for each want.
 #[derive(Debug)]
 pub struct Dispatch {
     limits: DispatchLimits,
     hosts: HashMap<Host, HostPlace>,
-    /// How many of `hosts` are live or being started; the others are ready.
+    /// How many of `hosts` are live or being started; the others are ready (they have work and no actor).
     live: usize,
-    /// Hosts with work that are not live. The store may know further hosts.
+    /// The hosts that have work and are not live. The store may have further hosts with work.
     ready: HostLine,
-    /// Live hosts to serve in this turn, because of a new want or new work.
+    /// The live hosts to serve in this turn, because they have a new want or new work.
     turn: HostLine,
-    /// The intake level, and how many hosts were live when the level last left `Full`.
+    /// The current intake level; below it, the number of hosts that were live when the level last left
+    /// `Full`.
     level: IntakeLevel,
     live_then: usize,
     stopped: bool,
-    /// Whether the store reported as many hosts as it was asked for last, so that it may have more.
+    /// Whether the store last reported as many hosts as it was asked for, so that it may have more.
     store_has_more: bool,
     /// Whether the store answered a want of this turn with `WantAnswer::Filtered`.
     filtered: bool,
@@ -138,16 +141,17 @@ enum HostPlace {
 /// The state of a live host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct LiveHost {
-    /// How many leases the host has room for; `None` if it wants none now.
+    /// How many more leases the host has room for; `None` if the host wants no leases now.
     room: Option<u32>,
-    /// Whether the host's actor is yet to start: it starts with the first lease. Without a lease the host is removed.
+    /// Whether the host's actor is not started yet. It starts with the first lease; if there is no lease, the
+    /// host is removed.
     starting: bool,
-    /// The host's place in the turn; `None` if the host does not wait to be served.
+    /// The number of the host's place in the turn; `None` if the host does not wait to be served.
     number: Option<TurnNumber>,
 }
 
 impl Dispatch {
-    /// Creates a dispatch that knows no host yet.
+    /// Creates a dispatch without hosts.
     #[must_use]
     pub fn new(limits: DispatchLimits) -> Self {
         Self {
@@ -184,7 +188,8 @@ impl Dispatch {
         }
     }
 
-    /// Records that a host gets an errand, and makes the host live if it is not. The host asks for leases by itself.
+    /// Records that a host gets an errand, and makes the host live if it is not. The host's actor then asks
+    /// for leases.
     pub fn errand(&mut self, host: &Host) -> Waking {
         match self.hosts.get(host) {
             Some(HostPlace::Live(live)) if live.starting => Waking::Starts,
@@ -196,22 +201,23 @@ impl Dispatch {
         }
     }
 
-    /// Returns how many hosts to ask the store for: no more than could become live next. The number is limited per
-    /// turn, since a resumed crawl may have millions of hosts and nothing else is handled during a turn.
+    /// Returns how many hosts to ask the store for: at most as many as could become live next. The number per
+    /// turn is limited, since a resumed crawl may have millions of hosts, and no input is handled during a
+    /// turn.
     #[must_use]
     pub fn room(&self) -> usize {
         (self.limits.hosts_max as usize).saturating_sub(self.ready()).min(READY_MAX)
     }
 
-    /// Returns the wants to pass to the store now, in this order. Pass the store's answer for each to
+    /// Returns the wants to pass to the store now, in this order. Pass the store's answer to each of them to
     /// [`answer`](Self::answer).
     pub fn lease(&mut self, counts: StoreCounts) -> Vec<Want> {
         self.filtered = false;
         if self.hands_out_nothing() {
             return Vec::new();
         }
-        // Leases are held in memory. If many are not settled yet, each host gets a few at a time, so that no host
-        // waits for another.
+        // Leases take memory. If many are not settled yet, each host gets only a few at a time, so that no
+        // host has to wait for the leases of another.
         let is_tight = counts.out >= OUT_MANY || self.level > IntakeLevel::Full;
         let (first, each_max) = if is_tight { (FEW_LEASES, FEW_LEASES) } else { (FIRST_LEASES, u32::MAX) };
         self.start_hosts(first);
@@ -233,7 +239,8 @@ impl Dispatch {
                     return Waking::Starts;
                 }
             }
-            // The host's actor does not run. The store reports the host again when it has work.
+            // The host's actor does not run, so the host is removed. The store reports the host again when it
+            // has work.
             WantAnswer::Nothing if live.starting => {
                 self.hosts.remove(&host);
                 self.live -= 1;
@@ -248,10 +255,11 @@ impl Dispatch {
         Waking::No
     }
 
-    /// Whether another turn is due at once, before other inputs.
+    /// Whether another turn should follow at once, before any further input.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        // The hosts that were started may have had nothing to do; the next hosts must not wait for other inputs.
+        // If the hosts that were just started had nothing to do, no input may come from them, so the next
+        // hosts are started without waiting for an input.
         let may_start = !self.hands_out_nothing() && self.ready() > 0 && self.live < self.live_max();
         may_start || self.filtered || (self.store_has_more && self.room() > 0)
     }
@@ -286,7 +294,7 @@ impl Dispatch {
         self.hosts.len() - self.live
     }
 
-    /// Checks the invariants that can be checked on the state alone. Visits every host.
+    /// Checks the invariants that the state alone can show. The cost grows with the number of hosts.
     ///
     /// # Errors
     /// The first violation.
@@ -313,8 +321,8 @@ impl Dispatch {
                 live.starting = false;
                 live.room = Some(leases);
             }
-            // The message that the host is passive arrived before this want. If the host gets leases now, its
-            // actor may have to start and then needs the memo.
+            // The message that the host's actor has stopped arrived before this want. If the host gets leases
+            // now, its actor may have to be started, and then needs the memo.
             Some(HostPlace::Ready(_)) | None => {
                 self.come_alive(host.clone(), LiveHost { room: Some(leases), starting: true, number: None });
             }
@@ -324,7 +332,8 @@ impl Dispatch {
 
     fn passivated(&mut self, host: Host) {
         if let Some(HostPlace::Live(_)) = self.hosts.get(&host) {
-            // Records that the host was offered and did not take are still due, so the host gets another turn.
+            // Records that the host was offered and did not accept are still due, so the host becomes ready
+            // again.
             self.live -= 1;
             self.become_ready(host);
         }
@@ -335,7 +344,7 @@ impl Dispatch {
         match self.hosts.get(&host) {
             Some(HostPlace::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => self.passivated(host),
             Some(HostPlace::Live(_)) => self.queue(host),
-            // The host is in the line already.
+            // The host is in the queue already.
             Some(HostPlace::Ready(_)) => {}
             None => self.become_ready(host),
         }
@@ -354,7 +363,7 @@ impl Dispatch {
         self.live += 1;
     }
 
-    /// Gives a live host a place in the turn, unless it has one already.
+    /// Gives a live host a place in the turn, unless the host has a place already.
     fn queue(&mut self, host: Host) {
         let Some(HostPlace::Live(live)) = self.hosts.get_mut(&host) else { return };
         if live.number.is_some() {
@@ -365,7 +374,8 @@ impl Dispatch {
         self.turn.tidy(self.live, |number, host| has_turn(hosts, number, host));
     }
 
-    /// Makes ready hosts live, oldest first, until as many are live as may be. Each wants `first` leases.
+    /// Makes ready hosts live, oldest first, until the most hosts are live that may be. Each of them wants
+    /// `first` leases.
     fn start_hosts(&mut self, first: u32) {
         let live_max = self.live_max();
         while self.live < live_max {
@@ -377,11 +387,11 @@ impl Dispatch {
         }
     }
 
-    /// Returns the wants of this turn that the page limit allows, at most `each_max` leases each. The other hosts
-    /// keep their places for the next turn.
+    /// Returns the wants of this turn that the page limit allows, with at most `each_max` leases each. The
+    /// hosts that are not served keep their places for the next turn.
     fn serve(&mut self, mut allowance: u64, each_max: u32) -> Vec<Want> {
-        // Near a page limit no host gets more than its share. Otherwise a held host could keep the last leases
-        // that the limit allows, while other hosts could fetch pages.
+        // Near the page limit, each host gets at most an equal share. Otherwise a held host could keep the
+        // last leases that the limit allows, although other hosts could fetch pages with them.
         let share = (allowance / (self.turn.len().max(1) as u64)).max(1);
         let mut wants = Vec::with_capacity(self.turn.len());
         let mut turn = self.turn.take();
@@ -409,7 +419,8 @@ impl Dispatch {
         wants
     }
 
-    /// Returns how many more leases the page limit allows. Each open lease may become a page, so it counts as one.
+    /// Returns how many more leases the page limit allows. Each open lease may become a page, so it counts as
+    /// a page.
     fn allowance(&self, counts: StoreCounts) -> u64 {
         let Some(max) = self.limits.pages_max else { return u64::MAX };
         let off_by = u64::from(self.planted.has(Bug::OneMorePage));
@@ -420,9 +431,9 @@ impl Dispatch {
         self.stopped || self.level == IntakeLevel::Paused
     }
 
-    /// Returns how many hosts may be live. If the intake level is below full, this is at most the number of hosts
-    /// that were live when it fell, and less the nearer memory is to its limit. A few hosts are always allowed,
-    /// since live hosts may be held.
+    /// Returns how many hosts may be live. If the intake level is below full, this is at most the number of
+    /// hosts that were live when the level left full, and it shrinks as memory gets nearer to its limit. A
+    /// few hosts are always allowed, since the live hosts may all be held.
     fn live_max(&self) -> usize {
         let max = self.limits.hosts_max as usize;
         match self.level {
@@ -434,7 +445,8 @@ impl Dispatch {
         }
     }
 
-    /// Checks the wants of a turn against the page limit, in debug builds. With many hosts this is the only check.
+    /// Checks the wants of a turn against the page limit, in debug builds. If there are many hosts, no other
+    /// check is made.
     fn check_plan(&self, wants: &[Want], counts: StoreCounts) -> Result<(), SchedulingViolation> {
         let allowed = self.allowance(counts);
         let planned: u64 = wants.iter().map(|want| want.n as u64).sum();
@@ -442,7 +454,7 @@ impl Dispatch {
         if self.hosts.len() <= CHECKED_MAX { self.check() } else { Ok(()) }
     }
 
-    /// Plants a bug.
+    /// Plants a bug, which the witness must find.
     #[cfg(feature = "sabotage")]
     pub fn sabotage(&mut self, bug: Bug) {
         self.planted = Planted(Some(bug));
@@ -453,14 +465,15 @@ fn has_turn(hosts: &HashMap<Host, HostPlace>, number: TurnNumber, host: &Host) -
     matches!(hosts.get(host), Some(HostPlace::Live(live)) if live.number == Some(number))
 }
 
-/// The most hosts that one turn takes from the store.
+/// The most hosts that are taken from the store in one turn.
 const READY_MAX: usize = 1_024;
-/// How many leases a host gets when it is started; it asks for more by itself.
+/// How many leases a host gets when it is started. The host itself asks for more.
 const FIRST_LEASES: u32 = 16;
-/// With this many unsettled leases, each host gets a few at a time.
+/// From this many unsettled leases on, each host gets only a few leases at a time.
 const OUT_MANY: u64 = 32_768;
 const FEW_LEASES: u32 = 2;
-/// How many hosts may be live however full the memory is.
+/// How many hosts may always be live, however little memory is left.
 const FEW_HOSTS: usize = 64;
-/// With more hosts than this, debug builds check only the wants of a turn and not every host.
+/// The most hosts with which debug builds check every host in each turn. With more hosts, only the wants are
+/// checked.
 const CHECKED_MAX: usize = 256;

@@ -1,4 +1,4 @@
-//! Tests of dispatch by itself, and against adverse schedules.
+//! Tests of dispatch alone, with fixed inputs and with random schedules.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use proptest::prelude::*;
@@ -13,15 +13,15 @@ struct Rig {
     counts: StoreCounts,
 }
 
-/// The store's work for one host.
+/// The due work of one host in the simulated store.
 #[derive(Clone, Copy, Default)]
 struct Work {
     due: usize,
-    /// Whether the work was reported to dispatch.
+    /// Whether the store has reported the work to dispatch.
     told: bool,
 }
 
-/// One step of a schedule; hosts are numbers.
+/// One step of a schedule. Hosts are given by their numbers.
 #[derive(Clone, Debug)]
 enum Move {
     Discover(u8, u8),
@@ -86,7 +86,7 @@ impl Rig {
         self.witness.rest(&self.dispatch)
     }
 
-    /// Runs one turn; returns how many leases each host got.
+    /// Runs one turn. Returns how many leases each host got, as pairs of host number and count.
     fn turn(&mut self, asked: usize, filters: bool) -> Result<Vec<(usize, usize)>, SchedulingViolation> {
         let asked = asked.min(self.dispatch.room());
         let has_news = |n: &usize| self.store[*n].due > 0 && !self.store[*n].told;
@@ -119,7 +119,7 @@ impl Rig {
         Ok(leased)
     }
 
-    /// Ends the schedule without further faults: all due work must be leased, up to the page limit.
+    /// Ends the schedule without further faults. All due work must then be leased, up to the page limit.
     fn finish(&mut self) -> Result<(), SchedulingViolation> {
         self.hear(DispatchInput::Intake(IntakeLevel::Full))?;
         for _ in 0..1_000 {
@@ -130,7 +130,7 @@ impl Rig {
                 .filter(|n| matches!(self.dispatch.hosts.get(&host(*n)), Some(HostPlace::Live(_))))
                 .collect();
             for n in live {
-                // A host that got its leases asks for more or is done.
+                // A host that got leases either asks for more or is done.
                 match leased.iter().any(|(other, _)| *other == n) {
                     true => self.make(&Move::Want(n as u8, 3))?,
                     false => self.make(&Move::Passivated(n as u8))?,
@@ -221,7 +221,7 @@ fn near_the_page_limit_hosts_share_what_is_left() {
         rig.make(&Move::Want(n, 9)).unwrap();
     }
     assert!(rig.turn(0, false).unwrap().is_empty(), "each one that is out may become a page");
-    // One of them did not become a page, so the first in turn gets its place.
+    // One of the leased URLs did not become a page, so the first host in the turn may lease one more.
     rig.make(&Move::End { pages: 2, others: 1 }).unwrap();
     assert_eq!(rig.turn(0, false).unwrap(), [(0, 1)]);
 }

@@ -1,7 +1,8 @@
 //! An observer that keeps its own record of dispatch and reports each broken invariant.
 //!
-//! It sees inputs and outputs, and derives from them alone which hosts are ready, started and live, and whose
-//! turn it is. From dispatch itself it reads only the counts of hosts, to compare them.
+//! The witness sees the inputs and outputs of dispatch. From these alone it derives which hosts are ready,
+//! started and live, and which host is next in the turn. From dispatch itself it reads only the counts of
+//! hosts, to compare them with its own.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use crate::name::Host;
 use crate::scheduling::invariants::SchedulingInvariant::{S2, S3, S5};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Checks that hosts get leases in turn and within the limits (S2, S3, S5).
+/// Checks that hosts get leases in turn and within the limits (invariants S2, S3, S5).
 ///
 /// Call [`hear`](Self::hear) before each `handle`, and the other functions after the call of the same name.
 #[derive(Clone, Debug)]
@@ -19,13 +20,13 @@ pub struct DispatchWitness {
     limits: DispatchLimits,
     ready: Vec<Host>,
     live: HashMap<Host, SeenHost>,
-    /// Live hosts that wait to be served, in order of arrival.
+    /// The live hosts that wait to be served, in order of arrival.
     turn: Vec<Host>,
     pauses: bool,
     stopped: bool,
 }
 
-/// What inputs and outputs tell about a live host.
+/// The state of a live host, as derived from inputs and outputs.
 #[derive(Clone, Copy, Debug)]
 struct SeenHost {
     room: Option<u64>,
@@ -33,7 +34,7 @@ struct SeenHost {
 }
 
 impl DispatchWitness {
-    /// A witness for a dispatch with these limits.
+    /// Creates a witness for a dispatch with these limits.
     #[must_use]
     pub fn new(limits: DispatchLimits) -> Self {
         let (ready, turn, live) = (Vec::new(), Vec::new(), HashMap::new());
@@ -72,7 +73,7 @@ impl DispatchWitness {
     /// Checks an errand for a host.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn errand(&mut self, host: &Host, waking: Waking) -> Result<(), SchedulingViolation> {
         let starts = self.live.get(host).is_none_or(|seen| seen.starting);
         self.ready.retain(|other| other != host);
@@ -83,7 +84,7 @@ impl DispatchWitness {
     /// Checks the wants of a turn.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn lease(
         &mut self,
         counts: StoreCounts,
@@ -117,7 +118,7 @@ impl DispatchWitness {
     /// Checks the answer to a want.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn answer(
         &mut self,
         want: &Want,
@@ -146,14 +147,15 @@ impl DispatchWitness {
     /// Compares the counts of live and ready hosts with dispatch's own.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn rest(&self, dispatch: &Dispatch) -> Result<(), SchedulingViolation> {
         let (theirs, ours) = ((dispatch.live(), dispatch.ready()), (self.live.len(), self.ready.len()));
         ensure(theirs == ours, S3, || format!("{theirs:?} hosts are live and ready, not {ours:?}"))?;
         dispatch.check()
     }
 
-    /// Records that ready hosts were started, oldest first: as many as dispatch's count of live hosts tells.
+    /// Records that ready hosts were started, oldest first. Their number is derived from dispatch's count of
+    /// live hosts.
     fn start_hosts(&mut self, dispatch: &Dispatch) -> Result<(), SchedulingViolation> {
         let started = dispatch.live().saturating_sub(self.live.len());
         let (has, max) = (self.ready.len(), self.limits.hosts_max as usize);

@@ -1,4 +1,5 @@
-//! The saved states of hosts (memos) that the store is to keep, and the passive hosts that wait to be told so.
+//! The saved states of hosts (memos) that the store is to keep, and the passive hosts that wait for a
+//! confirmation.
 
 use std::collections::HashMap;
 
@@ -7,11 +8,13 @@ use bytes::Bytes;
 use super::Stamp;
 use crate::name::Host;
 
-/// Memos that are not kept yet, and passive hosts that have not been told.
+/// The memos that the store does not have yet, and the passive hosts that are not yet told that their memo is
+/// kept.
 #[derive(Debug, Default)]
 pub(super) struct Memos {
     waiting: HashMap<Host, Bytes>,
-    /// Passive hosts that are not told yet, in three lists: the memo waits for the store, is being kept, or is kept.
+    /// Passive hosts that are not told yet, in three lists: those whose memo is not yet passed to the store
+    /// (`leaving`), is being stored (`with_store`), or is stored (`kept`).
     leaving: Vec<(Host, Stamp)>,
     with_store: Vec<(Host, Stamp)>,
     kept: Vec<(Host, Stamp)>,
@@ -41,7 +44,7 @@ impl Memos {
         std::mem::take(&mut self.kept)
     }
 
-    /// Whether the memo of every host in `leaving` still waits for the store (S4).
+    /// Whether `waiting` has a memo of every host in `leaving` (S4).
     pub(super) fn are_told_after(&self) -> bool {
         self.leaving.iter().all(|(host, _)| self.waiting.contains_key(host))
     }

@@ -1,10 +1,10 @@
-//! Decides which pages may be settled (all up to the last that every sink has written), and which passive hosts
-//! may be told that the store has kept their saved state (memo).
+//! Decides which pages may be settled (all up to the last that every sink has written), and which passive
+//! hosts may be told that the store has their saved state (memo).
 //!
-//! The rows of pages go to the sinks in numbered batches. A batch may be settled when the sinks have written all
-//! batches up to its number, and batches are settled in order. So the rows of a settled page are written,
-//! whenever a process is killed. If too much is waiting for the sinks, no new pages are accepted; all other
-//! inputs are.
+//! The rows of pages go to the sinks in numbered batches. A batch may be settled when the sinks have written
+//! all batches up to its number, and batches are settled in order. So the rows of a settled page are always
+//! written, even if the process is killed. If too many rows are waiting for the sinks, no new pages are
+//! accepted, but all other inputs are.
 //!
 //! ```text
 //! accept ──► hand_over ──► the sinks ──► Written ──► next_settled
@@ -30,25 +30,26 @@ use crate::time::Timestamp;
 use memos::Memos;
 pub use witness::LedgerWitness;
 
-/// When committed data is made to survive a power cut: first the sinks, then the store.
+/// The times at which committed data is synced, so that it survives a power cut: first the data of the sinks,
+/// then that of the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Syncing {
-    /// When the run ends.
+    /// At the end of the run.
     AtTheEnd,
-    /// In this interval, if there is new data.
+    /// At this interval, if there is new data.
     Every(Duration),
-    /// With each batch of pages, before it is settled.
+    /// For each batch of pages, before the batch is settled.
     EachTime,
 }
 
-/// A number that distinguishes one passivation of a host from the next.
+/// A number that distinguishes one passivation of a host from a later one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stamp(pub u64);
 
 /// The inputs of a ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LedgerInput {
-    /// The memo of a live host, to be kept in case the process is killed.
+    /// The memo of a live host, which is kept in case the process is killed.
     Memo {
         /// The host.
         host: Host,
@@ -64,71 +65,73 @@ pub enum LedgerInput {
         /// The number of this passivation.
         stamp: Stamp,
     },
-    /// The store has kept the memos of the last call of [`memos`](Ledger::memos).
+    /// The store has kept the memos that the last call of [`memos`](Ledger::memos) returned.
     MemosKept,
     /// The store has new data.
     Committed,
-    /// The sinks have written everything up to this number.
+    /// The sinks have written all batches up to this number.
     Written(u64),
-    /// The run is to end soon: from now on the sinks have a limited time. Without this input the crawl waits for
-    /// the sinks as long as they need.
+    /// The run is to end soon: from now on the time for the sinks is limited. Without this input, the crawl
+    /// waits for the sinks for as long as they need.
     Hurry,
-    /// The crawl is waiting for the sinks at this moment. If their limited time is over, they get no more batches.
+    /// The crawl is waiting for the sinks now. If their limited time is over, they get no more batches.
     Waiting,
-    /// No further batch will be handed over.
+    /// No further batch will come.
     Close,
 }
 
-/// A batch that was handed over to the sinks.
+/// A batch that was passed to the sinks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Batch<T> {
-    /// Its number.
+    /// The number of the batch.
     pub sequence: u64,
-    /// The number of its pages.
+    /// The number of pages in the batch.
     pub pages: usize,
-    /// The bytes of its rows.
+    /// The size of the batch's rows in bytes.
     pub rows_bytes: usize,
-    /// The work to do when it is settled.
+    /// The work to do when the batch is settled.
     pub settles: T,
 }
 
-/// The number under which a batch goes to the sinks.
+/// The number of a batch, and whether the batch must be synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Numbered {
     /// The batch's number.
     pub sequence: u64,
-    /// Whether it must be on disk before it counts as written.
+    /// Whether the batch must be on disk before it counts as written.
     pub sync: bool,
 }
 
-/// Keeps account of the data on its way to the sinks and to the store.
+/// Keeps account of the data that is on its way to the sinks and to the store.
 #[derive(Debug)]
 pub struct Ledger<T> {
     syncing: Syncing,
-    /// When the data committed since the last sync is to be synced; `None` if there is no such data.
+    /// The time at which the data committed since the last sync is to be synced; `None` if there is no such
+    /// data.
     sync_due: Option<Timestamp>,
-    /// The unsettled batches in order; the number of their pages, and the bytes of their rows.
+    /// The unsettled batches in order. The next two fields count their pages and the bytes of their rows.
     batches: VecDeque<Batch<T>>,
     pages: usize,
     rows_bytes: usize,
-    /// The numbers of the last batches that were handed over, written and settled.
+    /// The number of the last batch that was passed to the sinks. The next two fields hold the numbers of the
+    /// last batch that is written, and of the last that is settled.
     handed: u64,
     written: u64,
     settled: u64,
-    /// Leases that were reported and wait to be settled. A second report of such a lease is dropped.
+    /// The leases that were reported and are not settled yet. A second report of such a lease is dropped.
     reported: HashSet<LeaseId>,
     memos: Memos,
     close: Close,
     planted: Planted,
 }
 
-/// How long the crawl still waits for the sinks at its end.
+/// The wait for the sinks at the end of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Close {
-    /// The latest end of the wait, once the run is to end soon.
+    /// The latest end of the wait; `None` as long as the run is not to end soon.
     until: Option<Timestamp>,
-    /// Whether the sinks' time is over, so that batches no longer go to them. This stays so: a batch sent after a
-    /// gap in the numbers could never be settled.
+    /// Whether the time for the sinks is over, so that they get no more batches. This never changes back: the
+    /// numbers would have a gap, and a batch after the gap could never be settled.
     cut_off: bool,
     closing: bool,
 }
@@ -153,7 +156,7 @@ impl<T: Default> Ledger<T> {
         }
     }
 
-    /// Takes in one input.
+    /// Updates the ledger by one input.
     pub fn handle(&mut self, now: Timestamp, input: LedgerInput) {
         match input {
             LedgerInput::Memo { host, memo } => self.memos.remember(host, memo),
@@ -170,7 +173,7 @@ impl<T: Default> Ledger<T> {
                 debug_assert!(sequence <= self.handed, "the sinks have written what they were not given");
                 self.written = self.written.max(sequence.min(self.handed));
                 if self.close.closing && self.close.until.is_some() && self.is_all_written() {
-                    // From now on only the disk's sync is waited for.
+                    // All rows are written. From now on the crawl waits only for the disk to sync them.
                     self.close.until = Some(now + SYNC_MAX);
                 }
             }
@@ -187,8 +190,8 @@ impl<T: Default> Ledger<T> {
         }
     }
 
-    /// Records the report of a lease; returns whether the report counts. An expired lease that was fetched again may
-    /// be reported twice: only the first report counts.
+    /// Records the report of a lease, and returns whether the report counts. A lease that expired and was
+    /// fetched again may be reported twice: only the first report counts.
     pub fn accept(&mut self, lease: LeaseId) -> bool {
         self.reported.insert(lease)
     }
@@ -198,8 +201,8 @@ impl<T: Default> Ledger<T> {
         self.reported.remove(&lease);
     }
 
-    /// Numbers a batch with the rows of some pages. Returns `None` if batches no longer go to the sinks; then these
-    /// pages stay unsettled.
+    /// Gives a number to a batch with the rows of some pages. Returns `None` if the sinks get no more
+    /// batches; these pages then stay unsettled.
     pub fn hand_over(&mut self, pages: usize, rows_bytes: usize, settles: T) -> Option<Numbered> {
         self.handed += 1;
         self.pages += pages;
@@ -209,8 +212,8 @@ impl<T: Default> Ledger<T> {
         (!self.close.cut_off).then_some(Numbered { sequence: self.handed, sync })
     }
 
-    /// Begins a sync, if one is due. The sync is a batch without pages; it counts as written once all earlier batches
-    /// are on disk.
+    /// Begins a sync if one is due. The sync is a batch without pages. The sinks report this batch as written
+    /// when all earlier batches are on disk.
     pub fn begin_sync(&mut self, now: Timestamp) -> Option<Numbered> {
         self.sync_due.take_if(|due| *due <= now)?;
         self.hand_over(0, 0, T::default()).map(|numbered| Numbered { sync: true, ..numbered })
@@ -234,60 +237,62 @@ impl<T: Default> Ledger<T> {
         Some(next)
     }
 
-    /// Returns the memos that the store is to keep in one commit; confirm with [`MemosKept`](LedgerInput::MemosKept).
+    /// Returns the memos that the store is to keep in one commit. Confirm the commit with
+    /// [`MemosKept`](LedgerInput::MemosKept).
     pub fn memos(&mut self) -> Vec<(Host, Bytes)> {
         self.memos.take()
     }
 
-    /// Returns the passive hosts whose memo was kept since the last call.
+    /// Returns the passive hosts whose memos the store has kept since the last call.
     pub fn confirmed(&mut self) -> Vec<(Host, Stamp)> {
         self.memos.confirmed()
     }
 
     /// Whether more pages may be accepted: little is waiting for the sinks, or the crawl no longer waits for
-    /// them.
+    /// the sinks.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.close.cut_off || (self.pages < UNWRITTEN_PAGES_MAX && self.rows_bytes < UNWRITTEN_BYTES_MAX)
     }
 
-    /// Whether batches no longer go to the sinks.
+    /// Whether the sinks get no more batches.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
         self.close.cut_off
     }
 
-    /// Whether the sinks have written everything that they were given.
+    /// Whether the sinks have written all batches that they were given.
     #[must_use]
     pub fn is_all_written(&self) -> bool {
         self.batches.back().is_none_or(|last| last.sequence <= self.written)
     }
 
-    /// The setting for syncs.
+    /// Returns the setting for syncs.
     #[must_use]
     pub fn syncing(&self) -> Syncing {
         self.syncing
     }
 
-    /// When [`begin_sync`](Self::begin_sync) is due.
+    /// Returns the time from which on [`begin_sync`](Self::begin_sync) begins a sync.
     #[must_use]
     pub fn sync_due(&self) -> Option<Timestamp> {
         self.sync_due
     }
 
-    /// The pages handed over and not settled, and the bytes of their rows.
+    /// Returns the number of pages that were passed to the sinks and are not settled, and the size of their
+    /// rows in bytes.
     #[must_use]
     pub fn before_sinks(&self) -> (usize, usize) {
         (self.pages, self.rows_bytes)
     }
 
-    /// The latest end of the wait for the sinks, once the run is to end soon.
+    /// Returns the latest end of the wait for the sinks; `None` as long as the run is not to end soon.
     #[must_use]
     pub fn waits_until(&self) -> Option<Timestamp> {
         self.close.until
     }
 
-    /// Checks the invariants that are visible from inside.
+    /// Checks the invariants that the state alone can show.
     ///
     /// # Errors
     /// The first violation.
@@ -303,17 +308,17 @@ impl<T: Default> Ledger<T> {
         ensure(sequence == self.settled + 1, S6, || format!("{sequence} after {}", self.settled))
     }
 
-    /// Plants a bug.
+    /// Plants a bug, which the witness must find.
     #[cfg(feature = "sabotage")]
     pub fn sabotage(&mut self, bug: Bug) {
         self.planted = Planted(Some(bug));
     }
 }
 
-/// How long a sink that accepts nothing may delay the end of a run.
+/// How long a sink that accepts no rows may delay the end of a run.
 const CLOSE_MAX: Duration = Duration::from_millis(1_500);
 /// How long the disk may take for the last sync of a run that is to end soon.
 const SYNC_MAX: Duration = Duration::from_secs(2);
-/// The most that may wait for the sinks: pages, and bytes of their rows.
+/// The most pages that may wait for the sinks; the next constant limits the bytes of their rows.
 const UNWRITTEN_PAGES_MAX: usize = 128;
 const UNWRITTEN_BYTES_MAX: usize = 8 << 20;

@@ -1,4 +1,4 @@
-//! Tests of the ledger by itself, and against adverse schedules.
+//! Tests of the ledger alone, with fixed inputs and with random schedules.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn at(millis: u64) -> Timestamp {
 
 type Leases = Vec<LeaseId>;
 
-/// A ledger, its witness, and sinks that write when a schedule says so.
+/// A ledger, its witness, and simulated sinks, which write when a schedule says so.
 struct Rig {
     ledger: Ledger<Leases>,
     witness: LedgerWitness,
@@ -134,7 +134,7 @@ fn run(rig: &mut Rig, moves: &[(u64, Move)]) -> Result<(), SchedulingViolation> 
         rig.now += Duration::from_millis(*gap);
         rig.make(next)?;
     }
-    // The schedule ends without further faults: all batches must be settled, each once.
+    // The schedule ends without further faults. All batches must then be settled, each once.
     rig.write(rig.given)?;
     let sent = rig.ledger.batches.iter().all(|batch| batch.sequence > rig.given);
     assert!(sent && rig.settled.is_sorted_by(|one, next| one < next));

@@ -13,13 +13,14 @@ use crate::scheduling::invariants::{SchedulingViolation, ensure};
 /// Checks which batches are settled, and which hosts are told that their memo is kept.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerWitness {
-    /// The number under which each lease went to the sinks.
+    /// For each lease, the number of the batch in which its rows went to the sinks.
     handed: HashMap<LeaseId, u64>,
     written: u64,
     settled: u64,
-    /// The latest memo of each host whose memo is not kept yet.
+    /// The latest memo of each host whose memo the store does not have yet.
     memos: HashMap<Host, Bytes>,
-    /// Passivations that are not confirmed to their hosts yet: the memo is not kept, is being kept, or is kept.
+    /// The passivations that are not confirmed to their hosts yet, in three lists: the memo is not yet passed
+    /// to the store (`leaving`), is being stored (`with_store`), or is stored (`kept`).
     leaving: Vec<(Host, Stamp)>,
     with_store: Vec<(Host, Stamp)>,
     kept: Vec<(Host, Stamp)>,
@@ -42,8 +43,8 @@ impl LedgerWitness {
         }
     }
 
-    /// Records the leases of a batch that was handed over. A batch that was not sent has no number and is never
-    /// settled.
+    /// Records the leases of a batch that was passed to the sinks. A batch that did not reach the sinks has
+    /// no number and is never settled.
     pub fn handed(&mut self, numbered: Option<Numbered>, leases: &[LeaseId]) {
         let sequence = numbered.map_or(u64::MAX, |numbered| numbered.sequence);
         self.handed.extend(leases.iter().map(|lease| (*lease, sequence)));
@@ -52,7 +53,7 @@ impl LedgerWitness {
     /// Checks that a batch may be settled now.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn settled(&mut self, sequence: u64, leases: &[LeaseId]) -> Result<(), SchedulingViolation> {
         let (written, before) = (self.written, self.settled);
         ensure(sequence <= written, S1, || format!("{sequence} is settled, {written} is written"))?;
@@ -69,7 +70,7 @@ impl LedgerWitness {
     /// Checks the memos that go to the store.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn memos(&mut self, memos: &[(Host, Bytes)]) -> Result<(), SchedulingViolation> {
         let all: HashMap<_, _> = memos.iter().cloned().collect();
         let ours = std::mem::take(&mut self.memos);
@@ -77,10 +78,10 @@ impl LedgerWitness {
         ensure(all == ours, S4, || format!("{all:?} are kept, and not {ours:?}"))
     }
 
-    /// Checks the confirmations sent to hosts: only hosts whose memos the store has kept may get one.
+    /// Checks the confirmations that hosts get: a host may get one only after the store has kept its memo.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn confirmed(&mut self, told: &[(Host, Stamp)]) -> Result<(), SchedulingViolation> {
         let kept = std::mem::take(&mut self.kept);
         ensure(told == kept, S4, || format!("{told:?} are told, and {kept:?} are kept"))

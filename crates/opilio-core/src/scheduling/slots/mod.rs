@@ -1,9 +1,10 @@
-//! Decides which host is granted a slot. A slot is the right to one fetch; the number of slots limits the fetches
-//! of the whole crawl that are in flight.
+//! Decides which host is granted a slot. A slot is the right to one fetch, and the number of slots is the
+//! most fetches that the whole crawl may have in flight.
 //!
-//! Each shard has a share of the slots. A shard whose hosts wait asks the other shards, which give their unused
-//! slots. A shard that needs its own share again asks for it, and gets it as the borrowed slots come back. So no
-//! slot is ever made or lost. The hosts of a shard wait in one queue ([`Standing`]).
+//! Each shard has a share of the slots. If hosts of a shard wait for slots, the shard asks the other shards,
+//! which give it their unused slots. A shard that needs its own share again asks for it, and gets it when the
+//! borrowed slots come back. So no slot is ever created or lost. The hosts of a shard wait in one queue
+//! ([`Standing`]).
 
 mod queue;
 #[cfg(test)]
@@ -22,17 +23,17 @@ pub use queue::Standing;
 use queue::{SlotQueue, doubtful_max};
 pub use witness::SlotsWitness;
 
-/// The inputs of a shard's slots; `T` identifies a host.
+/// The inputs of a shard's slots; `T` is the type that identifies a host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SlotsInput<T> {
-    /// A host could start a fetch now.
+    /// A host could start a fetch now and asks for a slot.
     Ask {
         /// The host's standing.
         standing: Standing,
         /// The host.
         host: T,
     },
-    /// A host could not accept its granted slot now. The slot comes back as a separate `Back`.
+    /// A host was granted a slot and could not use it now. The slot comes back in a separate `Back`.
     Refused {
         /// The host's standing.
         standing: Standing,
@@ -43,14 +44,14 @@ pub enum SlotsInput<T> {
     Back(u32),
     /// Another shard gave this many slots.
     More(u32),
-    /// Another shard asks for slots, since hosts of it wait.
+    /// Another shard asks for slots, since some of its hosts are waiting.
     Lend {
         /// The other shard's number.
         to: usize,
     },
-    /// The intake level from now on.
+    /// The intake level that applies from now on.
     Intake(IntakeLevel),
-    /// The time of [`wake_at`](Slots::wake_at) has come.
+    /// The time that [`wake_at`](Slots::wake_at) returned has come.
     Tick,
 }
 
@@ -75,35 +76,37 @@ pub enum SlotsOutput<T> {
     AskOthers,
 }
 
-/// What slots must know about the rest of the shard at one moment.
+/// The state of the rest of the shard, as far as the slots need it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Surroundings {
     /// Whether the results of fetches are not accepted at the moment, so that no fetch may start.
     pub is_clogged: bool,
-    /// How many slots doubtful hosts hold.
+    /// How many slots doubtful hosts hold at the moment.
     pub doubtful_out: u32,
 }
 
 /// The slots of one shard.
 ///
-/// The contract is that of a host's state: one [`handle`](Self::handle), then [`poll`](Self::poll) until `None`, then a
-/// timer for [`wake_at`](Self::wake_at).
+/// Use it as the state of a host: call [`handle`](Self::handle) once for an input, then [`poll`](Self::poll)
+/// until it returns `None`, then set a timer for [`wake_at`](Self::wake_at).
 #[derive(Debug)]
 pub struct Slots<T> {
     free: u32,
-    /// The shard's own share, and the slots that it has now. Slots beyond the share are borrowed.
+    /// The number of slots that belong to the shard. The next field counts the slots that it has now; those
+    /// beyond its share are borrowed.
     share: u32,
     owned: u32,
-    /// The shard that asked for slots and is to get more as soon as they are free, and how many more.
+    /// The shard that asked for slots and gets them as soon as they are free, with the number of slots that
+    /// it still gets.
     debt: Option<(usize, u32)>,
-    /// Slots to give to other shards with the next outputs: the number of the shard, and how many.
+    /// Slots that the next outputs give to other shards: the number of the shard, and the number of slots.
     gifts: VecDeque<(usize, u32)>,
     waiting: SlotQueue<T>,
-    /// The intake level: it says what part of the slots the memory limit allows.
+    /// The intake level, which says what part of the slots the memory limit allows to be used.
     level: IntakeLevel,
-    /// Whether a host could not accept a slot, so that no more slots are granted in this round.
+    /// Whether a host could not use its slot. No more slots are then granted until the next input.
     refused: bool,
-    /// When to try again to serve the hosts that could not be served.
+    /// The time at which to try again to serve the waiting hosts.
     look_at: Option<Timestamp>,
     planted: Planted,
 }
@@ -133,7 +136,7 @@ impl<T> Slots<T> {
             SlotsInput::Ask { standing, host } | SlotsInput::Refused { standing, host } => {
                 self.waiting.push(standing, host);
             }
-            // Slots that another shard is to get are given before any slot is granted.
+            // Slots that another shard has asked for are given away before any slot is granted.
             SlotsInput::Back(slots) => {
                 self.free += slots;
                 self.pay();
@@ -145,7 +148,8 @@ impl<T> Slots<T> {
             }
             SlotsInput::Lend { to } if self.waiting.is_empty() => self.give(to, self.free),
             SlotsInput::Lend { to } => {
-                // The asking shard also gets the borrowed slots, as soon as they come back.
+                // The asking shard also gets the borrowed slots that are still in use, as soon as they come
+                // back.
                 let borrowed = self.owned.saturating_sub(self.share);
                 if borrowed > 0 {
                     self.debt = Some((to, borrowed));
@@ -160,7 +164,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Returns the next output, or `None` if there is none at this instant.
+    /// Returns the next output, or `None` if nothing is to be done now.
     pub fn poll(&mut self, now: Timestamp, around: Surroundings) -> Option<SlotsOutput<T>> {
         if let Some((to, slots)) = self.gifts.pop_front() {
             return Some(SlotsOutput::Give { to, slots });
@@ -168,7 +172,8 @@ impl<T> Slots<T> {
         if self.free > 0 && !around.is_clogged && !self.refused {
             let usable = self.level.of(self.owned);
             if self.out() >= usable {
-                // The memory limit allows no more. A slot that comes back, or another level, leads here again.
+                // The memory limit allows no more slots to be used. The next slot that comes back, or another
+                // level, changes this.
                 return None;
             }
             let max = if self.planted.has(Bug::DoubtfulTakeAll) { usable } else { doubtful_max(usable) };
@@ -184,13 +189,13 @@ impl<T> Slots<T> {
         (!around.is_clogged).then_some(SlotsOutput::AskOthers)
     }
 
-    /// Returns when to pass a `Tick` if no other input comes before.
+    /// Returns the time at which to pass a `Tick`, if no other input comes before.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.look_at
     }
 
-    /// Returns how many slots the shard has now, granted ones included.
+    /// Returns how many slots the shard has now, including the slots granted to hosts.
     #[must_use]
     pub fn owned(&self) -> u32 {
         self.owned
@@ -202,7 +207,7 @@ impl<T> Slots<T> {
         self.owned.saturating_sub(self.free)
     }
 
-    /// Checks the invariants that can be checked on the state alone.
+    /// Checks the invariants that the state alone can show.
     ///
     /// # Errors
     /// The first violation.
@@ -212,7 +217,7 @@ impl<T> Slots<T> {
         ensure(owed <= self.owned, S7, || format!("{owed} of {} are owed", self.owned))
     }
 
-    /// Gives the free slots to the shard that is to get some.
+    /// Gives the free slots to the shard that still gets some.
     fn pay(&mut self) {
         if let Some((to, owed)) = self.debt.take() {
             let paid = owed.min(self.free);
@@ -229,14 +234,14 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Plants a bug.
+    /// Plants a bug, which the witness must find.
     #[cfg(feature = "sabotage")]
     pub fn sabotage(&mut self, bug: Bug) {
         self.planted = Planted(Some(bug));
     }
 }
 
-/// After this time a shard without slots asks the other shards again.
+/// How long a shard without free slots waits before it asks the other shards again.
 const STARVED: Duration = Duration::from_millis(20);
-/// After this time a shard checks again whether the results of fetches are accepted.
+/// How long a shard waits before it checks again whether the results of fetches are accepted.
 const CLOGGED: Duration = Duration::from_millis(1);

@@ -1,21 +1,23 @@
 //! The queue of hosts that wait for a slot.
 //!
-//! Proven hosts (they answer) and doubtful hosts (they never answered, or are closed after refusals and failures)
-//! wait in one queue, first come, first served. Doubtful hosts never hold all slots: a few are reserved for proven
-//! hosts. So fetches from proven hosts go on, however many other servers stall.
+//! Proven hosts (they answer) and doubtful hosts (they never answered, or are closed after refusals or
+//! failures) wait in one queue: first come, first served. Doubtful hosts never hold all slots, since a few
+//! are reserved for proven hosts. So fetches from proven hosts continue even if many other servers do not
+//! answer.
 
 use std::collections::VecDeque;
 
 /// The standing of a host that asks for a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// The host answered, and nothing was wrong since.
+    /// The host has answered, and has not failed or refused since.
     Proven,
-    /// The host never answered, or refused or failed lately: a fetch may last until its deadline.
+    /// The host never answered, or it refused or failed lately. A fetch from it may last until its deadline.
     Doubtful,
 }
 
-/// The waiting hosts, in one list for each standing. The numbers in both lists give the common order.
+/// The waiting hosts, in one list for each standing. Each entry has a number, which gives the common order of
+/// both lists.
 #[derive(Debug)]
 pub(super) struct SlotQueue<T> {
     proven: VecDeque<(u64, T)>,
@@ -36,8 +38,8 @@ impl<T> SlotQueue<T> {
         self.line(standing).push_back((number, host));
     }
 
-    /// Removes and returns the next host to serve. Doubtful hosts hold `doubtful_out` slots now, and may hold
-    /// `doubtful_max`.
+    /// Removes and returns the next host to serve. A doubtful host is served only if doubtful hosts hold
+    /// fewer slots (`doubtful_out`) than they may hold (`doubtful_max`).
     pub(super) fn pop(&mut self, doubtful_max: u32, doubtful_out: u32) -> Option<(Standing, T)> {
         let doubtful_first = match (self.proven.front(), self.doubtful.front()) {
             (None, None) => return None,
@@ -63,14 +65,15 @@ impl<T> SlotQueue<T> {
     }
 }
 
-/// Returns how many of `slots` doubtful hosts may hold: all but an eighth, and at least one.
+/// Returns how many of `slots` doubtful hosts may hold together: all but an eighth, and at least one.
 pub(super) fn doubtful_max(slots: u32) -> u32 {
     if slots < FEW { slots } else { slots - slots.div_ceil(KEPT_PART) }
 }
 
-/// One slot in this many is reserved for proven hosts. A crawl that meets only new hosts leaves these unused.
+/// The part of the slots that is reserved for proven hosts: one in this many. If all hosts of a crawl are
+/// new, these slots stay unused.
 const KEPT_PART: u32 = 8;
-/// With fewer slots than this, none is reserved.
+/// The fewest slots of which some are reserved; of fewer slots none is.
 const FEW: u32 = 4;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tests of slots by themselves, and of several shards whose slots move between them.
+//! Tests of one shard's slots, and of several shards that give each other slots.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ struct Shard {
     granted: Vec<Standing>,
 }
 
-/// Several shards, and the messages with slots or requests for slots that are in transit between them.
+/// Several shards, and the messages in transit between them: given slots, and requests for slots.
 struct Rig {
     shards: Vec<Shard>,
     travelling: Vec<(usize, u32)>,
@@ -26,7 +26,7 @@ struct Rig {
     served: u32,
 }
 
-/// One step of a schedule; the first number is the shard's.
+/// One step of a schedule. The first number is that of the shard.
 #[derive(Clone, Debug)]
 enum Move {
     Ask(usize, bool),
@@ -124,7 +124,7 @@ impl Rig {
         ensure(sum == self.all, S7, || format!("{sum} slots where {} were", self.all))
     }
 
-    /// Ends the schedule without further faults: every waiting host must be served.
+    /// Ends the schedule without further faults. Every waiting host must then be served.
     fn finish(&mut self) -> Result<(), SchedulingViolation> {
         self.make(&Move::Clogged(false))?;
         for at in 0..SHARDS {

@@ -6,10 +6,10 @@ use crate::intake::IntakeLevel;
 use crate::scheduling::invariants::SchedulingInvariant::{S7, S8};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Checks which hosts are granted slots (S7, S8). `T` identifies hosts.
+/// Checks to which hosts slots are granted (invariants S7, S8). `T` is the type that identifies a host.
 ///
-/// [`hear`](Self::hear) before each `handle`, [`see`](Self::see) for each output, [`rest`](Self::rest) when
-/// `poll` gave `None`.
+/// Call [`hear`](Self::hear) before each `handle`, [`see`](Self::see) for each output, and
+/// [`rest`](Self::rest) after `poll` has returned `None`.
 #[derive(Clone, Debug)]
 pub struct SlotsWitness<T> {
     owned: u32,
@@ -17,7 +17,7 @@ pub struct SlotsWitness<T> {
     level: IntakeLevel,
     /// The hosts that wait for a slot, in order of arrival.
     waiting: Vec<(Standing, T)>,
-    /// Whether a host could not accept its slot, so that no slot is granted until the next input.
+    /// Whether a host could not use its slot, so that no slot is granted until the next input.
     refused: bool,
 }
 
@@ -45,7 +45,7 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
     /// Checks an output.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn see(&mut self, output: &SlotsOutput<T>, around: Surroundings) -> Result<(), SchedulingViolation> {
         match output {
             SlotsOutput::Grant { host, .. } => {
@@ -65,10 +65,10 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         }
     }
 
-    /// Checks the end of a round: no host waits that could be served, and the slots add up.
+    /// Checks the end of a round: no host is waiting that could be served, and the numbers of slots add up.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// When an invariant is broken.
     pub fn rest(&self, slots: &Slots<T>, around: Surroundings) -> Result<(), SchedulingViolation> {
         let (theirs, ours) = ((slots.owned(), slots.out()), (self.owned, self.out));
         ensure(theirs == ours, S7, || format!("{theirs:?} slots are owned and granted, not {ours:?}"))?;
@@ -77,7 +77,7 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         slots.check()
     }
 
-    /// Returns the index in `waiting` of the next host to serve: the first one that may get a slot.
+    /// Returns the index in `waiting` of the next host to serve: the first host that may get a slot.
     fn next(&self, around: Surroundings) -> Option<usize> {
         let usable = self.level.of(self.owned);
         if around.is_clogged || self.out >= usable || self.out >= self.owned {
