@@ -1,8 +1,8 @@
-//! The hosts of a crawl, their numbers, and the line of hosts with due records.
+//! The hosts of a crawl, the numbers that stand for them in keys, and the line of hosts with due records.
 //!
-//! Memory holds the hosts that this run has met: some 350 bytes each, overhead of the allocator included
-//! (`cargo xtask frontier-bench` prints the figure). The other hosts are on disk. A host is loaded when a link
-//! or a retry needs it or when its turn comes.
+//! Memory holds the hosts that this run has needed so far: about 350 bytes each, including the overhead of the
+//! allocator (`cargo xtask frontier-bench` prints the figure). The other hosts are only on disk. A host is loaded
+//! when a link or a retry needs it, or when its turn comes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,44 +13,46 @@ use super::keys::{HostId, QueueKey};
 use crate::caps::Spent;
 use crate::turn::HostTurn;
 
-/// The hosts of this run, and the line of hosts with due records that the caller does not lease yet.
+/// The hosts of this run, and the line of hosts that have due records and wait for `hosts_ready` to return them.
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     entries: Vec<Option<Box<HostEntry>>>,
     line: VecDeque<HostId>,
-    /// The host of the last look-up. It avoids most look-ups, because links come in runs of one host.
+    /// The host of the last look-up. Most look-ups are for the same host as the one before, because links come in
+    /// runs of one host.
     last: Option<(Host, HostId)>,
-    /// The next host of the walk over the hosts that had records left when the store was opened. `None` after
-    /// the walk.
+    /// The next host to load, while the hosts that had records left at opening are loaded one after another. `None`
+    /// when all are loaded.
     pub(super) walk: Option<HostId>,
-    /// The number of the hosts that have a host number.
+    /// How many hosts have a number, in memory or on disk.
     numbered: u32,
 }
 
-/// A host in memory.
+/// The state of a host that is in memory.
 pub(super) struct HostEntry {
     pub(super) host: Host,
     pub(super) turn: HostTurn,
     pub(super) due: DueCount,
-    /// A key at or before every record of the host that is due and not leased, except those in `ahead`.
+    /// A queue key that is not greater than the key of any due record of the host on disk that is neither leased nor
+    /// read ahead.
     pub(super) head: QueueKey,
     pub(super) ahead: Option<Box<Ahead>>,
     /// The number of leases of the host that are not settled.
     pub(super) out: u32,
-    /// The pages and bytes taken of the host. `None` when this run has not read them yet.
+    /// The numbers of pages and bytes taken of the host. `None` while this run has not read them from disk.
     pub(super) spent: Option<Spent>,
-    /// The depth of the host's next record, if that record waits for its level.
+    /// The depth of the host's next record, if that record has to wait until smaller depths are finished.
     pub(super) waits_at: Option<u16>,
 }
 
 /// How many records of a host are due and not leased.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DueCount {
-    /// Exactly so many records.
+    /// Exactly this many records.
     Exact(u64),
-    /// At least one record, which an earlier run left.
+    /// At least one record, which an earlier run left on disk.
     Some,
-    /// Unknown: an earlier run may have left records, and only reading the queue shows it.
+    /// An unknown number: an earlier run may have left records, and this is known only when the queue is read.
     Unknown,
 }
 
@@ -93,7 +95,7 @@ impl Hosts {
         Some(id)
     }
 
-    /// Returns whether all hosts with a number are in memory, so that none is on disk only.
+    /// Returns whether every host that has a number is in memory.
     pub(super) fn all_here(&self) -> bool {
         self.ids.len() as u64 == u64::from(self.numbered)
     }
@@ -103,7 +105,7 @@ impl Hosts {
         self.numbered
     }
 
-    /// Gives a number to a host that no run has met. Returns `None` when the numbers are used up.
+    /// Gives a number to a host that has none, not even on disk. Returns `None` when all numbers are used up.
     pub(super) fn number(&mut self, host: &Host) -> Option<HostId> {
         let id = HostId(self.numbered.checked_add(1)?);
         self.numbered = id.0;
@@ -111,7 +113,7 @@ impl Hosts {
         Some(id)
     }
 
-    /// Loads a host into memory that got its number in an earlier run.
+    /// Loads into memory a host that got its number in an earlier run.
     pub(super) fn recall(&mut self, id: HostId, host: Host) {
         self.place(id, host, DueCount::Unknown, None);
     }
@@ -132,7 +134,7 @@ impl Hosts {
         self.entries.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
-    /// Adds a host to the line, unless it is in the line or with the caller.
+    /// Adds a host to the line, unless it is in the line already or the caller is leasing its records.
     pub(super) fn join_line(&mut self, id: HostId) {
         if let Some(entry) = self.entry(id)
             && entry.turn == HostTurn::Idle
@@ -143,8 +145,8 @@ impl Hosts {
         }
     }
 
-    /// Records that the host got fewer leases than wanted because of its caps or its level: from now on the
-    /// store tracks its due records again.
+    /// Records that the caller got fewer leases of the host than wanted, because of the host's caps or its level.
+    /// From now on the store adds the host to the line again when it has due records.
     pub(super) fn release(&mut self, id: HostId) {
         if let Some(entry) = self.entry(id)
             && entry.turn == HostTurn::Told
@@ -153,7 +155,7 @@ impl Hosts {
         }
     }
 
-    /// Removes the host that has waited longest from the line, and returns it.
+    /// Removes from the line the host that has waited longest, and returns it.
     pub(super) fn next_in_line(&mut self) -> Option<HostId> {
         self.line.pop_front()
     }

@@ -1,4 +1,4 @@
-//! The keyspaces of the database: which keys they have, and what their values hold.
+//! The layout of the database: the keys of each keyspace, and the contents of the values.
 //!
 //! ```text
 //! seen   fingerprint:16                                     nothing, or why it was filtered; in sorted
@@ -24,24 +24,24 @@
 //!        w                                                  how many URLs wait for another one
 //!        l·list·0·text                                      a text of a list of the caller
 //! ```
-//! The place is the record's position in the crawl's order, such as its depth. Numbers are big-endian, so that
-//! keys sort in the order in which they are read.
+//! The place is the position of a record in the order of the crawl: its depth in a breadth-first crawl, for example.
+//! Numbers are big-endian, so that sorted keys are in the order in which they are read.
 
 use opilio_core::{Fingerprint, Priority, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The number of a host. No host has 0.
+/// The number that stands for a host in keys. It starts at 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct HostId(pub(super) u32);
 
-/// The kind of value at a key of the queue.
+/// The last byte of a key of the queue. It tells what the value contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum EntryKind {
-    /// A chunk: records of consecutive ages, beginning with the age in the key.
+    /// A chunk: several records with consecutive ages. The age in the key is the age of the first record.
     Chunk = 0,
-    /// The mask of settled records of the chunk that has the same age.
+    /// A bit mask of settled records. It belongs to the chunk whose key has the same age.
     Settled = 1,
-    /// One record that was moved out of its chunk and is due again.
+    /// One record that was taken out of its chunk (to be tried later, for example) and is due again.
     Single = 2,
 }
 
@@ -62,27 +62,27 @@ impl QueueKey {
         )
     }
 
-    /// Returns a key at or before all keys of the host.
+    /// Returns a key that is not greater than any key of the host.
     pub(super) fn first_of(host: HostId) -> Self {
         Self(u128::from(host.0) << 80)
     }
 
-    /// Returns a key at or after all keys of the host.
+    /// Returns a key that is not less than any key of the host.
     pub(super) fn last_of(host: HostId) -> Self {
         Self(Self::first_of(host).0 | ((1 << 80) - 1))
     }
 
-    /// Returns the key at the same place in the order, with another age and kind.
+    /// Returns a key with the same host, priority and place, but another age and kind.
     pub(super) fn at_age(self, age: u64, kind: EntryKind) -> Self {
         Self(self.0 & !(u128::from(AGE_MAX) << 8 | 0xff) | u128::from(age & AGE_MAX) << 8 | kind as u128)
     }
 
-    /// Returns the key with the same age and another kind.
+    /// Returns a key that differs only in the kind.
     pub(super) fn with(self, kind: EntryKind) -> Self {
         Self(self.0 & !0xff | kind as u128)
     }
 
-    /// Returns a key after all keys of this age and before all keys of the next age.
+    /// Returns a key that is greater than all keys of this age and less than all keys of the next age.
     pub(super) fn end_of_age(self) -> Self {
         Self(self.0 | 0xff)
     }
@@ -107,7 +107,7 @@ impl QueueKey {
         (self.0 >> 8) as u64 & AGE_MAX
     }
 
-    /// Returns the kind, or `None` when this version does not know it.
+    /// Returns the kind, or `None` when the byte in the key stands for a kind that this version does not know.
     pub(super) fn kind(self) -> Option<EntryKind> {
         [EntryKind::Chunk, EntryKind::Settled, EntryKind::Single]
             .into_iter()
@@ -127,10 +127,10 @@ impl QueueKey {
     }
 }
 
-/// The greatest age: ages take six bytes of a key, enough for 2⁴⁸ admissions.
+/// The greatest age. An age takes six bytes of a key, which is enough for 2⁴⁸ admissions.
 const AGE_MAX: u64 = (1 << 48) - 1;
 
-/// The key of a record that is due later. Keys sort by the due time.
+/// The key of a record that is due later. These keys sort by due time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct WaitKey {
     pub(super) due: Timestamp,
@@ -140,7 +140,7 @@ pub(super) struct WaitKey {
 impl WaitKey {
     pub(super) const FIRST: Self = Self { due: Timestamp::EPOCH, age: 0 };
 
-    /// Returns a key at or after every record that is due at `now`.
+    /// Returns a key that is not less than the key of any record that is due at `now`.
     pub(super) fn last_at(now: Timestamp) -> Self {
         Self { due: now, age: AGE_MAX }
     }
@@ -169,7 +169,7 @@ pub(super) fn failure(number: u64) -> [u8; 9] {
     key
 }
 
-/// The key of a page of the history. Keys sort by the instant at which the page ended.
+/// The key of a page of the history. These keys sort by the time at which the page ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct PageKey {
     pub(super) ended: Timestamp,
@@ -179,7 +179,7 @@ pub(super) struct PageKey {
 impl PageKey {
     pub(super) const FIRST: Self = Self { ended: Timestamp::EPOCH, number: 0 };
 
-    /// Returns a key at or before every page that ended at `ended`.
+    /// Returns a key that is not greater than the key of any page that ended at `ended`.
     pub(super) fn first_at(ended: Timestamp) -> Self {
         Self { ended, number: 0 }
     }
@@ -198,7 +198,8 @@ impl PageKey {
     }
 }
 
-/// The key of a redirected URL that waits. Keys sort by the URL that it waits for, then by age.
+/// The key of a redirected URL that waits for another URL. These keys sort by the URL that is waited for, then by
+/// age.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct WaiterKey {
     pub(super) url: Fingerprint,
@@ -209,12 +210,12 @@ impl WaiterKey {
     pub(super) const FIRST: Self = Self { url: Fingerprint(0), age: 0 };
     pub(super) const LAST: Self = Self { url: Fingerprint(u128::MAX), age: u64::MAX };
 
-    /// Returns a key at or after all URLs that wait for the same URL.
+    /// Returns a key that is not less than the key of any URL that waits for the same URL.
     pub(super) fn last_of_url(self) -> Self {
         Self { age: u64::MAX, ..self }
     }
 
-    /// Returns the next key. Ages never come near the end of their range.
+    /// Returns the next greater key. The addition cannot overflow, because ages are far below the end of their range.
     pub(super) fn next(self) -> Self {
         Self { age: self.age.saturating_add(1), ..self }
     }
@@ -233,14 +234,14 @@ impl WaiterKey {
     }
 }
 
-/// Returns the key of a URL that failed or was redirected.
+/// Returns the key at which the end of a URL that failed or was redirected is stored.
 pub(super) fn end_of(url: Fingerprint) -> [u8; 17] {
     let mut key = [b'e'; 17];
     key[1..].copy_from_slice(&url.0.to_be_bytes());
     key
 }
 
-/// Returns the beginning of the keys of a list's texts.
+/// Returns the bytes with which the keys of all texts of a list begin.
 pub(super) fn list(name: &str) -> Vec<u8> {
     [b"l", name.as_bytes(), &[0]].concat()
 }
@@ -252,30 +253,31 @@ pub(super) const POSITIONS: u8 = b'p';
 pub(super) const FAILURES: u8 = b'f';
 pub(super) const NOTES: u8 = b't';
 
-/// The first byte of the keys of sheets.
+/// The first byte of the keys of all sheets.
 pub(super) const SHEETS: u8 = b'm';
 
-/// Returns the key of a sheet: the fingerprints of one commit.
+/// Returns the key of a sheet: an entry with the fingerprints of one commit.
 pub(super) fn sheet(number: u64) -> [u8; 9] {
     let mut key = [SHEETS; 9];
     key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
 
-/// Returns the number of the sheet at a key, or `None` if the key belongs to something else.
+/// Returns the number of the sheet that has this key, or `None` if the key does not belong to a sheet.
 pub(super) fn number_of_sheet(key: &[u8]) -> Option<u64> {
     let number = key.strip_prefix(&[SHEETS])?.try_into().ok()?;
     Some(u64::from_be_bytes(number))
 }
 
-/// Returns the key of a named value, whose kind is `n`, `t`, `p` or `f`.
+/// Returns the key of a value that is stored under a name. `what` is the first byte of the key: `n`, `t`, `p` or `f`.
 pub(super) fn named(what: u8, name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + name.len().min(NAME_MAX));
     key.push(what);
     if name.len() <= NAME_MAX {
         key.extend_from_slice(name.as_bytes());
     } else {
-        // Names from the web can have any length, and the database takes keys of at most 64 KiB.
+        // A name is cut here, because names from the web can have any length, and the database takes keys of at most
+        // 64 KiB.
         key.extend_from_slice(&name.as_bytes()[..NAME_MAX]);
         key.extend_from_slice(&xxh3_128(name.as_bytes()).to_be_bytes());
     }

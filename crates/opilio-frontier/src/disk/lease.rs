@@ -1,4 +1,4 @@
-//! Leases records: finds the hosts that are ready, and makes the leases of one host.
+//! Finds the hosts that have due records, and leases the records of one host.
 
 use opilio_core::{Host, Lease, Timestamp};
 
@@ -11,11 +11,12 @@ use crate::caps::Room;
 use crate::error::FrontierError;
 use crate::turn::HostTurn;
 
-/// After so many keys of one host, a search for the next host seeks to that host instead of reading on.
+/// The number of keys of one host that a search for the next host reads past. After that many keys, the search jumps
+/// to the next host.
 const READ_ON_MAX: usize = 8;
 
 impl DiskFrontier {
-    /// Returns the hosts for [`hosts_ready`](crate::Frontier::hosts_ready).
+    /// Returns at most `n` hosts with due records, for [`hosts_ready`](crate::Frontier::hosts_ready).
     pub(super) fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
         self.wake(now)?;
         self.close_some()?;
@@ -28,7 +29,7 @@ impl DiskFrontier {
                 }
                 break;
             };
-            // While the host was in the line, its records may have been leased, or its caps reached.
+            // While the host was in the line, its records may have been leased, or its caps may have been reached.
             let turn = match self.room(id)? {
                 Room::Open(1..) if self.entry(id)?.waits_at.is_none() && self.has_work(id)? => HostTurn::Told,
                 Room::Open(_) => HostTurn::Idle,
@@ -46,9 +47,9 @@ impl DiskFrontier {
         Ok(ready)
     }
 
-    /// Adds the next hosts that had records left when the store was opened to the line: about `n`, and at least
-    /// one. Returns false when there are no more. So the first hosts are ready at once after opening, however
-    /// many hosts there are.
+    /// Adds to the line the next hosts that had records left when the store was opened: about `n`, and at least one.
+    /// Returns false when there are no more such hosts. Because the hosts are added in portions, the first of them
+    /// are ready at once after opening, however many there are.
     fn walk(&mut self, n: usize) -> Result<bool, FrontierError> {
         let mut found = 0;
         while found < n
@@ -80,7 +81,7 @@ impl DiskFrontier {
                     continue;
                 }
                 if entry.due == DueCount::Unknown && is_untouched {
-                    // The record at this key is due. It is read by the call that leases it.
+                    // The record at this key is due. Its contents are read later, by the call that leases it.
                     entry.due = DueCount::Some;
                 }
                 if self.has_work(id)? {
@@ -92,7 +93,7 @@ impl DiskFrontier {
         Ok(found > 0)
     }
 
-    /// Leases the records of one want, as far as the caps and the level of the host allow.
+    /// Leases records of one host, as many as wanted and as the host's caps and level allow.
     pub(super) fn lease_of_host(
         &mut self,
         want: &Want,
@@ -122,7 +123,7 @@ impl DiskFrontier {
         if let Some(depth) = waits_at {
             self.entry(id)?.waits_at = Some(depth);
             self.hosts.release(id);
-            // With these leases, no record may be left for which the level waited.
+            // After these leases, a level that was being waited for may have no records left.
             self.look_at_level(id, now)?;
         } else if room < want.n {
             self.hosts.release(id);
@@ -131,8 +132,8 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Leases a host's next records without regard to its caps. If the next record has to wait for its level,
-    /// returns the depth of that record.
+    /// Leases the next records of a host without checking its caps. If the next record has to wait for records of
+    /// smaller depths, returns the depth of that record.
     pub(super) fn take(
         &mut self,
         id: HostId,
@@ -158,7 +159,8 @@ impl DiskFrontier {
         Ok(waits_at)
     }
 
-    /// Reads records of a host that are to be leased later. Returns false when the host has no more.
+    /// Reads records of a host from disk, so that they can be leased. Returns false when the host has no more records
+    /// on disk.
     fn fill(&mut self, id: HostId, n: usize) -> Result<bool, FrontierError> {
         self.queue.fill(&mut self.hosts, id, n).map_err(|error| match error {
             ReadError::Store(error) => self.disk.place.failed("read", error),

@@ -1,4 +1,4 @@
-//! Finds the hosts whose next record has to wait for smaller depths, where depths are exact: see
+//! Finds the hosts whose next record has to wait for records of smaller depths, in crawls where depths are exact: see
 //! [`levels`](crate::levels).
 
 use opilio_core::{Order, Priority, Record, Timestamp};
@@ -9,8 +9,8 @@ use crate::error::FrontierError;
 use crate::levels::keeps_level;
 
 impl DiskFrontier {
-    /// Counts a record that becomes due. Depths are counted in every run, because a later run may demand exact
-    /// depths.
+    /// Counts a record that becomes due. Depths are counted even where they need not be exact, because a later run
+    /// may demand exact depths.
     pub(super) fn has_more(
         &mut self,
         host: HostId,
@@ -28,21 +28,21 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Records that a known URL was discovered again, perhaps at a smaller depth.
+    /// Notes the depth at which a known URL was discovered again, because that depth may be smaller.
     pub(super) fn met_again(&mut self, record: &Record) {
         if let Some(levels) = &mut self.levels {
             levels.met_again(record, &self.books.depths);
         }
     }
 
-    /// Counts a record that ended or is due later.
+    /// Subtracts a record from the counts of depths, because it ended or is due later.
     pub(super) fn has_less(&mut self, depth: u16) {
         if self.queue.order() == Order::BreadthFirst {
             self.books.depths.take(depth);
         }
     }
 
-    /// Returns whether a host that waited for smaller depths still has to wait.
+    /// Returns whether a host that waited for records of smaller depths still has to wait.
     pub(super) fn still_waits(&mut self, host: HostId, now: Timestamp) -> Result<bool, FrontierError> {
         let (Some(depth), Some(levels)) = (self.entry(host)?.waits_at, &mut self.levels) else {
             return Ok(false);
@@ -54,7 +54,7 @@ impl DiskFrontier {
         Ok(waits)
     }
 
-    /// Checks whether the next level of a host may be leased now, after one of its leases began or ended.
+    /// Checks whether the next record of a host may be leased now, after a lease of the host began or ended.
     pub(super) fn look_at_level(&mut self, host: HostId, now: Timestamp) -> Result<(), FrontierError> {
         if self.entry(host)?.waits_at.is_some() && !self.still_waits(host, now)? {
             self.hosts.join_line(host);
@@ -62,7 +62,7 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Adds the hosts that no longer have to wait for smaller depths to the line of ready hosts.
+    /// Adds to the line of ready hosts those hosts that no longer have to wait for records of smaller depths.
     pub(super) fn open_levels(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let Some(levels) = &mut self.levels else { return Ok(()) };
         for host in levels.opened(&self.books.depths, Some(now)) {

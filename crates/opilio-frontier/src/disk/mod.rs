@@ -116,30 +116,31 @@ pub struct DiskFrontier {
     hosts: Hosts,
     queue: Queue,
     chains: Chains,
-    /// How far each sink had written, by its name.
+    /// The position up to which each sink had written, by the name of the sink.
     positions: BTreeMap<Arc<str>, u64>,
-    /// The key of the earliest of the records that are due later.
+    /// The key of the record that is due first, among the records that are due later.
     next_due: Option<WaitKey>,
-    /// A key at or before every page of the history.
+    /// A key that is not greater than the key of any page of the history.
     first_page: PageKey,
-    /// The hosts whose next record has to wait for smaller depths. `None` where depths are not exact.
+    /// The hosts whose next record has to wait for records of smaller depths. `None` where depths are not exact.
     levels: Option<Levels<HostId>>,
     caps: CapsState,
     pending: PendingWrites,
     written: WriteTimes,
-    /// Set when a call failed: memory may then be ahead of the disk, and the store refuses further calls.
+    /// Whether a call failed. Then the data in memory may differ from the disk, and the store refuses further calls.
     broken: bool,
-    /// The opened directory. The last field, so that everything above is dropped before the lock is released.
+    /// The opened directory. This is the last field, so that all fields above are dropped before the lock is
+    /// released.
     disk: Disk,
 }
 
-/// The opened directory. Its fields are dropped in their order: first the thread, because it uses the database,
-/// and last the lock.
+/// The opened directory. Rust drops the fields in their order: the thread first, because it uses the database, and
+/// the lock last.
 struct Disk {
     _syncer: Option<Syncer>,
     synced: Arc<Synced>,
     stored: Stored,
-    /// The length of an unfinished commit at the end of the journal, which opening dropped.
+    /// The number of bytes of an unfinished commit at the end of the journal, which was dropped at opening.
     torn_bytes: u64,
     place: StorePlace,
     _lock: Lock,
@@ -155,7 +156,7 @@ impl DiskFrontier {
     /// Starts a crawl in a directory. Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// When a crawl was started there before, another process uses it, or the disk fails.
+    /// When a crawl was started there before, when another process uses the directory, or when the disk fails.
     pub fn create(dir: &Path, options: DiskOptions, owner: StoreOwner) -> Result<Self, FrontierError> {
         let place = StorePlace(dir.display().to_string());
         fs::create_dir_all(dir).map_err(|error| place.io("create", error))?;
@@ -173,12 +174,12 @@ impl DiskFrontier {
         files::database(dir).exists()
     }
 
-    /// Opens the crawl of an earlier run. Reads the journal of that run, but neither the queue nor the known
-    /// fingerprints, however many there are.
+    /// Opens the crawl of an earlier run. Reads the journal of that run, but not the queue and not the known
+    /// fingerprints, so opening takes no longer when there are many of them.
     ///
     /// # Errors
-    /// When there is no crawl, another process uses it, it belongs to another spider or version, or it is
-    /// damaged. Opening never starts a crawl anew.
+    /// When there is no crawl, when another process uses it, when it belongs to another spider or version, or when it
+    /// is damaged. This function never starts a crawl anew.
     pub fn open(dir: &Path, options: DiskOptions, owner: StoreOwner) -> Result<Self, FrontierError> {
         Self::open_for(dir, options, Some(&owner))
     }
@@ -283,7 +284,8 @@ fn read_failure_counts(
     Ok(())
 }
 
-/// Reads the counters that are stored under names: there are few of them.
+/// Reads the counters that have keys of their own, such as the failures of each reason. There are only few of these
+/// counters.
 fn read_counts(stored: &Stored, what: u8, place: &StorePlace) -> Result<Vec<(String, u64)>, FrontierError> {
     let mut counts = Vec::new();
     for entry in stored.misc.prefix([what]) {

@@ -1,4 +1,5 @@
-//! The numbers of hosts. Keys of the database contain a host's number instead of its name, to be short.
+//! The numbers of hosts. Keys of the database contain the number of a host instead of its name, because the number is
+//! shorter.
 
 use fjall::OwnedWriteBatch;
 use opilio_core::Host;
@@ -28,7 +29,7 @@ impl DiskFrontier {
         Ok(Some(id))
     }
 
-    /// Returns the number of a host. A new host gets a number, which `commit` will write.
+    /// Returns the number of a host. Gives a new host a number, which is added to `commit`.
     pub(super) fn number(
         &mut self,
         host: &Host,
@@ -58,7 +59,7 @@ impl DiskFrontier {
     }
 }
 
-/// Parses the stored name of a host.
+/// Returns the host with this stored name, or `None` when the name is damaged.
 fn host_of(name: &str) -> Option<Host> {
     Host::of(&Url::parse(&format!("http://{name}/")).ok()?).ok()
 }

@@ -1,11 +1,11 @@
-//! Options of a durable store.
+//! The options of a store on disk.
 
 use std::time::Duration;
 
 use crate::caps::Caps;
 use opilio_core::Order;
 
-/// Which data a power cut can lose. A kill of the process loses nothing in any of these modes.
+/// The data that a power cut can lose. A kill of the process loses nothing in any of these modes.
 ///
 /// Every commit reaches the operating system before its call returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ impl Default for Durability {
     }
 }
 
-/// The limits of a store on disk, and when its data reaches the disk.
+/// The limits of a store on disk, and how soon its data is safe on the disk.
 ///
 /// Memory does not grow with the number of URLs, only with the number of hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,11 +34,12 @@ pub struct DiskOptions {
     pub durability: Durability,
     /// The bytes of memory for cached blocks of the files.
     pub cache_bytes: u64,
-    /// The bytes of memory for new data of a keyspace before the data is written as a sorted file. A full
-    /// journal (64 MiB) also causes the data of all keyspaces to be written. Fixed when the store is created.
+    /// The bytes of memory for the new data of one keyspace (table) before it is written as a sorted file. A full
+    /// journal (64 MiB) also makes the data of all keyspaces be written. This option has an effect only when the
+    /// store is created.
     pub memtable_bytes: u64,
-    /// The longest time until new data is written as sorted files, so that a slow crawl does not fill memory
-    /// for hours. Fingerprints are written then only if they take at least a sixteenth of `gather_bytes`.
+    /// The longest time until new data is written as sorted files, so that the memory of a slow crawl does not grow
+    /// for hours. Fingerprints are written after this time only if they take at least a sixteenth of `gather_bytes`.
     pub write_within: Duration,
     /// The most bytes of journals on disk, at least 64 MiB. Opening after a kill has to read all of them.
     pub journal_bytes_max: u64,
@@ -50,22 +51,22 @@ pub struct DiskOptions {
     pub gather_bytes: usize,
     /// The bytes of memory for records that are read before they are leased, over all hosts.
     pub ahead_bytes_max: usize,
-    /// The number of threads that write and merge sorted files. With two or more, one of the threads only
-    /// writes. That thread uses a whole core while another merges, because the database makes it poll.
+    /// The number of threads that write and merge sorted files. With two or more threads, one of them only writes.
+    /// The database makes that thread poll, so it uses a whole core while another thread merges.
     pub workers: usize,
-    /// How long a commit may wait for these threads before it fails with
+    /// The longest time that a commit waits for these threads. Then it fails with
     /// [`Stalled`](crate::FrontierError::Stalled).
     pub stall_max: Duration,
     /// The order in which the records of a host are leased. `None` keeps the order of an existing crawl, and
     /// starts a new crawl breadth-first. An order that differs from that of the crawl is an error.
     pub order: Option<Order>,
-    /// The caps of each host. The store keeps the numbers of pages and bytes taken, but not the caps: each run
-    /// can have other caps.
+    /// The caps of each host. The store keeps the numbers of pages and bytes taken, but not the caps, so each run can
+    /// have other caps.
     pub caps: Caps,
     /// Whether the store keeps pages with their validators, so that they can become due again. A page takes
     /// some 60 bytes on disk.
     pub history: bool,
-    /// Whether depths are exact ([`levels`](crate::levels)) in a breadth-first crawl. Each run can choose anew.
+    /// Whether depths are exact ([`levels`](crate::levels)) in a breadth-first crawl. Each run can set this anew.
     pub levels: bool,
 }
 
@@ -107,11 +108,11 @@ impl Default for DiskOptions {
     }
 }
 
-/// The spider to which a store belongs. Only this spider can read the stored data.
+/// The spider that a store belongs to. Only this spider can read the data that it stored in the records.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreOwner {
     /// The spider's name.
     pub spider: String,
-    /// The version of the spider's encodings.
+    /// The version of the encodings in which the spider stores its data.
     pub version: u32,
 }

@@ -1,14 +1,15 @@
-//! How records are written: one after another in chunks of one host, priority and place.
+//! How records are encoded: one after another, in chunks of records with the same host, priority and place in the
+//! order.
 //!
 //! ```text
 //! chunk   n:u8 · n × record
 //! record  flags:u8 · [attempts:varint] · [fingerprint:16] · [rest] · length:varint · text · [length:varint · extra]
 //! loose   host:u32 · priority:u8 · place:u16 · record
 //! ```
-//! The text is the part of the URL after `scheme://host`, or the whole URL when it has another form (with user
-//! info, for example). The fingerprint is that of the canonical URL. It is left out when the URL is canonical,
-//! as nearly all are: this saves 16 bytes, which no compression could make smaller. A loose record is stored
-//! alone, outside a chunk.
+//! The text is the part of the URL after `scheme://host`, or the whole URL when it has another form (with user info,
+//! for example). The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly
+//! all URLs are. This saves 16 bytes for each record, which cannot be compressed. A loose record is one that is
+//! stored by itself, and not in a chunk.
 
 use bytes::Bytes;
 use opilio_core::{Attempts, Fingerprint, Host, Priority, Record, RecordKind, Scheme};
@@ -26,13 +27,13 @@ const EXTRA: u8 = 16;
 const FINGERPRINT: u8 = 32;
 const REST: u8 = 64;
 
-/// The most records of a chunk: its settled records are stored as a mask of 64 bits.
+/// The most records of a chunk: 64, because a mask of 64 bits tells which of them are settled.
 pub(super) const CHUNK_RECORDS: usize = 64;
 
-/// A chunk with at least so many bytes takes no further record, so that a chunk in memory is never much larger.
+/// The size in bytes from which on a chunk takes no further record, so that a chunk in memory is never much larger.
 pub(super) const CHUNK_BYTES: usize = 32 * 1024;
 
-/// Appends the packed form of a record.
+/// Appends the encoded form of a record.
 pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     let short = after_host(record);
     let rest = RecordRest::of(record, order);
@@ -66,7 +67,8 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the next record. The caller passes its place in the order, which is in the key of the chunk.
+/// Reads the next record of a chunk. Its place in the order is an argument, because only the key of the chunk
+/// contains the place.
 pub(super) fn unpack(
     from: &mut Reader<'_>,
     host: &Host,
@@ -108,7 +110,7 @@ pub(super) fn unpack(
     })
 }
 
-/// Reads the caller's data of the next record.
+/// Reads only the caller's data (`extra`) of the next record.
 pub(super) fn extra(from: &mut Reader<'_>) -> Option<Bytes> {
     let flags = from.byte()?;
     if flags & ATTEMPTS != 0 {
@@ -124,7 +126,7 @@ pub(super) fn extra(from: &mut Reader<'_>) -> Option<Bytes> {
     Some(if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() })
 }
 
-/// Reads the fingerprint of the next record.
+/// Reads only the fingerprint of the next record.
 pub(super) fn fingerprint(from: &mut Reader<'_>, host: &Host, buffer: &mut String) -> Option<Fingerprint> {
     let flags = from.byte()?;
     if flags & ATTEMPTS != 0 {
@@ -146,7 +148,7 @@ pub(super) fn fingerprint(from: &mut Reader<'_>, host: &Host, buffer: &mut Strin
     Some(Fingerprint::of_canonical(buffer))
 }
 
-/// Skips the next record.
+/// Skips the next record without decoding it.
 pub(super) fn skip(from: &mut Reader<'_>) -> Option<()> {
     let flags = from.byte()?;
     if flags & ATTEMPTS != 0 {
@@ -165,7 +167,7 @@ pub(super) fn skip(from: &mut Reader<'_>) -> Option<()> {
     Some(())
 }
 
-/// Appends a record outside a chunk, with its host and its place in the order.
+/// Appends a record that is stored by itself, together with its host, priority and place in the order.
 pub(super) fn pack_loose(host: HostId, record: &Record, order: Order, out: &mut Vec<u8>) {
     out.extend_from_slice(&host.0.to_be_bytes());
     out.push(record.priority.0.cast_unsigned());
@@ -173,8 +175,8 @@ pub(super) fn pack_loose(host: HostId, record: &Record, order: Order, out: &mut 
     pack(record, order, out);
 }
 
-/// Reads the key of a record that `pack_loose` wrote and that has this age. Leaves the reader at the record
-/// itself.
+/// Reads the host, priority and place of a record that `pack_loose` wrote, and returns its queue key with this age.
+/// After that, the reader is at the beginning of the record.
 pub(super) fn place_of_loose(from: &mut Reader<'_>, age: u64) -> Option<QueueKey> {
     let host = HostId(u32::from_be_bytes(from.array()?));
     let priority = Priority(from.byte()?.cast_signed());

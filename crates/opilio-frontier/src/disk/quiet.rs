@@ -1,18 +1,19 @@
-//! Keeps the log lines of the database out of the user's log while it is opened, except warnings.
+//! Keeps the log lines of the database, except warnings and errors, out of the user's log while the database is
+//! opened.
 //!
-//! The database describes each of its parts at `INFO`, in some twenty lines, but a user expects only the lines
-//! of the crawl. The filter applies to the opening thread only and changes nothing global.
+//! The database logs about twenty lines at `INFO` about its parts, but a user expects only the lines of the crawl.
+//! The filter applies only to the thread that opens the database, and changes no global state.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, dispatcher, subscriber};
 
-/// Runs `work`. Of the events that it logs on this thread, only warnings and errors reach the subscriber.
+/// Runs `work`. Of the lines that `work` logs on this thread, only warnings and errors reach the subscriber.
 pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     let outer = dispatcher::get_default(Dispatch::clone);
     subscriber::with_default(Warnings(outer), work)
 }
 
-/// A subscriber that passes only warnings and errors on to another subscriber.
+/// A tracing subscriber that passes only warnings and errors on to the subscriber in the field.
 struct Warnings(Dispatch);
 
 impl Subscriber for Warnings {

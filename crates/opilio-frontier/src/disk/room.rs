@@ -1,4 +1,4 @@
-//! Applies the caps of hosts: how many more leases a host may have, and how its queued records end when a cap
+//! Applies the caps of hosts: computes how many more leases a host may have, and ends its queued records when a cap
 //! is reached.
 
 use std::collections::BTreeSet;
@@ -14,16 +14,16 @@ use crate::caps::{Caps, Room, Spent};
 use crate::encode::{Reader, put_varint};
 use crate::error::FrontierError;
 
-/// The most records of hosts with reached caps that one call ends.
+/// The most records that one call ends because the caps of their hosts are reached.
 const CLOSED_MAX: usize = 4096;
-/// The most of these records that one commit ends.
+/// The most records that one commit ends for this reason.
 const CLOSED_AT_ONCE: usize = 1024;
 
-/// The state of the caps of all hosts in this run.
+/// What this run knows about the caps of all hosts.
 pub(super) struct CapsState {
     /// Whether any host has a cap.
     pub(super) is_any: bool,
-    /// Hosts that reached their caps and may still have queued records.
+    /// The hosts that have reached their caps and may still have queued records.
     pub(super) closing: BTreeSet<HostId>,
 }
 
@@ -34,7 +34,7 @@ impl CapsState {
 }
 
 impl DiskFrontier {
-    /// Turns an admission into a filtered one, if the caps of its host demand it.
+    /// Returns the admission as filtered if the caps of its host demand it, and otherwise unchanged.
     pub(super) fn judge(&mut self, admission: Admission) -> Result<Admission, FrontierError> {
         let Admission::Queue(record) = &admission else { return Ok(admission) };
         if !self.caps.is_any {
@@ -63,8 +63,8 @@ impl DiskFrontier {
         Ok(self.options.caps.of(&host).room(spent, out))
     }
 
-    /// Adds a host to the line, or to the hosts whose records are to be ended, after its records or its room
-    /// under the caps changed.
+    /// Puts a host where it belongs after its due records or its remaining leases under the caps changed: into the
+    /// line of ready hosts, or among the hosts whose queued records are to be ended.
     pub(super) fn look_at(&mut self, id: HostId) -> Result<(), FrontierError> {
         if !self.caps.is_any || self.entry(id)?.due == DueCount::Exact(0) {
             return Ok(());
@@ -79,14 +79,15 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Ends some of the queued records of hosts that reached their caps.
+    /// Ends some of the queued records of hosts that have reached their caps.
     pub(super) fn close_some(&mut self) -> Result<(), FrontierError> {
         let mut left = CLOSED_MAX;
         while left > 0
             && let Some(id) = self.caps.closing.first().copied()
         {
             let Room::Closed(why) = self.room(id)? else {
-                // A page of the host became due again, and so the caps allow a lease again.
+                // A page of the host became due again and no longer counts as a page, so the caps allow a lease
+                // again.
                 self.caps.closing.remove(&id);
                 self.look_at(id)?;
                 continue;
@@ -101,12 +102,13 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Ends at most `n` records of a host as filtered. Returns how many it ended.
+    /// Ends at most `n` records of a host as filtered, for the reason `why`. Returns how many records were ended.
     fn close(&mut self, id: HostId, why: Filtered, n: usize) -> Result<usize, FrontierError> {
         let mut leases = Vec::new();
         let turn = self.entry(id)?.turn;
         self.take(id, n, None, &mut leases)?;
-        // If the caller has the host, its next lease shows that nothing is left.
+        // The turn stays as it was: if the caller is leasing the records of the host, its next call of `lease` finds
+        // that no record is left.
         self.entry(id)?.turn = turn;
         let closed = leases.len();
         if closed == 0 {
@@ -121,7 +123,7 @@ impl DiskFrontier {
         Ok(closed)
     }
 
-    /// Returns the numbers of pages and bytes that all runs took of a host.
+    /// Returns the numbers of pages and bytes that the crawl has taken of a host, in this run and all earlier runs.
     pub(super) fn spent(&mut self, id: HostId) -> Result<Spent, FrontierError> {
         if let Some(spent) = self.entry(id)?.spent {
             return Ok(spent);
@@ -138,7 +140,7 @@ impl DiskFrontier {
         Ok(spent)
     }
 
-    /// Changes the numbers of pages and bytes taken of a host. The next commit writes them.
+    /// Changes the numbers of pages and bytes taken of a host. The next commit writes the new numbers.
     pub(super) fn spend(&mut self, id: HostId, change: impl FnOnce(&mut Spent)) -> Result<(), FrontierError> {
         let mut spent = self.spent(id)?;
         change(&mut spent);

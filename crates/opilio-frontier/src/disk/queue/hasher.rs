@@ -1,8 +1,8 @@
-//! A fast hash for keys that no outsider can choose.
+//! A fast hash function for keys that nobody outside the process can choose.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Hashes keys of the queue and lease numbers.
+/// Builds the hashers for queue keys and lease numbers.
 pub(super) type ByPlace = BuildHasherDefault<PlaceHasher>;
 
 #[derive(Default)]
@@ -25,7 +25,8 @@ impl Hasher for PlaceHasher {
     }
 
     fn finish(&self) -> u64 {
-        // A hash table uses the low bits, and the low bits of a product depend on few bits of its factors.
+        // A hash table uses the low bits of a hash, and the low bits of a product depend on only few bits of its
+        // factors.
         self.0 ^ self.0 >> 32
     }
 }

@@ -1,9 +1,9 @@
-//! The due records: they are written in chunks, read before they are leased, and settled one by one.
+//! The due records: they are written in chunks, read from disk before they are leased, and settled one by one.
 //!
-//! A record is in one of three states: on disk only, read ahead ([`Ahead`](super::ahead::Ahead)), or leased. A
-//! settled record is marked by a bit that is stored beside its chunk; when the whole chunk is settled, chunk
-//! and bits are removed. A lease writes nothing. Reading never starts at the first key of a host, because the
-//! tombstones (marks of removed keys) of settled records lie there, and reading them is slow.
+//! A record is in one of three states: only on disk, read ahead ([`Ahead`](super::ahead::Ahead)), or leased. When a
+//! record is settled, a bit that is stored beside its chunk is set; when the whole chunk is settled, chunk and bits
+//! are removed. A lease writes nothing. Reading never starts at the first key of a host, because there lie the
+//! tombstones (marks of removed keys) of settled records, which are slow to read.
 
 mod hasher;
 mod reading;
@@ -29,36 +29,36 @@ pub(super) struct Queue {
     stored: Keyspace,
     order: Order,
     out: HashMap<LeaseId, QueuedLease, ByPlace>,
-    /// The chunks of which at least one record is leased or settled.
+    /// The chunks with at least one record that is leased or settled.
     open: HashMap<QueueKey, OpenChunk, ByPlace>,
-    /// The chunks of which the next commit settles records, each with the bits of these records.
+    /// The chunks with records that the next commit settles. The bits tell which records.
     touched: Vec<(QueueKey, u64)>,
     next_lease: u64,
-    /// The number and the offset of each record of a chunk that this call leases. A field only to reuse its
-    /// memory.
+    /// For each record of a chunk that the current call leases: its number in the chunk, and its offset. This is a
+    /// field only so that its memory is used again.
     leased: Vec<(u8, u32)>,
     /// The hosts that have records read ahead.
     aheads: BTreeSet<HostId>,
     /// The bytes of memory that all records read ahead take.
     ahead_bytes: usize,
-    /// How often records that were read ahead were dropped because memory was short.
+    /// The number of times that records were dropped because memory was short.
     trims: u32,
-    /// The next host whose records are dropped when the host just served is spared.
+    /// The host whose records are dropped next, in those cases in which the host just served keeps its records.
     next_trimmed: HostId,
     ahead_bytes_max: usize,
-    /// A buffer in which URLs are put together.
+    /// A buffer for putting URLs together.
     buffer: String,
 }
 
-/// A lease on a record of the queue. The record stays packed, because most records end without being read
-/// again. Only the part of a chunk that was leased together is kept: whole chunks of very many hosts with few
-/// leases each would need unbounded memory.
+/// A lease on a record of the queue. The record stays encoded, because most records are settled without being decoded
+/// again. Only the part of a chunk that was leased together is kept: if very many hosts have few leases each, keeping
+/// whole chunks would need unbounded memory.
 pub(super) struct QueuedLease {
     pub(super) host: HostId,
-    /// The record's number in its chunk.
+    /// The number of the record in its chunk.
     at: u8,
     key: QueueKey,
-    /// The offset of the record in `bytes`.
+    /// The offset in `bytes` at which the record starts.
     start: u32,
     bytes: Arc<[u8]>,
 }
@@ -69,7 +69,8 @@ impl QueuedLease {
         self.key.age() + u64::from(self.at)
     }
 
-    /// Returns the record's depth. Only correct in a breadth-first crawl.
+    /// Returns the depth of the record. The result is correct only in a breadth-first crawl, where the place in the
+    /// order is the depth.
     pub(super) fn depth(&self) -> u16 {
         self.key.place()
     }
@@ -79,18 +80,18 @@ impl QueuedLease {
     }
 }
 
-/// A chunk of which some records are leased or settled. The masks have one bit for each record.
+/// A chunk with at least one record that is leased or settled. The masks have one bit for each record.
 #[derive(Clone, Copy, Debug)]
 struct OpenChunk {
     records: u8,
-    /// The records that are leased or settled.
+    /// The mask of the records that are leased or settled.
     taken: u64,
     settled: u64,
-    /// Whether settled bits of this chunk are on disk.
+    /// Whether the disk has a mask of settled records of this chunk.
     marked: bool,
 }
 
-/// The most records of one host that stay read ahead when a new record has to be put among them.
+/// The most records read ahead that a host keeps when another record has to be inserted among them.
 const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
 
 impl Queue {
@@ -124,7 +125,7 @@ impl Queue {
         self.out.len()
     }
 
-    /// Returns the bytes that leases keep in memory.
+    /// Returns the bytes of memory that unsettled leases take.
     #[cfg(test)]
     pub(super) fn out_bytes(&self) -> usize {
         self.out.values().map(|out| out.bytes.len()).sum()
@@ -134,7 +135,7 @@ impl Queue {
         self.out.contains_key(&lease)
     }
 
-    /// Writes records behind all others of their host, priority and place.
+    /// Writes records to the queue, each behind all other records of its host, priority and place.
     pub(super) fn push(
         &mut self,
         mut records: Vec<(HostId, Record)>,
@@ -169,7 +170,7 @@ impl Queue {
         }
     }
 
-    /// Writes a single record at its old age, beside the chunk that it came from.
+    /// Writes one record with the age that it had before, under a key of its own beside the chunk that it came from.
     pub(super) fn push_single(
         &mut self,
         key: QueueKey,
@@ -200,8 +201,8 @@ impl Queue {
         commit.insert(&self.stored, key.bytes(), bytes);
     }
 
-    /// Leases records of a host that were read ahead, down to the depth `level`. A leased record lowers `level`
-    /// to its own depth. Returns the depth of the next record if it has to wait.
+    /// Leases records of a host that were read ahead, but no records that are deeper than `level`. Each leased record
+    /// lowers `level` to its own depth. Returns the depth of the next record if that record has to wait.
     pub(super) fn lease(
         &mut self,
         entry: &mut HostEntry,
@@ -257,8 +258,8 @@ impl Queue {
         Ok(waits_at)
     }
 
-    /// Records that the host got fewer leases than wanted: it has no more due records, and from now on the
-    /// store tracks its due records again.
+    /// Records that the caller got fewer leases of the host than wanted: the host has no more due records. From now
+    /// on the store adds the host to the line again when it has due records.
     pub(super) fn release(&mut self, entry: Option<&mut HostEntry>) {
         let Some(entry) = entry else { return };
         self.forget_ahead(entry);
@@ -268,17 +269,17 @@ impl Queue {
         }
     }
 
-    /// Returns whether no record at this key was leased or settled in this run.
+    /// Returns whether this run has neither leased nor settled any record of the chunk at this key.
     pub(super) fn is_untouched(&self, key: QueueKey) -> bool {
         !self.open.contains_key(&key)
     }
 
-    /// Removes a lease from those that are not settled, and returns it.
+    /// Removes a lease from the leases that are not settled, and returns its record, still encoded.
     pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<QueuedLease> {
         self.out.remove(&lease)
     }
 
-    /// Returns the number for a lease on a record outside the queue.
+    /// Returns a new lease number, for a lease on a record that is not in the queue.
     pub(super) fn next_lease(&mut self) -> LeaseId {
         let id = LeaseId(self.next_lease);
         self.next_lease += 1;
@@ -291,19 +292,19 @@ impl Queue {
         pack::fingerprint(&mut Reader(packed), host, &mut self.buffer)
     }
 
-    /// Adds a lease again to those that are not settled, after the commit that would have settled it failed.
+    /// Adds a lease to the unsettled leases again, after the commit failed that would have settled it.
     pub(super) fn put_out(&mut self, lease: LeaseId, out: QueuedLease) {
         self.out.insert(lease, out);
     }
 
-    /// Returns a leased record.
+    /// Decodes and returns a leased record.
     pub(super) fn record(&mut self, out: &QueuedLease, host: &Host) -> Option<Record> {
         let packed = out.bytes.get(out.start as usize..)?;
         pack::unpack(&mut Reader(packed), host, out.key, self.order, &mut self.buffer)
     }
 
-    /// Makes a leased record that was not tried due again at its old place. Writes nothing, as the lease wrote
-    /// nothing. Records read ahead beyond that place are read again.
+    /// Makes a leased record due again at its old place, when it was not tried. Writes nothing, because the lease
+    /// wrote nothing. Records that were read ahead from later places are read again.
     pub(super) fn give_back(&mut self, out: &QueuedLease, entry: &mut HostEntry) {
         let QueuedLease { at, key, .. } = *out;
         let Some(open) = self.open.get_mut(&key) else { return };
@@ -320,8 +321,8 @@ impl Queue {
         }
     }
 
-    /// Records in memory that a record left its place. [`write_settled`](Self::write_settled) adds this to a
-    /// commit.
+    /// Records in memory that a record left its place in the queue. [`write_settled`](Self::write_settled) adds this
+    /// to a commit later.
     pub(super) fn settle(&mut self, out: &QueuedLease) {
         match self.touched.last_mut() {
             Some((last, settled)) if *last == out.key => *settled |= 1 << out.at,
@@ -329,7 +330,7 @@ impl Queue {
         }
     }
 
-    /// Adds to a commit which records were settled since the last commit.
+    /// Adds to a commit the bits of all records that were settled since the last commit.
     pub(super) fn write_settled(&mut self, commit: &mut OwnedWriteBatch) {
         self.touched.sort_unstable();
         for touched in self.touched.chunk_by(|a, b| a.0 == b.0) {
@@ -346,8 +347,8 @@ impl Queue {
                 commit.remove(&self.stored, mark);
             }
             match key.kind() {
-                // The key of a chunk is written only once, so its tombstone can vanish as soon as a merge meets
-                // the chunk.
+                // The key of a chunk is written only once, so the database may forget its tombstone (the mark of the
+                // removal) as soon as a merge has removed the chunk itself.
                 Some(EntryKind::Chunk) => commit.remove_weak(&self.stored, key.bytes()),
                 _ => commit.remove(&self.stored, key.bytes()),
             }

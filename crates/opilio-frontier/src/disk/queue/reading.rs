@@ -1,4 +1,4 @@
-//! How the queue reads records from disk before they are leased, and how the memory for them is limited.
+//! How the queue reads records from disk before they are leased, and how it limits the memory for these records.
 
 use super::{OpenChunk, Queue};
 use crate::disk::ahead::Ahead;
@@ -23,16 +23,17 @@ impl From<&'static str> for ReadError {
     }
 }
 
-/// When memory is short, usually the host just served loses its records that were read ahead. Once in so many
-/// times, another host does.
+/// The share of other hosts when records read ahead are dropped because memory is short: of this many drops, one
+/// takes the records of another host, and all others take those of the host just served.
 const OTHERS_ARE_SPARED: u32 = 8;
 
-/// The fewest records of a host that one read fetches, if the host has so many: to find the first record costs
-/// far more than to read further ones.
+/// The fewest records of a host that one read fetches, if the host has so many. Finding the first record costs far
+/// more than reading the records that follow it.
 const READ_AT_ONCE: usize = 32;
 
 impl Queue {
-    /// Reads at least `n` more records of a host, or all if there are fewer. Returns false when there are none.
+    /// Reads at least `n` more records of a host, or all if there are fewer. Returns false when the host has no more
+    /// records on disk.
     pub(in crate::disk) fn fill(
         &mut self,
         hosts: &mut Hosts,
@@ -56,7 +57,7 @@ impl Queue {
         };
         let before = ahead.bytes();
         let had = ahead.len();
-        // When memory is short, only the wanted records are read: the others would be dropped at once.
+        // When memory is short, only the wanted records are read, because all others would be dropped at once.
         let has_room = self.ahead_bytes < self.ahead_bytes_max / 8 * 7;
         let n = if has_room { n.max(READ_AT_ONCE) } else { n };
         self.read(id, from, had + n, all, &mut ahead)?;
@@ -67,8 +68,9 @@ impl Queue {
         Ok(found)
     }
 
-    /// Reads from a key on until `ahead` holds `until` records, or until no due record of the host follows. It
-    /// reads no further than needed, because the tombstones of all settled records of the host may follow.
+    /// Reads from a key on until `ahead` holds `until` records, or until the host has no more due records. Does not
+    /// read further, because the tombstones (marks of removed keys) of all settled records of the host may follow,
+    /// and they are slow to read.
     fn read(
         &mut self,
         id: HostId,
@@ -77,12 +79,13 @@ impl Queue {
         all: usize,
         ahead: &mut Ahead,
     ) -> Result<(), ReadError> {
-        // The range ends at the host's last key, because only tombstones may follow in the next hosts.
+        // The range ends at the last key of the host, because after it there may be only tombstones, those of the
+        // next hosts.
         let mut have = ahead.len();
         for stored in self.stored.range(from.bytes()..=QueueKey::last_of(id).bytes()) {
             let (key, value) = stored.into_inner()?;
             let key = QueueKey::parse(&key).ok_or("a key of the queue cannot be read")?;
-            // A single record may have an age between those of a chunk: read both or neither.
+            // The age of a single record may lie between the ages of a chunk, so both are read or neither.
             if have >= until && key > ahead.to {
                 break;
             }
@@ -103,7 +106,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Removes from `ahead` the records of a chunk that an earlier run settled.
+    /// Removes from `ahead` those records of a chunk that an earlier run settled.
     fn see_settled(&mut self, mark: QueueKey, value: &[u8], ahead: &mut Ahead) -> Result<(), &'static str> {
         let key = mark.with(EntryKind::Chunk);
         if self.open.contains_key(&key) {
@@ -116,11 +119,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Drops records that were read ahead until the rest fits the limit, after the host `served` got leases.
+    /// Drops records that were read ahead until the remaining ones fit the limit of memory. Called after the host
+    /// `served` got leases.
     ///
-    /// Usually the served host loses its records: if more hosts take turns than fit into memory, another host
-    /// would otherwise lose its records just before its turn. Now and then another host loses them, because the
-    /// records of a host that is never asked for again would otherwise stay for ever.
+    /// Usually the records of `served` are dropped: when more hosts take turns than fit into memory, the records of
+    /// another host would mostly be dropped just before they are leased. Now and then another host loses its records,
+    /// because the records of a host that gets no more leases would otherwise stay in memory for ever.
     pub(in crate::disk) fn trim(&mut self, hosts: &mut Hosts, served: HostId) {
         while self.ahead_bytes > self.ahead_bytes_max {
             self.trims = self.trims.wrapping_add(1);
@@ -140,7 +144,7 @@ impl Queue {
         }
     }
 
-    /// Drops the records of a host that were read ahead. They are still on disk, from `head` on.
+    /// Drops all records of a host that were read ahead. These records are still on disk, from the key `head` on.
     pub(super) fn forget_ahead(&mut self, entry: &mut HostEntry) {
         let Some(ahead) = entry.ahead.take() else { return };
         self.ahead_bytes -= ahead.bytes();
