@@ -1,4 +1,4 @@
-//! How stores write numbers, texts and the rare fields of records.
+//! How stores encode numbers, texts, and those fields of a record that are seldom set.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use opilio_core::{Record, Score, Validators};
 
 use opilio_core::Order;
 
-/// Appends a number with seven bits in each byte, low bits first. The top bit marks that another byte follows.
+/// Appends a number as bytes with seven bits each, the low bits first. The top bit of a byte is 1 if another byte
+/// follows.
 pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -16,13 +17,13 @@ pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// Appends the number of bytes and then the bytes.
+/// Appends the number of bytes as a varint, and then the bytes.
 pub(crate) fn put_slice(bytes: &[u8], out: &mut Vec<u8>) {
     put_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-/// Reads the values that the functions above wrote. `None` means that the bytes are damaged.
+/// Reads the values that the functions above wrote. Its methods return `None` when the bytes are damaged.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
@@ -65,7 +66,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The fields that few records have and that do not follow from a record's place in the order.
+/// The fields of a record that are seldom set and that do not follow from the record's place in the order.
 ///
 /// ```text
 /// flags:u8 · [depth:varint] · [score:u16] · [etag] · [last-modified] · [body hash:u64]
@@ -85,7 +86,7 @@ const LAST_MODIFIED: u8 = 16;
 const BODY_HASH: u8 = 32;
 
 impl RecordRest {
-    /// Returns these fields of a record, or `None` when all have their usual values.
+    /// Returns these fields of a record, or `None` when all of them have their default values.
     pub(crate) fn of(record: &Record, order: Order) -> Option<Self> {
         let place = order.place(record);
         let rest = Self {
@@ -153,7 +154,7 @@ impl RecordRest {
         Some(Self { depth, score, validators: has(VALIDATORS).then(|| Arc::new(validators)) })
     }
 
-    /// Returns an upper bound for the bytes that these fields take.
+    /// Returns an upper bound for the number of bytes that these fields take.
     pub(crate) fn room(record: &Record) -> usize {
         let fields = record.validators.as_deref().map_or(0, |validators| {
             let len = |field: &Option<Bytes>| field.as_ref().map_or(0, |field| 10 + field.len());

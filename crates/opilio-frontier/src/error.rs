@@ -1,5 +1,5 @@
-//! The errors of a store. A page that fails is not an error of the store: failure is one of the ways in which a
-//! lease ends.
+//! The errors of a store. A page that fails is not an error of the store, because a failure is one of the ways in
+//! which a lease ends.
 
 use std::error::Error;
 use std::io;
@@ -9,38 +9,38 @@ use opilio_core::Order;
 
 /// Why a call of a store failed.
 ///
-/// After a failed call, the store holds the whole batch of the call or nothing of it, as after a kill. A run
-/// stops at an error. Settled URLs stay settled, and leased URLs are due again in the next run.
+/// After a failed call, the store holds either the whole batch of the call or nothing of it, as after a kill. A run
+/// ends at the first error. Settled URLs stay settled, and leased URLs are due again in the next run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrontierError {
-    /// The store's files or its connection failed. The store in memory never returns this error.
+    /// The files of the store, or its connection, failed. The store in memory never returns this error.
     #[error("cannot {doing} the frontier at {store}")]
     Io {
         /// The operation that failed, as a verb: `open`, `write`, `sync`.
         doing: &'static str,
-        /// Which store: a path or an address.
+        /// The path or address of the store.
         store: String,
         /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// There is no crawl to resume: start a crawl instead.
+    /// There is no crawl to resume. The user has to start a crawl instead.
     #[error("cannot open the frontier at {store}: no crawl was started there")]
     Missing {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
     },
-    /// There is a crawl already: resume it, or choose another directory.
+    /// There is a crawl already. The user can resume it, or choose another directory.
     #[error("cannot start a crawl at {store}: there is one already. Resume it, or use another directory")]
     Exists {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
     },
-    /// Another process uses this crawl: wait for it, or stop it.
+    /// Another process uses this crawl. The user can wait for that process, or stop it.
     #[error("cannot open the frontier at {store}: another process uses it")]
     InUse {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
     },
     /// The crawl belongs to another spider.
@@ -48,11 +48,11 @@ pub enum FrontierError {
         "cannot open the frontier at {store}: it belongs to the spider `{found}`, not to `{wanted}` (a spider that moved keeps its name by `Spider::name`)"
     )]
     OtherSpider {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
-        /// The spider that the crawl belongs to.
+        /// The name of the spider that the crawl belongs to.
         found: String,
-        /// The spider that opened the store.
+        /// The name of the spider that tried to open the store.
         wanted: String,
     },
     /// The crawl was started with another version of the spider, which may have encoded its data in another
@@ -61,54 +61,54 @@ pub enum FrontierError {
         "cannot open the crawl at {store}: it was started with version {found} of the spider, and the spider now has version {wanted}"
     )]
     OtherVersion {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
-        /// The version with which the crawl was started.
+        /// The version of the spider with which the crawl was started.
         found: u32,
-        /// The version that opened the store.
+        /// The version of the spider that tried to open the store.
         wanted: u32,
     },
     /// The crawl was started in another order. The stored data depends on the order.
     #[error("cannot open the frontier at {store}: it was started in the order `{found}`, not `{wanted}`")]
     OtherOrder {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
-        /// The order of the crawl.
+        /// The order in which the crawl was started.
         found: Order,
-        /// The order in the options.
+        /// The order in the options of the run that tried to open the store.
         wanted: Order,
     },
-    /// Pages cannot become due again, because the store was opened without a history, which keeps when each
-    /// page was fetched.
+    /// Pages cannot become due again, because the store was opened without a history, which records when each page
+    /// was fetched.
     #[error("cannot refresh the frontier at {store}: it keeps no history")]
     NoHistory {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
     },
-    /// The database has stalled: its threads no longer write. Acknowledged commits are safe: end the process
-    /// and resume the crawl.
+    /// The database has stalled: its threads no longer write. Acknowledged commits are safe. The user should end the
+    /// process and resume the crawl.
     #[error("cannot write the frontier at {store}: no write succeeded for {} s", waited.as_secs())]
     Stalled {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
         /// How long the call waited.
         waited: Duration,
     },
-    /// The store was written by another version of this crate.
+    /// The store was written by another version of this crate, in another format.
     #[error("cannot open the frontier at {store}: its format is {found}, and this program reads {wanted}")]
     OtherFormat {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
-        /// The format of the store.
+        /// The format number of the store.
         found: u64,
-        /// The format that this version writes.
+        /// The format number that this version reads and writes.
         wanted: u64,
     },
-    /// The stored data is not the data that was written. The store is not changed: restore a copy of it, or
+    /// The stored data is not what the store wrote. The store does not repair it: the user can restore a backup, or
     /// start a new crawl in another directory.
     #[error("cannot read the frontier at {store}: it is damaged ({what})")]
     Damaged {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
         /// A description of the damage.
         what: String,
@@ -116,10 +116,10 @@ pub enum FrontierError {
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// An earlier call failed, so that the data in memory may differ from the disk: open the store again.
+    /// An earlier call failed, so that the data in memory may differ from the disk. The store has to be opened again.
     #[error("the frontier at {store} is not used any more: an earlier call failed")]
     Stopped {
-        /// Which store.
+        /// The path or address of the store.
         store: String,
     },
 }

@@ -1,16 +1,16 @@
-//! The fingerprints (hashes of URLs) that the crawl has met, and which of them it filtered.
+//! The fingerprints (hashes of URLs) that the crawl knows, and which of these URLs it filtered.
 //!
-//! A link is looked up in three places: the table of recently seen fingerprints, the fingerprints gathered
-//! since the last sorted file was written, and those on disk. The first place has most links of a page. The key
-//! on disk is the fingerprint. Its first 32 bits are a hash of the host, so that the links of a page lie
-//! together. The other 96 bits distinguish URLs of one host. With 10⁸ URLs, the chance that any unknown URL is
-//! taken for a known one is below 10⁻¹² on disk, and below 10⁻⁹ in the table of recently seen fingerprints,
-//! which keeps fewer bits.
+//! A link is looked up in three places: the table of recently seen fingerprints, the fingerprints gathered in memory
+//! since the last sorted file was written, and the sorted files on disk. Most links of a page are found in the first
+//! place. The key on disk is the fingerprint itself. Its first 32 bits are a hash of the host, so that the links of a
+//! page lie close together on disk. The other 96 bits distinguish the URLs of one host. With 10⁸ URLs, the
+//! probability that any unknown URL is taken for a known URL is below 10⁻¹² on disk, and below 10⁻⁹ in the table of
+//! recently seen fingerprints, which keeps fewer bits.
 //!
-//! New fingerprints do not go through the database's journal one by one. A commit writes the fingerprints of
-//! its batch as one entry (a *sheet*), and memory gathers them. Once there are many, they are written as one
-//! sorted file, and their sheets are removed. Opening reads the remaining sheets. That costs a fifth of one
-//! entry for each fingerprint, both when it is admitted and when a journal is read again.
+//! New fingerprints do not go through the journal of the database one by one. A commit writes the fingerprints of its
+//! batch as one entry (a *sheet*), and memory gathers the fingerprints. Once there are many, they are written as one
+//! sorted file, and their sheets are removed. Opening reads the remaining sheets. A fingerprint in a sheet costs a
+//! fifth of a journal entry of its own, both when it is admitted and when a journal is read again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -37,41 +37,41 @@ impl From<Option<Mark>> for Sighting {
     }
 }
 
-/// The fingerprints that the crawl has met.
+/// The fingerprints that the crawl knows.
 pub(super) struct Seen {
-    /// The keyspace of the sorted files. It is only written in whole files, never key by key.
+    /// The keyspace of the sorted files. Whole files are written to it, never single keys.
     stored: Keyspace,
-    /// The keyspace of the sheets.
+    /// The keyspace that contains the sheets.
     sheets_in: Keyspace,
-    /// The numbers of the sheets whose fingerprints are gathered.
+    /// The numbers of the sheets whose fingerprints are in `gathered` and in no sorted file yet.
     sheets: Range<u64>,
     /// The committed fingerprints that are in no sorted file yet.
     gathered: HashMap<SeenKey, Mark, Folding>,
     gathered_max: usize,
     recent: Recent,
-    /// The fingerprints that the current batch adds or changes, and the results of its look-ups on disk.
+    /// The fingerprints that the current batch adds or changes, and the fingerprints that it has looked up on disk.
     batch: HashMap<Fingerprint, Sighted, Folding>,
 }
 
-/// A fingerprint of the current batch.
+/// The state of a fingerprint of the current batch.
 #[derive(Clone, Copy)]
 struct Sighted {
     mark: Option<Mark>,
-    /// Whether the mark is not yet on disk.
+    /// Whether the batch set the mark, so that it is not on disk yet.
     is_new: bool,
 }
 
 /// Why a look-up failed.
 pub(super) enum SeenError {
     Store(fjall::Error),
-    /// A fingerprint has a mark that this version does not know.
+    /// The disk has a mark (known, or filtered for a reason) that this version does not know.
     UnknownMark,
-    /// A sheet cannot be read, or is missing.
+    /// A sheet is missing or cannot be read.
     Sheet,
 }
 
 impl SeenError {
-    /// Converts to the error of the store at this place.
+    /// Converts this error to the error that the store at this place returns.
     pub(super) fn at(self, place: &StorePlace) -> FrontierError {
         match self {
             Self::Store(error) => place.failed("read", error),
@@ -88,7 +88,7 @@ impl From<fjall::Error> for SeenError {
 }
 
 impl Seen {
-    /// Opens the fingerprints, and reads the sheets that an earlier run left.
+    /// Opens the fingerprints on disk, and reads the sheets that an earlier run left.
     pub(super) fn open(
         stored: Keyspace,
         sheets_in: Keyspace,
@@ -118,8 +118,9 @@ impl Seen {
         Ok(seen)
     }
 
-    /// Begins a batch and looks up its fingerprints. The flag of each says whether it will be filtered. The
-    /// look-ups are in the order of the keys, so that neighbours share blocks, which halves their cost.
+    /// Begins a batch, and looks up its fingerprints on disk. The flag beside a fingerprint tells whether the URL
+    /// will be filtered. The look-ups are made in the order of the keys, so that neighbours share blocks of the
+    /// files, which halves the cost.
     pub(super) fn begin(
         &mut self,
         batch: impl Iterator<Item = (Fingerprint, bool)>,
@@ -144,7 +145,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Makes a fingerprint known, and returns its state before the call.
+    /// Makes a fingerprint known, and returns the state that it had before.
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Result<Sighting, SeenError> {
         if self.recent.holds(fingerprint, Class::Known) {
             return Ok(Sighting::Known);
@@ -156,7 +157,7 @@ impl Seen {
         Ok(before.into())
     }
 
-    /// Marks a fingerprint as filtered, unless it was met before. Returns whether it was met before.
+    /// Marks a fingerprint as filtered, unless the crawl knew it before. Returns whether the crawl knew it before.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Result<bool, SeenError> {
         if self.recent.holds(fingerprint, Class::Known) || self.recent.holds(fingerprint, Class::Filtered) {
             return Ok(true);
@@ -168,13 +169,13 @@ impl Seen {
         Ok(met)
     }
 
-    /// Marks an admitted fingerprint as filtered.
+    /// Marks a fingerprint as filtered although its URL was admitted.
     pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
         self.recent.forget(fingerprint);
         self.change(fingerprint, Mark::Filtered(why));
     }
 
-    /// Returns whether a fingerprint was filtered and not admitted since.
+    /// Returns whether a fingerprint was filtered, and its URL was not admitted later.
     pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> Result<bool, SeenError> {
         Ok(matches!(self.look_up(fingerprint)?, Some(Mark::Filtered(_))))
     }
@@ -222,7 +223,7 @@ impl Seen {
         commit.insert(&self.sheets_in, keys::sheet(self.sheets.end), sheet);
     }
 
-    /// Adds the fingerprints of the batch to those that are gathered, after the commit of the batch was made.
+    /// Adds the fingerprints of the batch to `gathered`. Called after the commit of the batch was made.
     pub(super) fn committed(&mut self) {
         let lines = self.recent.mask;
         let mut changed = false;
@@ -242,21 +243,21 @@ impl Seen {
         }
     }
 
-    /// Returns whether so many fingerprints are gathered that they should be written as a sorted file.
+    /// Returns whether there are so many gathered fingerprints that they should be written as a sorted file.
     pub(super) fn is_full(&self) -> bool {
         self.gathered.len() >= self.gathered_max
     }
 
-    /// Returns whether the gathered fingerprints are enough for an early sorted file: merging many small files
-    /// costs more than it saves.
+    /// Returns whether there are enough gathered fingerprints to write a sorted file early. Fewer are not worth a
+    /// file, because merging many small files costs more than the early writing saves.
     pub(super) fn is_worth_a_file(&self) -> bool {
         self.gathered.len() >= self.gathered_max / 16
     }
 
-    /// Writes the gathered fingerprints as a sorted file, which is on disk when this function returns.
+    /// Writes the gathered fingerprints as a sorted file. The file is on disk when this function returns.
     ///
-    /// The commits with these fingerprints must be on disk before. Otherwise, after a power cut, a URL could be
-    /// known without being queued, and would be lost for good.
+    /// The commits with these fingerprints must be on disk before this call. Otherwise, after a power cut, a URL
+    /// could be known although its queued record is lost, and the URL would never be fetched.
     pub(super) fn write_sorted(&mut self) -> Result<(), fjall::Error> {
         let mut sorted: Vec<_> = self.gathered.iter().map(|(key, mark)| (*key, *mark)).collect();
         sorted.sort_unstable_by_key(|(key, _)| key.fingerprint());
@@ -271,7 +272,7 @@ impl Seen {
         file.finish()
     }
 
-    /// Adds to a commit the removal of the sheets, after a sorted file has their fingerprints.
+    /// Removes the sheets, as part of a commit. Called after their fingerprints were written as a sorted file.
     pub(super) fn remove_sheets(&mut self, commit: &mut OwnedWriteBatch) {
         for number in self.sheets.clone() {
             commit.remove(&self.sheets_in, keys::sheet(number));
@@ -314,8 +315,9 @@ fn filtered(why: u8) -> Option<Filtered> {
     Filtered::ALL.get(usize::from(why)).copied()
 }
 
-/// Returns the number of fingerprints to gather in a table of this size. A table has a power of two places of
-/// 17 bytes and one more byte each, and grows when seven eighths are used. The last batch must fit before that.
+/// Returns how many fingerprints to gather in a hash table of this size in bytes. A place of the table takes 17 bytes
+/// for the entry and one more byte. The number of places is a power of two, and the table grows when seven eighths of
+/// them are used, so the last batch must fit before.
 fn entries_in(bytes: usize) -> usize {
     let places = (bytes / 18).max(8);
     (1_usize << places.ilog2()) / 4 * 3
@@ -327,31 +329,32 @@ enum Class {
     Filtered = 1,
 }
 
-/// A table of recently seen fingerprints, in lines of sixteen words. A look-up reads two neighbouring lines of
-/// the processor's cache, and few lines of the table are full before the table as a whole is. A word keeps 63
-/// bits, and the number of its line adds some twenty more, so that two fingerprints are not confused.
+/// A table of recently seen fingerprints. It consists of lines with sixteen words each. A look-up reads one line,
+/// which is two neighbouring lines of the processor's cache. With lines of this length, few lines are full before
+/// most of the table is used. A word holds 63 bits of the fingerprint, and the number of its line adds about twenty
+/// more bits, so that two fingerprints are not confused.
 struct Recent {
     words: Box<[u64]>,
-    /// The index of the first word that starts a line.
+    /// The index in `words` at which the first line starts.
     first: usize,
-    /// The mask of the line numbers that are in use.
+    /// The bit mask of the line numbers that are in use now.
     mask: usize,
-    /// The mask of all line numbers.
+    /// The bit mask of all line numbers.
     mask_max: usize,
     added: usize,
 }
 
 const LINE: usize = 16;
-/// The number of lines in use at the beginning: half a megabyte.
+/// The number of lines in use at the beginning. They take half a megabyte.
 const LINES_FIRST: usize = 4_096;
-/// The factor by which that number grows when a quarter of the words is used.
+/// The factor by which the number of lines in use grows when a quarter of the words is used.
 const LINES_GROW: usize = 4;
 
 impl Recent {
     fn new(bytes: usize) -> Self {
         let lines = (bytes / (8 * LINE)).max(1);
         let lines = 1_usize << lines.ilog2();
-        // The operating system provides zeroed pages only when they are used.
+        // The operating system gives memory to a zeroed page only when the page is used for the first time.
         let words = vec![0; (lines + 1) * LINE].into_boxed_slice();
         let first = words.as_ptr().align_offset(8 * LINE) % LINE;
         let (mask, mask_max) = (lines.min(LINES_FIRST) - 1, lines - 1);
@@ -363,7 +366,7 @@ impl Recent {
         word > 1 && self.words[line..line + LINE].contains(&word)
     }
 
-    /// Puts a fingerprint at the front of its line, and drops the last fingerprint of the line.
+    /// Puts a fingerprint at the front of its line. If the line is full, the last fingerprint of the line is dropped.
     fn add(&mut self, fingerprint: Fingerprint, mark: Mark) {
         let class = match mark {
             Mark::Known => Class::Known,
@@ -379,10 +382,10 @@ impl Recent {
         }
     }
 
-    /// Uses more lines once many fingerprints were added. Line numbers are random, so that with all lines in
-    /// use from the start, a few thousand fingerprints would touch every memory page of the table. A
-    /// fingerprint whose line number changes is no longer found. But nearly all such fingerprints are still
-    /// gathered, and the store adds them again.
+    /// Takes more lines into use when many fingerprints were added. A fingerprint goes to a random line, so if all
+    /// lines were in use from the start, a few thousand fingerprints would touch every memory page of the table. A
+    /// fingerprint whose line number changes is no longer found in the table. But nearly all such fingerprints are
+    /// still in `gathered`, and the store adds them to the table again.
     fn grow(&mut self) {
         if self.mask < self.mask_max && self.added * 4 > (self.mask + 1) * LINE {
             self.mask = ((self.mask + 1) * LINES_GROW - 1).min(self.mask_max);
@@ -397,8 +400,8 @@ impl Recent {
         }
     }
 
-    /// Returns the index at which the line of a fingerprint starts, and the word that stands for the
-    /// fingerprint.
+    /// Returns the index at which the line of a fingerprint starts, and the word that stands for the fingerprint in
+    /// this line.
     fn place(&self, fingerprint: Fingerprint, class: Class) -> (usize, u64) {
         let line = self.first + (fingerprint.0 as u32 as usize & self.mask) * LINE;
         (line, (fingerprint.0 >> 32) as u64 & !1 | class as u64)
@@ -419,7 +422,8 @@ mod tests {
         let pages = recent.words.chunks(4_096 / 8).filter(|page| page.iter().any(|word| *word != 0));
         assert!(pages.count() * 4_096 <= 9 << 20);
         let known = |from, to| (from..=to).filter(|n| recent.holds(fingerprint(*n), Class::Known)).count();
-        // Of those added before it grew, only one in four is in its line; the store adds them again.
+        // Of the fingerprints that were added before the table grew, only one in four is in the right line. The store
+        // adds the others again.
         assert!(known(66_000, 200_000) > 133_000, "{}", known(66_000, 200_000));
         assert_eq!(known(200_001, 400_000), 0);
     }

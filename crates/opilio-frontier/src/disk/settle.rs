@@ -1,5 +1,5 @@
-//! How leases end on disk: one commit for a whole batch, with the positions of the sinks. The algorithm itself
-//! is [`settle`](crate::settle).
+//! How leases end on disk: a whole batch of settlements is one commit, which also contains the positions of the
+//! sinks. The algorithm itself is [`settle`](crate::settle).
 
 use fjall::OwnedWriteBatch;
 use opilio_core::{Attempts, Fingerprint, Lease, LeaseId, Reason, Record, SinkPosition, Timestamp};
@@ -15,7 +15,7 @@ use crate::error::FrontierError;
 use crate::settle::{Settling, put_off, settle};
 use crate::stats::{Failure, FrontierStats};
 
-/// A lease that is being settled.
+/// A lease that is being settled: on a record of the queue, or on a redirected URL that waited.
 pub(super) enum TakenOut {
     Queued(queue::QueuedLease),
     Waited(Box<Waited>),
@@ -25,9 +25,9 @@ pub(super) enum TakenOut {
 pub(super) struct Settlements<'a> {
     store: &'a mut DiskFrontier,
     commit: OwnedWriteBatch,
-    /// The targets of redirects that are to be queued, each with the number of its host.
+    /// The targets of redirects that the commit will queue, each with the number of its host.
     fresh: Vec<(HostId, Record)>,
-    /// The leases that this batch settles. They are unsettled again if the commit fails.
+    /// The leases that this batch settles. If the commit fails, they are restored as unsettled leases.
     over: &'a mut Vec<(LeaseId, TakenOut)>,
 }
 
@@ -82,7 +82,8 @@ impl<'a> Settlements<'a> {
         Self { store, commit, fresh: Vec::new(), over }
     }
 
-    /// Ends a record as filtered, through a lease that was made only for this purpose and never left the store.
+    /// Ends a record as filtered, through a lease that is made only for this purpose and is not returned to the
+    /// caller.
     pub(super) fn close(&mut self, lease: &Lease, why: Filtered) -> Result<(), FrontierError> {
         let Some(out) = self.store.queue.take_out(lease.id) else { return Ok(()) };
         let entry = self.store.entry(out.host)?;
@@ -91,7 +92,7 @@ impl<'a> Settlements<'a> {
         self.leave(&TakenOut::Queued(out))
     }
 
-    /// Makes the commit, if it has anything to write.
+    /// Commits the batch, if there is anything to write.
     pub(super) fn commit(self) -> Result<(), FrontierError> {
         let Self { store, mut commit, fresh, .. } = self;
         store.write_placed(fresh, &mut commit)?;
@@ -202,7 +203,8 @@ impl Settling for Settlements<'_> {
     ) -> Result<(), FrontierError> {
         let host = Self::host(out);
         self.store.spend(host, |spent| spent.add(fetched.body_bytes))?;
-        // A run without the history option must not lose the pages of runs that had it.
+        // Where the history has pages, pages are kept even if the option is off in this run: otherwise a page that
+        // became due again would be missing in the history.
         if self.store.options.history || self.store.books.next_page > 0 {
             let record = self.record(out)?;
             self.store.add_page(host, record, attempts, fetched, now, &mut self.commit);
@@ -251,7 +253,7 @@ impl Settling for Settlements<'_> {
     fn put_back(&mut self, out: &TakenOut) -> Result<(), FrontierError> {
         match out {
             TakenOut::Queued(out) => {
-                // The number of records left stays the same.
+                // `has_more` counts the record once more, although no record is added, so it is subtracted first.
                 self.store.has_less(out.depth());
                 self.store.has_more(out.host, out.depth(), out.priority())?;
                 if let Some(entry) = self.store.hosts.entry(out.host) {
@@ -259,7 +261,8 @@ impl Settling for Settlements<'_> {
                 }
                 self.store.hosts.join_line(out.host);
             }
-            // The URL goes on waiting for the end of its chain; `look_later_at` checks later whether it must.
+            // The URL goes on waiting for the end of its chain. `look_later_at` makes a later call check whether it
+            // still has to wait.
             TakenOut::Waited(waited) => self.store.chains.look_later_at(waited.key),
         }
         Ok(())
@@ -271,7 +274,7 @@ impl Settling for Settlements<'_> {
         due: Timestamp,
         attempts: Attempts,
     ) -> Result<(), FrontierError> {
-        // A URL that waits for a known one has no due time.
+        // A URL that waited for a known URL has no due time, so it cannot be retried later: it goes on waiting.
         let TakenOut::Queued(queued) = out else { return self.put_back(out) };
         let record = Record { attempts, ..self.record(out)? };
         self.store.write_waiting((queued.host, queued.age()), &record, due, &mut self.commit);
@@ -302,7 +305,7 @@ impl Settling for Settlements<'_> {
     }
 }
 
-/// Returns the reason with this stable word.
+/// Returns the reason that has this word in the stored data.
 pub(super) fn reason(word: &str) -> Option<Reason> {
     Reason::ALL.iter().copied().find(|reason| reason.as_str() == word)
 }

@@ -1,4 +1,4 @@
-//! Implements `Frontier` for the store on disk: each call makes a commit or reads.
+//! Implements the trait `Frontier` for the store on disk: each call makes a commit or only reads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,7 +18,7 @@ use crate::levels::Levels;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
 
-/// The most failures that one commit examines to make them due again.
+/// The most failures that one commit examines when failures are made due again.
 const REVIVED_AT_ONCE: usize = 4_096;
 
 impl Frontier for DiskFrontier {
@@ -68,7 +68,7 @@ impl Frontier for DiskFrontier {
     }
 
     fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
-        // The scheduler calls this function in every turn, and usually nothing has changed.
+        // Returns early, because the scheduler calls this function in every turn and usually nothing has changed.
         if self.chains.has_nothing_to_look_at(self.books.stats.left) {
             return self.usable().map(|()| false);
         }
@@ -170,7 +170,8 @@ impl Frontier for DiskFrontier {
         self.guarded(|store| {
             let (mut revived, end) = (0, store.books.next_failure);
             let mut answers = HashMap::new();
-            // Failures that stay move to the end of the list in their order. After one turn the order is as before.
+            // Failures that are not due again move to the end of the list, in their order. When the whole list was
+            // examined, the order is as before.
             while store.books.first_failure < end
                 && reason.is_none_or(|reason| store.books.stats.failures.contains_key(&reason))
             {

@@ -1,4 +1,5 @@
-//! Syncs commits to the disk: a thread syncs at an interval, and a file holds the number of synced commits.
+//! Makes commits safe against power cuts: a thread syncs them to the disk at an interval, and a file holds the number
+//! of synced commits.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,15 +12,15 @@ use std::time::Duration;
 use fjall::{Database, PersistMode};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The number of commits that are known to be on disk, in memory and in a file.
+/// The number of commits that are known to be on disk. It is held in memory and in a file.
 ///
-/// With the file, opening notices a journal that lost synced commits: a store with fewer commits than the file
-/// says is damaged, and did not just lose an unfinished commit.
+/// Because of the file, opening notices when a journal has lost synced commits: if the store has fewer commits than
+/// the file says, the store is damaged, and has not only lost an unfinished commit.
 pub(super) struct Synced {
     file: Mutex<File>,
     commits: AtomicU64,
     failed: AtomicBool,
-    /// The error of a sync in the background, until a call of the store returns it.
+    /// The error of a failed sync in the background, until a call of the store returns it to the caller.
     failure: Mutex<Option<fjall::Error>>,
 }
 
@@ -44,7 +45,7 @@ impl Synced {
         ))
     }
 
-    /// Stores how many commits were made, for the next sync.
+    /// Records how many commits were made, so that the next sync knows their number.
     pub(super) fn committed(&self, commits: u64) {
         self.commits.store(commits, Ordering::Release);
     }
@@ -54,7 +55,8 @@ impl Synced {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Returns why a sync in the background failed. Only the first call returns the error.
+    /// Returns the error of a failed sync in the background. Only the first call returns it, and later calls return
+    /// `None`.
     pub(super) fn take_failure(&self) -> Option<fjall::Error> {
         if !self.has_failed() {
             return None;
@@ -67,20 +69,21 @@ impl Synced {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// Syncs all commits so far, and writes their number to the file.
+    /// Syncs all commits made so far to the disk, and writes their number to the file. Returns the number.
     pub(super) fn sync(&self, db: &Database) -> Result<u64, fjall::Error> {
         let commits = self.commits.load(Ordering::Acquire);
         db.persist(PersistMode::SyncData)?;
         let number = commits.to_be_bytes();
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(0))?;
-        // This is one write within one sector, so after a kill the file holds the old number or the new one.
+        // This is one write within one sector of the disk, so after a kill the file holds either the old number or
+        // the new number.
         file.write_all(&[number, xxh3_64(&number).to_be_bytes()].concat())?;
         Ok(commits)
     }
 }
 
-/// The thread that syncs at an interval. It is stopped when this value is dropped.
+/// The thread that syncs at an interval. Dropping this value stops the thread.
 pub(super) struct Syncer {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
@@ -90,7 +93,7 @@ impl Syncer {
     pub(super) fn start(every: Duration, synced: Arc<Synced>, db: Database) -> io::Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let stopped = stop.clone();
-        // Opening the database synced the commits that it found.
+        // All commits that were found at opening are on disk, because opening the database synced them.
         let mut done = synced.commits.load(Ordering::Acquire);
         let run = move || {
             while !wait(&stopped, every) {
@@ -108,7 +111,7 @@ impl Syncer {
     }
 }
 
-/// Waits for the interval, or until the thread has to stop. Returns true when it has to stop.
+/// Waits until the interval is over or the thread has to stop. Returns true when the thread has to stop.
 fn wait(stop: &(Mutex<bool>, Condvar), every: Duration) -> bool {
     let (stop, bell) = stop;
     let guard = stop.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +125,8 @@ impl Drop for Syncer {
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // If the thread panicked, the panic was printed already, and the store is being dropped.
+            // An error means that the thread panicked. The panic was printed already, and the store is being dropped
+            // anyway.
             let _ = thread.join();
         }
     }

@@ -1,5 +1,5 @@
-//! Tests of the guarantees that only the store on disk gives: after a crash, after a power cut, with damaged
-//! files, and for other spiders.
+//! Tests of the guarantees that only the store on disk gives: after a kill, after a power cut, with damaged files,
+//! and with other spiders.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -26,8 +26,8 @@ mod kill;
 mod opening;
 mod stalled;
 
-/// The stores in directories that the conformance suite tests. A kill is simulated by a copy of the files while
-/// the store is open, so that the store's `drop` has no effect on the copy.
+/// Creates stores on disk for the tests of the conformance suite. A kill is simulated by copying the files while the
+/// store is open, so that the `drop` of the store has no effect on the copy.
 struct OnDisk {
     dir: TempDir,
     n: usize,
@@ -63,7 +63,8 @@ impl Stores for OnDisk {
     }
 
     fn histories(&self) -> u32 {
-        // Each history creates a store and reopens it a few times, with syncs.
+        // Fewer random histories than usual, because each one creates a store and opens it again a few times, with
+        // syncs.
         std::env::var("PROPTEST_CASES").map_or(48, |cases| cases.parse().unwrap())
     }
 }
@@ -73,7 +74,8 @@ mod conformance {
 
     crate::conformance_tests!(OnDisk::new(1 << 20));
 
-    /// Sets the memory for records read ahead so small that every record is dropped and read again.
+    /// Compares the store with the model when the memory for records read ahead is so small that every record is
+    /// dropped and read again.
     #[test]
     fn agrees_with_the_model_when_nothing_is_kept() {
         crate::conformance::model::agrees_with_the_model(&mut OnDisk::new(0));
@@ -105,9 +107,10 @@ fn create(dir: &Path) -> DiskFrontier {
     DiskFrontier::create(dir, small(), whose()).unwrap()
 }
 
-/// Copies a directory as it is at one moment. Journals are copied without the zeros at their end.
+/// Copies a directory in the state that it has at one moment. Journals are copied without the zeros at their end.
 fn copy(from: &Path, to: &Path) {
-    // Threads of an open store may write and remove sorted files during the copy.
+    // Repeats the copy if it failed, because threads of the open store may write and remove sorted files during the
+    // copy.
     loop {
         let before = names(from).unwrap_or_default();
         match try_copy(from, to) {
@@ -136,7 +139,7 @@ fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns all files and directories below a directory.
+/// Returns the paths of all files and directories below a directory.
 fn names(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(dir)? {
@@ -184,7 +187,7 @@ fn journal(dir: &Path) -> PathBuf {
     journals.pop().unwrap()
 }
 
-/// Returns a copy of a directory with a changed journal.
+/// Returns a copy of a directory in which the journal was changed by `change`.
 fn with_journal(dir: &Path, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
     let copied = tempfile::tempdir().unwrap();
     fs::remove_dir(copied.path()).unwrap();
@@ -215,7 +218,8 @@ fn what_a_slow_crawl_keeps_in_memory_is_written_in_time() {
     assert!(queue > 0 && seen > 0, "{queue}, {seen}");
 }
 
-/// Returns the bytes that this thread has read, from files or the cache of the system.
+/// Returns the number of bytes that this thread has read so far, from files or from the cache of the operating
+/// system.
 #[cfg(target_os = "linux")]
 fn read_bytes() -> u64 {
     let text = fs::read_to_string("/proc/thread-self/io").unwrap();
@@ -223,9 +227,9 @@ fn read_bytes() -> u64 {
     line.unwrap().trim().parse().unwrap()
 }
 
-/// Checks that a look-up does not read a whole filter, which in a large file has megabytes. The parts of the
-/// cache were once too small for a whole filter, so that each look-up read all of it, and a crawl of some
-/// millions of URLs nearly stopped on a machine with many cores.
+/// Checks that a look-up does not read a whole filter, because the filter of a large file has megabytes. The parts of
+/// the cache were once too small for a whole filter: each look-up read the filter again, and a crawl of some millions
+/// of URLs nearly stopped on a machine with many cores.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_look_up_reads_little_however_large_the_files_are() {
@@ -236,7 +240,7 @@ fn a_look_up_reads_little_however_large_the_files_are() {
     for first in (0..KNOWN).step_by(1_000) {
         store.admit(batch(first..first + 1_000)).unwrap();
     }
-    // When this loop ends, most files are merged into one.
+    // Waits until most files were merged into one file.
     while store.disk.stored.seen.l0_table_count() >= 4 {
         std::thread::yield_now();
     }
@@ -247,8 +251,8 @@ fn a_look_up_reads_little_however_large_the_files_are() {
     assert!(read < 16 << 10, "{read} bytes a look-up");
 }
 
-/// Checks that links out of scope, which the navigation repeats on each page of a site, are not looked up on
-/// disk each time.
+/// Checks that links out of scope are not looked up on disk each time. Such links are often part of the navigation,
+/// which every page of a site repeats.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_filtered_link_that_was_met_lately_is_not_looked_up_on_disk() {
@@ -263,7 +267,7 @@ fn a_filtered_link_that_was_met_lately_is_not_looked_up_on_disk() {
     assert!(store.disk.stored.seen.table_count() > 0, "they are in a sorted file");
     let before = read_bytes();
     assert_eq!(store.admit(filtered()).unwrap().known, 500);
-    // Reading the counter itself reads some bytes.
+    // The limit is not 0, because reading the counter itself reads some bytes.
     assert!(read_bytes() - before < 1_000);
 }
 
@@ -277,7 +281,7 @@ fn a_lease_keeps_its_own_record_and_not_those_beside_it() {
     store.lease(&wants, Timestamp::EPOCH, &mut leases).unwrap();
     assert_eq!(leases.len(), 2);
     assert!(store.queue.out_bytes() < 40, "{}", store.queue.out_bytes());
-    // One record returns to its place, before the others.
+    // One record returns to its old place, which is before the other records.
     store.settle(vec![Settlement::give_back(leases[0].id)], &[], Timestamp::EPOCH).unwrap();
     let again = drain(&mut store);
     assert_eq!((again.len(), again[0].as_str()), (63, "http://h0.test/0"));
@@ -349,12 +353,12 @@ fn flipped_bits_in_a_table_are_an_error_and_no_panic() {
                     store.lease(&[want(0), want(1), want(2)], Timestamp::EPOCH, &mut leases)?;
                     Ok(leases.len())
                 }) {
-                    // Nothing reads this bit.
+                    // The changed bit is in a part of the file that nothing reads.
                     Ok(leases) => assert_eq!(leases, 3000),
                     Err(FrontierError::Damaged { .. }) => damaged += 1,
                     Err(other) => panic!("{other:?}"),
                 }
-                // The next attempt starts without the note of this one.
+                // Removes the report of the damage that this attempt found, so that the next attempt opens the store.
                 let _ = fs::remove_file(dir.path().join("damaged"));
             }
             fs::write(&table, whole).unwrap();
@@ -379,7 +383,7 @@ fn chunks_larger_than_one_batch_come_out_in_order_across_kills() {
         for (lease, expected) in leases.iter().zip(&records[at..]) {
             assert_eq!(lease.record, *expected);
         }
-        // Some records are settled in another order, and the rest is due again after the kill.
+        // Settles some of the leased records in another order. The remaining records are due again after the kill.
         leases.truncate(if at % 2 == 0 { 37 } else { 13 });
         leases.reverse();
         at += leases.len();
@@ -406,7 +410,7 @@ fn what_is_given_back_of_a_chunk_comes_before_what_was_not_leased() {
         leases.clone()
     };
     let first = lease(&mut store, 40);
-    // After this lease, the queue has dropped the bytes of the first one.
+    // With this lease, the queue frees the bytes of the records that were leased first.
     let second = lease(&mut store, 4);
     let back = [&first[3], &first[39], &second[1]].map(|lease| Settlement::give_back(lease.id)).to_vec();
     store.settle(back, &[], Timestamp::EPOCH).unwrap();

@@ -1,7 +1,8 @@
-//! The records that are due later: stored by due time, and moved to their host's queue at that time.
+//! The records that are due later: they are stored in the order of due time, and moved to the queue of their host
+//! when they are due.
 //!
-//! Each move is a commit of its own. So the waiting records need no memory, even when very many hosts fail and
-//! leave their URLs to be retried.
+//! Each move of some records is a commit of its own. So these records need no memory, even when very many hosts fail
+//! and leave URLs to be retried.
 
 use std::ops::Bound;
 
@@ -15,12 +16,12 @@ use crate::error::FrontierError;
 
 /// The most records that one commit moves to the queue.
 const MOVED_MAX: usize = 1024;
-/// The most such commits in one call. When a crawl resumes after a long time, all waiting records may be due,
-/// and the first lease must not wait until all of them are moved.
+/// The most commits of this kind in one call. When a crawl is resumed after a long time, all of these records may be
+/// due, and the first lease must not wait until all are moved.
 const MOVES_MAX: usize = 4;
 
 impl DiskFrontier {
-    /// Returns the key of the first record that is due later, at or after a key.
+    /// Returns the first key, at or after `from`, of a record that is due later.
     pub(super) fn first_waiting(&self, from: WaitKey) -> Result<Option<WaitKey>, FrontierError> {
         let range = from.bytes()..=WaitKey::last_at(Timestamp::NEVER).bytes();
         let Some(first) = self.disk.stored.queue.range(range).next() else { return Ok(None) };
@@ -30,7 +31,7 @@ impl DiskFrontier {
             .ok_or_else(|| self.disk.place.damaged("the key of a record that is due later cannot be read"))
     }
 
-    /// Writes a record that is due later.
+    /// Stores a record that is due later, as part of a commit.
     pub(super) fn write_waiting(
         &mut self,
         (host, age): (HostId, u64),
@@ -46,8 +47,8 @@ impl DiskFrontier {
         self.books.stats.waiting += 1;
     }
 
-    /// Moves the records that have become due to their queues, up to a limit. If there are more,
-    /// [`next_due`](crate::Frontier::next_due) returns an instant in the past.
+    /// Moves records that have become due to the queues of their hosts, up to a limit. If more records are due,
+    /// [`next_due`](crate::Frontier::next_due) returns a time in the past, so that the caller calls again.
     pub(super) fn wake(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         for _ in 0..MOVES_MAX {
             let Some(first) = self.next_due.filter(|first| first.due <= now) else { break };
@@ -86,7 +87,7 @@ impl DiskFrontier {
     }
 }
 
-/// Returns the key that a record gets in the queue, and the packed record.
+/// Returns the key that the record gets in the queue, and the bytes of the encoded record.
 fn read_value(key: WaitKey, value: &[u8]) -> Option<(QueueKey, &[u8])> {
     let mut from = Reader(value);
     let place = place_of_loose(&mut from, key.age)?;

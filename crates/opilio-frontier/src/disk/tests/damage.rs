@@ -1,4 +1,4 @@
-//! Tests with cut and changed files: the store has everything that was acknowledged, or returns a clear error.
+//! Tests with cut and changed files: the store either has everything that was acknowledged, or returns an error.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -13,13 +13,14 @@ use super::{batch, copy, create, drain, filled_bytes, journal, open, record, sma
 use crate::disk::{DiskFrontier, DiskOptions};
 use crate::{Frontier, FrontierError, FrontierStats, Settlement, Want};
 
-/// The acknowledged state of a store.
+/// The state of a store that its calls have acknowledged.
 struct Said {
     stats: FrontierStats,
     left: BTreeSet<String>,
 }
 
-/// Fills a store until its sorted files, its lists of them and its journals all hold data, and syncs the store.
+/// Fills a store until its sorted files, the lists of these files and the journals all contain data, and then syncs
+/// the store.
 fn filled(dir: &Path) -> Said {
     let mut store = create(dir);
     for round in 0..3 {
@@ -48,7 +49,7 @@ fn filled(dir: &Path) -> Said {
     store.checkpoint().unwrap();
     let stats = at_rest(&store);
     drop(store);
-    // A copy is read, because reading the remaining URLs settles them.
+    // Reads a copy of the store, because reading the remaining URLs settles them.
     let copied = tempfile::tempdir().unwrap();
     let whole = copied.path().join("whole");
     copy(dir, &whole);
@@ -56,7 +57,7 @@ fn filled(dir: &Path) -> Said {
     Said { stats, left: drain(&mut store).into_iter().collect() }
 }
 
-/// Checks that the store has everything that was acknowledged, or returns its error.
+/// Checks that the store has everything that was acknowledged. Returns the store's error if a call fails.
 fn audit(dir: &Path, said: &Said) -> Result<(), FrontierError> {
     let mut store = open(dir)?;
     let failures = store.failures(0, usize::MAX)?;
@@ -94,7 +95,7 @@ fn all_files(dir: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// Returns how often each file is damaged in each way. The variable raises the number.
+/// Returns how often each file is damaged in each way. An environment variable can raise the number.
 fn tries() -> usize {
     std::env::var("OPILIO_DAMAGE_TRIES").map_or(3, |tries| tries.parse().unwrap())
 }
@@ -158,21 +159,22 @@ fn whatever_is_damaged_is_an_error_or_does_no_harm() {
     assert!(errors > harmless, "{errors} errors, {harmless} without harm");
 }
 
-/// Returns the counters without the count of leases, which a kill sets to 0.
+/// Returns the counters, but with 0 leases, because after a kill no record is leased.
 fn at_rest(store: &DiskFrontier) -> FrontierStats {
     FrontierStats { out: 0, ..store.stats() }
 }
 
-/// Checks the state after a power cut: the end of the journal is missing or was never written.
+/// Checks the state after a power cut, which is simulated: the end of the journal is cut off, or filled with zeros.
 #[test]
 fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     let parent = tempfile::tempdir().unwrap();
     let whole = parent.path().join("whole");
-    // With this size no sorted file is written in between, so that each call is one commit.
+    // With this size, no sorted file of fingerprints is written in between, so that each call makes exactly one
+    // commit.
     let options = DiskOptions { gather_bytes: 1 << 20, ..small() };
     let mut store = DiskFrontier::create(&whole, options, whose()).unwrap();
     let at_journal = || filled_bytes(&journal(&whole)).unwrap() as usize;
-    // The length of the journal and the counters, after each commit.
+    // For each commit, the length of the journal and the counters after it.
     let mut commits = vec![(at_journal(), at_rest(&store))];
     let mut synced = 0;
     for n in 0..16_usize {
@@ -217,8 +219,9 @@ fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     }
 }
 
-/// Checks that a sorted file of fingerprints, which is not part of the journal, is never ahead of the queue in
-/// the journal: otherwise a URL would be known and never fetched.
+/// Checks that a sorted file of fingerprints never knows more URLs than the queue in the journal: a URL that is known
+/// but not queued would never be fetched. The sorted file is not part of the journal, so a power cut may keep the
+/// file and cut the journal.
 #[test]
 fn no_sorted_file_knows_what_a_power_cut_took_from_the_queue() {
     let parent = tempfile::tempdir().unwrap();
@@ -245,7 +248,8 @@ fn no_sorted_file_knows_what_a_power_cut_took_from_the_queue() {
                 store.admit(batch(all.clone())).unwrap();
                 assert_eq!(drain(&mut store).len(), all.len(), "cut at {cut} of {end}");
             }
-            // The cut is before the last sorted file. Everything up to there was synced, so no power cut loses it.
+            // The journal was cut before the commits that were synced with the last sorted file. No power cut does
+            // this, so the store is damaged.
             Err(FrontierError::Damaged { .. }) => refused += 1,
             Err(other) => panic!("cut at {cut} of {end}: {other:?}"),
         }

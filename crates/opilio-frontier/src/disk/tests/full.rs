@@ -1,5 +1,5 @@
-//! Tests with a full disk: the crawl stops with an error that names the cause, and can go on when there is
-//! space.
+//! Tests with a full disk: the crawl stops with an error that names the full disk, and can go on when there is space
+//! again.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
@@ -19,7 +19,7 @@ use crate::{Admission, Frontier, FrontierError};
 const DIR: &str = "OPILIO_TEST_FULL_DIR";
 const PER_BATCH: usize = 40;
 
-/// Returns records that compression does not make smaller.
+/// Returns admissions of records whose data cannot be compressed.
 fn large(paths: Range<usize>) -> Vec<Admission> {
     let mut random = fastrand::Rng::with_seed(paths.start as u64);
     let large = |path| {
@@ -29,15 +29,15 @@ fn large(paths: Range<usize>) -> Vec<Admission> {
     paths.map(large).collect()
 }
 
-/// Fills the disk and goes on when there is space. Run on a small file system by
-/// [`a_full_disk_is_said_and_the_crawl_goes_on_later`].
+/// Fills the disk, and goes on when there is space again. The test
+/// [`a_full_disk_is_said_and_the_crawl_goes_on_later`] runs this function in a process with a small file system.
 #[test]
 #[ignore = "runs on a file system of its own, by another test"]
 fn victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let (ballast, state) = (Path::new(&dir).join("ballast"), Path::new(&dir).join("state"));
-    // The ballast takes as much space as the store can use. When it is removed, the store has space to write
-    // its tables anew before it deletes the journals.
+    // The ballast is a file as large as the space that the store can use. When the ballast is removed, the store has
+    // enough space to write its tables anew before it deletes the journals.
     fs::write(&ballast, vec![1; 24 << 20]).unwrap();
     let mut store = DiskFrontier::create(&state, small(), whose()).unwrap();
     let mut admitted = 0;
@@ -62,8 +62,9 @@ fn victim() {
     assert_eq!(drain(&mut store).len() as u64, stats.left);
 }
 
-/// Fills the disk so that a thread of the database fails first. Run on a small file system by
-/// [`a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first`].
+/// Fills the disk so that a thread of the database fails first. The test
+/// [`a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first`] runs this function in a process with a small
+/// file system.
 #[test]
 #[ignore = "runs on a file system of its own, by another test"]
 fn victim_of_a_sync() {
@@ -73,7 +74,7 @@ fn victim_of_a_sync() {
     store.admit(large(0..PER_BATCH)).unwrap();
     let filled = fs::write(dir.join("ballast"), vec![1; 64 << 20]).unwrap_err();
     assert_eq!(filled.kind(), io::ErrorKind::StorageFull);
-    // The database's thread writes a sorted file, fails, and ends.
+    // A thread of the database now writes a sorted file, fails because the disk is full, and ends.
     store.disk.stored.queue.rotate_memtable().unwrap();
     while store.disk.stored.db.persist(PersistMode::Buffer).is_ok() {
         std::thread::yield_now();
@@ -95,14 +96,14 @@ fn a_full_disk_is_said_and_the_crawl_goes_on_later() {
     run_on_a_small_disk("disk::tests::full::victim");
 }
 
-/// Checks that the error of a sync names the full disk. The database only reports that an earlier write failed,
-/// and a sync once returned that report without the reason.
+/// Checks that the error of a failed sync names the full disk. The database only reports that an earlier write
+/// failed, and once the store returned that report without the reason.
 #[test]
 fn a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first() {
     run_on_a_small_disk("disk::tests::full::victim_of_a_sync");
 }
 
-/// Runs a test of this program on a file system of 44 MiB that only its process sees.
+/// Runs one test of this program in a process that has a file system of 44 MiB for itself.
 fn run_on_a_small_disk(test: &str) {
     let dir = tempfile::tempdir().unwrap();
     let script = "mount -t tmpfs -o size=44m none \"$1\" || exit 77; \

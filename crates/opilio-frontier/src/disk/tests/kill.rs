@@ -1,4 +1,4 @@
-//! Tests with a real process that is killed: the store has everything that the process reported.
+//! Tests that kill a real process: afterwards the store has everything that the process reported.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -19,7 +19,7 @@ const DIR: &str = "OPILIO_TEST_KILL_DIR";
 const PER_BATCH: usize = 20;
 const KILLS: u64 = 8;
 
-/// The process that is killed. Only [`kills_take_nothing_that_was_acknowledged`] runs it.
+/// The program of the process that is killed. Only [`kills_take_nothing_that_was_acknowledged`] starts it.
 #[test]
 #[ignore = "the victim of another test"]
 fn victim() {
@@ -40,12 +40,13 @@ fn victim() {
         say("admitted", next);
         next += 1;
         hosts.extend(store.hosts_ready(Timestamp::EPOCH, 9).unwrap());
-        // The process leases as a scheduler does: records of a host until a lease comes back short.
+        // The process leases as the scheduler does: records of a host until a call of `lease` returns fewer records
+        // than wanted.
         hosts.retain(|host| {
             let mut leases = Vec::new();
             let want = crate::Want { host: host.clone(), n: 10 };
             store.lease(&[want], Timestamp::EPOCH, &mut leases).unwrap();
-            // One lease of each host and turn is left unsettled until the kill.
+            // The first lease of each host in each turn is not settled, so that some leases are open at the kill.
             let ends = leases.iter().skip(1).map(|lease| Settlement::page(lease.id)).collect();
             store.settle(ends, &[], Timestamp::EPOCH).unwrap();
             for lease in leases.iter().skip(1) {
@@ -87,10 +88,10 @@ struct Said {
     settled: BTreeSet<usize>,
 }
 
-/// When the time begins after which the process is killed.
+/// The event from which the time until the kill is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// At the start of the process, so that it may not have opened the store when it is killed.
+    /// The start of the process, so that the process may be killed before it has opened the store.
     Start,
     FirstAnswer,
 }

@@ -1,4 +1,4 @@
-//! Tests of opening: when a directory opens, when it does not, and what a cut or changed journal leaves.
+//! Tests of opening a directory: when it succeeds, when it fails, and what is left of a cut or changed journal.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -51,7 +51,8 @@ fn a_directory_of_another_format_is_refused() {
 fn a_directory_is_given_back_though_a_copy_of_its_lock_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let store = create(dir.path());
-    // A child process that another thread is starting has such a copy of the open file.
+    // The copy stands for that of a child process: a child that another thread is starting has a copy of the open
+    // file.
     let copy = store.disk._lock.0.try_clone().unwrap();
     drop(store);
     open(dir.path()).unwrap();
@@ -111,7 +112,7 @@ fn flipped_bits_in_what_was_synced_are_an_error_for_good() {
         for _ in 0..2 {
             match open(copied.path()) {
                 Err(FrontierError::Damaged { .. }) => damaged += 1,
-                // Nothing reads this bit.
+                // The changed bit is in a part of the file that nothing reads.
                 Ok(mut store) => {
                     assert_eq!(store.stats().left, 100, "byte {at}");
                     assert_eq!(store.admit(batch(0..100)).unwrap().new, 0, "byte {at}");

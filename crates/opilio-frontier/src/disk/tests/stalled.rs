@@ -1,4 +1,4 @@
-//! Tests with a database without threads: commits fail, and the store keeps its earlier state.
+//! Tests with a database that has no threads: commits fail, and the store keeps the state that it had before.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -29,8 +29,8 @@ fn threads_that_do_nothing_are_an_error_and_no_hang() {
     assert_eq!(drain(&mut store).len(), 30);
 }
 
-/// Checks, for both kinds of leases and every ending, that leases are still unsettled when the commit that
-/// would settle them fails.
+/// Checks, for both kinds of leases and for every ending, that a lease is still unsettled after the commit failed
+/// that would have settled it.
 #[test]
 fn leases_are_out_after_all_when_their_commit_fails() {
     let dir = tempfile::tempdir().unwrap();
