@@ -1,10 +1,11 @@
-//! Exact depths: a record is leased only when no record of a smaller depth is left that could still lead to it
-//! by a shorter way.
+//! Exact depths: a record is leased only when no record of a smaller depth is left through which the crawl could
+//! still find a shorter way to the record's URL.
 //!
-//! The depth of a URL is the number of links from a seed to it, on the way by which the crawl discovered it
-//! first. In a breadth-first crawl that is usually the shortest way. But if a page is slower than pages of the
-//! next level, a longer way may be found first. Where a limit of depth decides which URLs belong to the crawl,
-//! the speed of pages must not decide. So a level (all records of one depth) waits for the levels before it:
+//! The depth of a URL is the number of links from a seed to the URL, on the way by which the crawl discovered it
+//! first. In a breadth-first crawl that is usually the shortest way. But if a page is slower than pages of the next
+//! depth, the crawl may find a longer way first. Where a limit of depth decides which URLs belong to the crawl, the
+//! result must not depend on the speed of pages. So a level (all records of one depth) waits for the levels of
+//! smaller depths:
 //!
 //! - Levels of one host always wait: a host gets no record of a level while it has a lease on a lower level.
 //! - A level also waits while other hosts have records of a lower level left, but at most for [`PATIENCE`] from
@@ -20,16 +21,17 @@ use std::time::Duration;
 
 use opilio_core::{Fingerprint, Lease, Priority, Record, Timestamp};
 
-/// The longest time that a level waits for lower levels of other hosts.
+/// The longest time that a level waits for lower levels of other hosts: one minute, so that a slow host delays the
+/// others only a little.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// The most URLs whose shorter ways are kept in memory, some 50 bytes each.
+/// The most URLs for which a smaller depth is kept in memory. Each takes about 50 bytes.
 pub const SHORTER_MAX: usize = 65_536;
 
-/// The number of unfinished URLs of each depth (the index), without those that are due later.
+/// For each depth (the index), the number of URLs that have not ended. URLs that are due later do not count.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Depths(Vec<u64>);
 
-/// The depth from which on all depths are counted together; no record waits for these.
+/// The depth from which on all depths share one count. Records this deep never have to wait for their level.
 const DEEP: u16 = 63;
 
 impl Depths {
@@ -41,21 +43,22 @@ impl Depths {
         self.0[at] += 1;
     }
 
-    /// Takes a URL of this depth off the counts, because it ended or is due later.
+    /// Subtracts a URL of this depth from the counts, because it ended or is due later.
     pub(crate) fn take(&mut self, depth: u16) {
         if let Some(count) = self.0.get_mut(usize::from(depth.min(DEEP))) {
-            // Stores of an earlier version have no counts, so a count may be too small.
+            // A store that an earlier version wrote has no counts of depths, so a count may be too small.
             *count = count.saturating_sub(1);
         }
     }
 
-    /// Returns the smallest depth with a URL left, or `u16::MAX` if there is none below `DEEP`.
+    /// Returns the smallest depth that has a URL left, or `u16::MAX` if no depth below `DEEP` has one.
     fn floor(&self) -> u16 {
         let least = self.0.iter().position(|count| *count > 0).and_then(|at| u16::try_from(at).ok());
         least.filter(|depth| *depth < DEEP).unwrap_or(u16::MAX)
     }
 
-    /// Returns the greatest depth with a URL left: 0 if no URL is left, `u16::MAX` from `DEEP` on.
+    /// Returns the greatest depth that has a URL left: 0 if no URL is left, and `u16::MAX` if that depth is `DEEP` or
+    /// more.
     fn deepest(&self) -> u16 {
         let most = self.0.iter().rposition(|count| *count > 0).and_then(|at| u16::try_from(at).ok());
         most.map_or(0, |depth| if depth < DEEP { depth } else { u16::MAX })
@@ -72,20 +75,21 @@ impl Depths {
     }
 }
 
-/// The leases by depth, and the hosts whose next record has to wait for its level.
+/// The numbers of leases by depth, and the hosts whose next record has to wait for its level.
 #[derive(Debug)]
 pub(crate) struct Levels<Id> {
-    /// The number of open leases of each host, by depth.
+    /// For each host, the number of unsettled leases of each depth.
     out: HashMap<Id, BTreeMap<u16, u32>>,
     /// The hosts that wait for other hosts, each with the depth of its next record.
     waiting: BTreeSet<(u16, Id)>,
-    /// When the first of the `waiting` hosts began to wait, or when the last level was let through.
+    /// When the first of the hosts in `waiting` began to wait, or when `PATIENCE` last ended for a level, whichever
+    /// is later.
     since: Option<Timestamp>,
-    /// Records up to this depth no longer wait for other hosts, because `PATIENCE` is over.
+    /// The depth up to which records no longer wait for other hosts, because `PATIENCE` is over.
     opened: u16,
-    /// The smallest depth at which each known URL was discovered again.
+    /// For known URLs that were discovered again, the smallest depth at which this happened.
     shorter: HashMap<Fingerprint, u16>,
-    /// The keys of `shorter`, the oldest first.
+    /// The keys of `shorter`, in the order in which they were added.
     met: VecDeque<Fingerprint>,
 }
 
@@ -120,7 +124,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// Returns the greatest depth of a record that a host may lease now.
+    /// Returns the greatest depth that a record may have to be leased for this host now.
     #[cfg(feature = "disk")]
     pub(crate) fn limit(&self, host: Id, left: &Depths) -> u16 {
         self.own_limit(host).min(self.others_limit(left))
@@ -135,11 +139,11 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         left.floor().max(self.opened)
     }
 
-    /// Returns whether a host's next record, which has this depth, has to wait. Remembers the host if it waits
-    /// for other hosts.
+    /// Returns whether the next record of a host, which has this depth, has to wait for its level. Remembers the host
+    /// if it waits for other hosts.
     pub(crate) fn holds(&mut self, host: Id, depth: u16, left: &Depths, now: Timestamp) -> bool {
-        // A host that waits for its own leases is not remembered: the store checks it whenever one of them
-        // ends.
+        // A host that waits only for its own leases is not remembered: the store checks such a host each time one of
+        // its leases ends.
         let for_itself = depth > self.own_limit(host);
         let for_others = !for_itself && depth > self.others_limit(left);
         if for_others {
@@ -151,7 +155,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         for_itself || for_others
     }
 
-    /// Removes a host from those that wait for other hosts at this depth.
+    /// Removes a host, with its next record at this depth, from the hosts that wait for other hosts.
     pub(crate) fn forget(&mut self, host: Id, depth: u16) {
         self.waiting.remove(&(depth, host));
         if self.waiting.is_empty() {
@@ -159,8 +163,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// Removes and returns the hosts that no longer have to wait for other hosts. If `PATIENCE` is over at
-    /// `now`, the level of the first waiting host may be leased.
+    /// Removes and returns the hosts that no longer have to wait for other hosts. If `PATIENCE` is over at `now`, the
+    /// level of the first waiting host may be leased.
     pub(crate) fn opened(&mut self, left: &Depths, now: Option<Timestamp>) -> Vec<Id> {
         if let (Some(at), Some(now), Some((depth, _))) = (self.due(), now, self.waiting.first())
             && at <= now
@@ -179,11 +183,11 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         opened
     }
 
-    /// Records that a known URL was discovered again. If the URL is still queued with a greater depth, the
-    /// smaller depth counts.
+    /// Records that a known URL was discovered again. If the URL is still queued and its depth is greater, the
+    /// smaller depth is used from now on.
     pub(crate) fn met_again(&mut self, record: &Record, left: &Depths) {
         if record.depth >= left.deepest() {
-            // No queued URL is deeper.
+            // No queued URL is deeper than this one, so none can get a smaller depth.
             return;
         }
         if let Some(depth) = self.shorter.get_mut(&record.fingerprint) {
@@ -199,8 +203,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         self.shorter.insert(record.fingerprint, record.depth);
     }
 
-    /// Gives each lease the smallest depth at which its URL was discovered. The records keep their place in the
-    /// queue.
+    /// Sets the depth of each leased record to the smallest depth at which its URL was discovered. The places of
+    /// records in the queue stay the same.
     pub(crate) fn shorten(&self, leases: &mut [Lease]) {
         if self.shorter.is_empty() {
             return;
@@ -212,13 +216,14 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// Returns when the waiting hosts have waited for `PATIENCE`.
+    /// Returns the time at which the waiting hosts have waited for `PATIENCE`.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         self.since.map(|since| since + PATIENCE)
     }
 }
 
-/// Returns whether a record of this priority has to wait for its level: only those above the default do not.
+/// Returns whether a record of this priority has to wait for its level. Records with a priority above the default do
+/// not have to wait.
 pub(crate) fn keeps_level(priority: Priority) -> bool {
     priority <= Priority::default()
 }

@@ -1,4 +1,5 @@
-//! The counts of a crawl's URLs ("the books"). They are kept as counters, so that reading them needs no scan.
+//! The numbers of a crawl's URLs by state ("the books"). They are kept up to date as counters, so that reading them
+//! needs no scan.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use opilio_core::{Reason, Timestamp};
 
 use crate::batch::Filtered;
 
-/// Counts of URLs by state, at one moment.
+/// The numbers of URLs by state, at one moment.
 ///
 /// Each URL is in exactly one state: filtered, ended (as a page, an alias or a failure), or left. See [`FrontierStats::balances`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -22,37 +23,38 @@ pub struct FrontierStats {
     pub filtered: BTreeMap<Filtered, u64>,
     /// The number of URLs that ended as a page.
     pub pages: u64,
-    /// The number of URLs that ended as an alias: another URL of a page that the crawl has.
+    /// The number of URLs that ended as an alias: the URL leads to a page that the crawl has under another URL.
     pub aliases: u64,
     /// The number of URLs that failed, by reason.
     pub failures: BTreeMap<Reason, u64>,
     /// The number of admitted URLs that have not ended: due, due later, waiting for a known URL, or leased. A
     /// crawl is finished when this is 0.
     pub left: u64,
-    /// How many of the URLs in `left` are leased.
+    /// The number of the URLs in `left` that are leased.
     pub out: u64,
-    /// How many of the URLs in `left` are due later or wait for a known URL.
+    /// The number of the URLs in `left` that are due later or wait for a known URL.
     pub waiting: u64,
-    /// How often a URL was returned to the store for a later attempt.
+    /// The number of times that a URL was returned to the store for a later attempt.
     pub retries: u64,
-    /// How often a redirect was followed.
+    /// The number of times that a redirect was followed.
     pub redirects: u64,
-    /// How often a page was made due again. From then on it counts in `left` until it ends again.
+    /// The number of times that a page was made due again. From then on the page counts in `left` until it ends
+    /// again.
     pub refreshed: u64,
-    /// How often a failure was made due again.
+    /// The number of times that a failure was made due again.
     pub revived: u64,
     /// The number of hosts that the store knows.
     pub hosts: u64,
 }
 
 impl FrontierStats {
-    /// Returns the number of filtered URLs, over all reasons.
+    /// Returns the number of filtered URLs, as the sum over all reasons.
     #[must_use]
     pub fn filtered_total(&self) -> u64 {
         self.filtered.values().sum()
     }
 
-    /// Returns the number of failures, over all reasons.
+    /// Returns the number of failures, as the sum over all reasons.
     #[must_use]
     pub fn failures_total(&self) -> u64 {
         self.failures.values().sum()
@@ -63,21 +65,21 @@ impl FrontierStats {
         take_one(&mut self.filtered, why);
     }
 
-    /// Moves a URL from left to filtered.
+    /// Moves an admitted URL from `left` to the filtered URLs.
     pub(crate) fn put_off(&mut self, why: Filtered) {
         self.admitted = self.admitted.saturating_sub(1);
         self.left = self.left.saturating_sub(1);
         *self.filtered.entry(why).or_default() += 1;
     }
 
-    /// Moves a URL from the failures to those left, because it is due again.
+    /// Moves a URL from the failures to `left`, because it is due again.
     pub(crate) fn revive(&mut self, reason: Reason) {
         take_one(&mut self.failures, reason);
         self.left += 1;
         self.revived += 1;
     }
 
-    /// Moves a URL from the pages to those left, because it is due again.
+    /// Moves a URL from the pages to `left`, because it is due again.
     pub(crate) fn refresh(&mut self) {
         self.pages = self.pages.saturating_sub(1);
         self.left += 1;
@@ -101,24 +103,24 @@ fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, of: K) {
     }
 }
 
-/// A URL that ended without a page.
+/// A URL that failed, with the data about its failure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// The URL as it was discovered. If a redirect's target failed, this is the URL where the redirects began.
+    /// The URL as it was discovered. If the target of a redirect failed, this is the URL where the redirects began.
     pub url: Arc<str>,
     /// Why the URL failed.
     pub reason: Reason,
     /// The number of attempts that were made.
     pub attempts: u16,
-    /// The instant at which the URL ended.
+    /// The time at which the URL failed.
     pub ended: Timestamp,
-    /// Status and error text of the failure.
+    /// The HTTP status and the error text of the failure.
     pub cause: Cause,
-    /// The caller's data of the record that failed.
+    /// The caller's data in the record that failed.
     pub extra: Bytes,
 }
 
-/// Status and error text of a failure.
+/// The HTTP status and the error text of a failure.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Cause {
     /// The HTTP status of the last response, if there was a response.
@@ -128,7 +130,7 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// Builds a cause and cuts its text to a bound, because a server can influence the text.
+    /// Builds a cause. Cuts the error text to a maximum length, because a server can influence the text.
     #[must_use]
     pub fn new(status: Option<u16>, error: Option<&str>) -> Self {
         let error = error.filter(|error| !error.is_empty());
@@ -144,7 +146,8 @@ impl Cause {
     }
 }
 
-/// The most bytes of an error text that are kept.
+/// The most bytes of an error text that are kept: enough for a message, because every failure in the store may have a
+/// text.
 const ERROR_BYTES: usize = 300;
 
 #[cfg(test)]

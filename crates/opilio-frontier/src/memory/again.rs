@@ -1,4 +1,4 @@
-//! The ended URLs that can become due again: failures always, pages only in a store with a history.
+//! The ended URLs that can become due again: failures always, and pages only in a store with a history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,12 +12,11 @@ use crate::batch::Fetched;
 use crate::stats::Failure;
 use opilio_core::Order;
 
-/// The ended URLs that can become due again, in the order in which they ended.
+/// The failures, and the pages of the history, in the order in which they ended.
 #[derive(Debug, Default)]
 pub(super) struct EndedUrls {
     failures: VecDeque<(Failure, EndedRecord)>,
-    /// The pages, sorted by the instant at which they ended and then by number. `None` in a store without a
-    /// history.
+    /// The pages, sorted by the time at which they ended and then by number. `None` in a store without a history.
     pages: Option<BTreeMap<(Timestamp, u64), EndedPage>>,
     next: u64,
 }
@@ -97,7 +96,7 @@ impl EndedUrls {
         Some((failure.reason, kept.unpack(hosts)))
     }
 
-    /// Removes the wanted failures from the list, and returns them.
+    /// Removes from the list the failures that the caller wants, and returns them.
     pub(super) fn take_failures(
         &mut self,
         hosts: &Hosts,
@@ -110,7 +109,7 @@ impl EndedUrls {
         taken.into_iter().map(|(failure, kept)| (failure.reason, kept.unpack(hosts))).collect()
     }
 
-    /// Removes the oldest page from the history and returns it, if the page ended before an instant.
+    /// Removes the oldest page from the history and returns it, if the page ended before the time `before`.
     pub(super) fn take_page(&mut self, before: Timestamp, hosts: &Hosts) -> Option<(HostId, u64, Record)> {
         let first = self.pages.as_mut()?.first_entry().filter(|first| first.key().0 < before)?;
         let EndedPage { body_bytes, kept } = first.remove();

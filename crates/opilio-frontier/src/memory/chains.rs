@@ -13,13 +13,15 @@ use super::seen::{Folding, SeenKey};
 use super::{LeasedRecord, MemoryFrontier};
 use crate::chain::{Again, ChainEnd, Decided, Known, Redirect, Stop, UrlEnd, judge};
 
-/// How URLs ended, other than as pages, and which redirected URLs wait for known URLs.
+/// How URLs ended that did not end as pages, and the redirected URLs that wait for known URLs.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     ends: HashMap<SeenKey, UrlEnd, Folding>,
-    /// The URLs that wait. The key is the fingerprint of the URL that each waits for, and then the age.
+    /// The waiting URLs. The key is the fingerprint of the URL that is waited for, followed by the age of the waiting
+    /// URL.
     waiting: BTreeMap<(u128, u64), RedirectedUrl>,
-    /// The ranges of keys to check: URLs that wait for a changed URL, and URLs that began to wait.
+    /// The ranges of keys of waiting URLs to check: URLs that wait for a URL whose state changed, and URLs that began
+    /// to wait.
     changed: VecDeque<((u128, u64), (u128, u64))>,
 }
 
@@ -32,7 +34,8 @@ struct RedirectedUrl {
     way: Way,
 }
 
-/// The redirect of a URL that waits. The URL that it waits for may be further along the chain than the target.
+/// The redirect of a waiting URL. The URL that it waits for now may be further along the chain than the target of
+/// this redirect.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     target: Fingerprint,
@@ -59,30 +62,31 @@ impl Chains {
         matches!(self.ends.get(&SeenKey::of(url)), Some(UrlEnd::LedTo { .. }))
     }
 
-    /// Forgets how a URL ended, because it is queued again or became a page: `ends` holds neither.
+    /// Forgets how a URL ended, because the URL is queued again or became a page: `ends` has entries for neither.
     pub(super) fn forget(&mut self, url: Fingerprint) {
         if !self.ends.is_empty() {
             self.ends.remove(&SeenKey::of(url));
         }
     }
 
-    /// Records that a URL ended or was redirected, so that the URLs that wait for it are checked again.
+    /// Records that a URL ended or was redirected, so that the URLs that wait for this URL are checked again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
         if !self.waiting.is_empty() && self.first_of((url.0, 0), (url.0, u64::MAX)).is_some() {
             self.changed.push_back(((url.0, 0), (url.0, u64::MAX)));
         }
     }
 
-    /// Has a waiting URL checked later, because it began to wait or waits again.
+    /// Makes a later call check a waiting URL, because the URL began to wait, or its lease ended and it goes on
+    /// waiting.
     fn look_later_at(&mut self, key: (u128, u64)) {
         match self.changed.back_mut() {
-            // Most keys come in the order of their ages and extend the last range.
+            // Most keys come in the order of their ages, and so only make the last range longer.
             Some((_, last)) if last.0 == key.0 && last.1 <= key.1 => *last = key,
             _ => self.changed.push_back((key, key)),
         }
     }
 
-    /// Returns the first key of a waiting URL within a range.
+    /// Returns the first key within a range that belongs to a waiting URL.
     fn first_of(&self, from: (u128, u64), to: (u128, u64)) -> Option<(u128, u64)> {
         if from > to {
             return None;
@@ -92,7 +96,7 @@ impl Chains {
 }
 
 impl MemoryFrontier {
-    /// Makes a redirected URL wait for its target, which the crawl knows.
+    /// Makes a redirected URL wait for the end of its target, which the crawl knows already.
     pub(super) fn wait_for_target(&mut self, from: &LeasedRecord, redirect: &Redirect) {
         let Redirect { target: Record { fingerprint, ref url, .. }, again, attempts, .. } = *redirect;
         let record = Record { attempts, ..from.record.clone() };
@@ -108,7 +112,7 @@ impl MemoryFrontier {
         self.chains.look_later_at((target.0, age));
     }
 
-    /// Leases at most `n` decided URLs. Returns whether there may be more.
+    /// Leases at most `n` decided URLs and appends them to `out`. Returns whether there may be more.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> bool {
         let until = out.len() + n;
         while out.len() < until
@@ -149,7 +153,7 @@ impl MemoryFrontier {
             Ok::<_, Infallible>(match end {
                 _ if self.seen.is_page(url) => Stop::Page,
                 Some(end) => Stop::Ended(*end),
-                // The URL was admitted, and then its host reached its caps.
+                // The URL was admitted, and later filtered because its host reached its caps.
                 None if self.seen.is_filtered(url) => Stop::Ended(UrlEnd::Failed(Reason::OutOfScope)),
                 None => Stop::Open,
             })

@@ -1,4 +1,4 @@
-//! The hosts that the store knows, their queues of records, and the order in which hosts are served.
+//! The hosts that the store knows, their queues of records, and the order in which the store returns hosts.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,17 +10,18 @@ use crate::caps::{Caps, Room, Spent};
 use crate::turn::HostTurn;
 use opilio_core::Order;
 
-/// The number of a host: its index in the order in which hosts were met.
+/// The number of a host: its index among all hosts, in the order in which the store first saw them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) struct HostId(u32);
 
-/// All hosts, and the line of hosts with due records that the caller does not lease yet.
+/// All hosts, and the line of hosts that have due records and wait for `hosts_ready` to return them.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     all: Vec<KnownHost>,
     line: VecDeque<HostId>,
-    /// The host of the last look-up. It avoids most look-ups, because links come in runs of one host.
+    /// The host of the last look-up. Most look-ups are for the same host as the one before, because links come in
+    /// runs of one host.
     last: Option<HostId>,
     order: Order,
     /// The caps of each host. `None` when no host has a cap.
@@ -35,7 +36,7 @@ struct KnownHost {
     /// The number of leases of the host that are not settled.
     out: u32,
     spent: Spent,
-    /// The depth of the host's next record, if that record waits for its level.
+    /// The depth of the host's next record, if that record has to wait until smaller depths are finished.
     waits_at: Option<u16>,
 }
 
@@ -63,18 +64,18 @@ impl Hosts {
         &mut self.known_mut(host).spent
     }
 
-    /// Counts a new lease of a host.
+    /// Adds one to the number of a host's unsettled leases.
     pub(super) fn lease_out(&mut self, host: HostId) {
         self.known_mut(host).out += 1;
     }
 
-    /// Counts the end of a host's lease.
+    /// Subtracts one from the number of a host's unsettled leases.
     pub(super) fn lease_over(&mut self, host: HostId) {
         let known = self.known_mut(host);
         known.out = known.out.saturating_sub(1);
     }
 
-    /// Returns the depth of the host's next record, if that record has to wait for smaller depths.
+    /// Returns the depth of the host's next record, if that record has to wait for records of smaller depths.
     pub(super) fn waits_at(&self, host: HostId) -> Option<u16> {
         self.known(host).waits_at
     }
@@ -83,7 +84,8 @@ impl Hosts {
         self.known_mut(host).waits_at = at;
     }
 
-    /// Records that a host no longer waits for smaller depths, and adds it to the line if it has due records.
+    /// Records that a host no longer waits for records of smaller depths, and adds it to the line if it has due
+    /// records.
     pub(super) fn wait_no_more(&mut self, host: HostId) {
         self.known_mut(host).waits_at = None;
         if self.has_work(host) {
@@ -159,7 +161,8 @@ impl Hosts {
         queue.pop(host, order)
     }
 
-    /// Records that the host got fewer leases than wanted: from now on the store tracks its due records again.
+    /// Records that the caller got fewer leases of the host than wanted. From now on the store adds the host to the
+    /// line again when it has due records.
     pub(super) fn release(&mut self, host: HostId) {
         let known = self.known_mut(host);
         if known.turn == HostTurn::Told {
@@ -167,13 +170,14 @@ impl Hosts {
         }
     }
 
-    /// Removes the first hosts from the line and returns them. From now on the caller leases their records.
+    /// Removes at most `n` hosts from the front of the line and returns them. From now on the caller leases their
+    /// records.
     pub(super) fn ready(&mut self, n: usize) -> Vec<Host> {
         let mut ready = Vec::with_capacity(n.min(self.line.len()));
         while ready.len() < n
             && let Some(id) = self.line.pop_front()
         {
-            // While the host was in the line, its records may have been leased, or its caps reached.
+            // While the host was in the line, its records may have been leased, or its caps may have been reached.
             let has_room = !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
             let is_ready = has_room && self.has_work(id) && self.waits_at(id).is_none();
             let known = self.known_mut(id);
@@ -185,7 +189,7 @@ impl Hosts {
         ready
     }
 
-    /// Adds a host to the line, unless it is in the line or with the caller.
+    /// Adds a host to the line, unless it is in the line already or the caller is leasing its records.
     pub(super) fn join_line(&mut self, id: HostId) {
         let known = self.known_mut(id);
         if known.turn == HostTurn::Idle && known.waits_at.is_none() {

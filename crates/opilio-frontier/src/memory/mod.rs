@@ -1,8 +1,8 @@
 //! The store of a crawl without a state directory: everything is in memory, and nothing survives the process.
 //!
-//! Queued URLs are packed: of each, the part after the host is stored, one after another. A queued URL with a
-//! path of 48 bytes takes about 100 bytes, and a settled URL about 30. A known link, by far the most common
-//! case, costs one look-up in a hash map.
+//! Queued URLs are encoded to save memory: only the part after the host is stored, in chunks of many URLs. A queued
+//! URL whose path has 48 bytes takes about 100 bytes, and a settled URL about 30. Admitting a known link, by far the
+//! most common case, costs one look-up in a hash map.
 
 mod again;
 mod chains;
@@ -53,22 +53,22 @@ pub struct MemoryOptions {
 #[derive(Debug, Default)]
 pub struct MemoryFrontier {
     seen: Seen,
-    /// The results of a batch's look-ups. A field only to reuse its memory.
+    /// The results of the look-ups of a batch. This is a field only so that its memory is used again.
     sightings: Vec<Sighting>,
     hosts: Hosts,
     waiting: BinaryHeap<Reverse<DueLater>>,
     out: HashMap<LeaseId, LeasedRecord>,
-    /// The hosts that reached their caps and may still have queued records.
+    /// The hosts that have reached their caps and may still have queued records.
     closing: BTreeSet<HostId>,
-    /// The unfinished URLs of each depth, and the hosts that wait for smaller depths. `None` where depths are
-    /// not exact.
+    /// The number of unfinished URLs of each depth, and the hosts that wait for records of smaller depths. `None`
+    /// where depths are not exact.
     levels: Option<(Depths, Levels<HostId>)>,
     kept: CallerData,
     ended: EndedUrls,
-    /// Where redirects led, and which URLs wait for a known one.
+    /// Where redirects led, and which redirected URLs wait for a known URL.
     chains: Chains,
     books: FrontierStats,
-    /// The number of admissions so far, which is the age of the next record.
+    /// The number of admissions so far. The next record that is admitted has this number as its age.
     next_age: u64,
     next_lease: u64,
 }
@@ -88,11 +88,11 @@ pub(crate) struct LeasedRecord {
     host: HostId,
     age: u64,
     record: Record,
-    /// The redirect of the record, if the record waited for a known URL.
+    /// The redirect of the record, if the record was leased after it waited for a known URL.
     way: Option<Box<Way>>,
 }
 
-/// A record that is due later. The derived order puts the earliest record first.
+/// A record that is due later. In the derived order, the record that is due first is the least.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct DueLater {
     due: Timestamp,
@@ -102,7 +102,7 @@ struct DueLater {
     packed: Packed,
 }
 
-/// The most records of hosts with reached caps that one call ends.
+/// The most records that one call ends because the caps of their hosts are reached.
 const CLOSED_MAX: usize = 4096;
 
 impl MemoryFrontier {
@@ -120,7 +120,7 @@ impl MemoryFrontier {
         Self { hosts: Hosts::new(order, caps), ended: EndedUrls::new(history), levels, ..Self::default() }
     }
 
-    /// Turns an admission into a filtered one, if the caps of its host demand it.
+    /// Returns the admission as filtered if the caps of its host demand it, and otherwise unchanged.
     fn judge(&self, admission: Admission) -> Admission {
         let (Admission::Queue(record), Some(caps)) = (&admission, self.hosts.caps()) else {
             return admission;
@@ -183,21 +183,21 @@ impl MemoryFrontier {
         }
     }
 
-    /// Records that a known URL was discovered again, perhaps at a smaller depth.
+    /// Notes the depth at which a known URL was discovered again, because that depth may be smaller.
     fn met_again(&mut self, record: &Record) {
         if let Some((left, levels)) = &mut self.levels {
             levels.met_again(record, left);
         }
     }
 
-    /// Counts a record that ended or is due later.
+    /// Subtracts a record from the counts of depths, because it ended or is due later.
     fn has_less(&mut self, depth: u16) {
         if let Some((left, _)) = &mut self.levels {
             left.take(depth);
         }
     }
 
-    /// Checks whether the next level of a host may be leased now, after one of its leases ended.
+    /// Checks whether the next record of a host may be leased now, after a lease of the host ended.
     fn look_at_level(&mut self, host: HostId, now: Timestamp) {
         let Some((left, levels)) = &mut self.levels else { return };
         if let Some(depth) = self.hosts.waits_at(host)
@@ -207,7 +207,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Adds the hosts that no longer have to wait for smaller depths to the line of ready hosts.
+    /// Adds to the line of ready hosts those hosts that no longer have to wait for records of smaller depths.
     fn open_levels(&mut self, now: Timestamp) {
         let Some((left, levels)) = &mut self.levels else { return };
         for host in levels.opened(left, Some(now)) {
@@ -216,8 +216,8 @@ impl MemoryFrontier {
         }
     }
 
-    /// Adds a host to the line, or to the hosts whose records are to be ended, after its records or its room
-    /// under the caps changed.
+    /// Puts a host where it belongs after its due records or its remaining leases under the caps changed: into the
+    /// line of ready hosts, or among the hosts whose queued records are to be ended.
     fn look_at(&mut self, host: HostId) {
         if self.hosts.caps().is_none() || !self.hosts.has_work(host) {
             return;
@@ -231,14 +231,15 @@ impl MemoryFrontier {
         }
     }
 
-    /// Ends some of the queued records of hosts that reached their caps.
+    /// Ends some of the queued records of hosts that have reached their caps.
     fn close_some(&mut self) {
         let mut left = CLOSED_MAX;
         while left > 0
             && let Some(host) = self.closing.first().copied()
         {
             let Room::Closed(why) = self.hosts.room(host) else {
-                // A page of the host became due again, and so the caps allow a lease again.
+                // A page of the host became due again and no longer counts as a page, so the caps allow a lease
+                // again.
                 self.closing.remove(&host);
                 self.look_at(host);
                 continue;
@@ -287,7 +288,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Returns whether a host's next record has to wait for smaller depths.
+    /// Returns whether the next record of a host has to wait for records of smaller depths.
     fn waits(&mut self, host: HostId, now: Timestamp) -> bool {
         let Some((left, levels)) = &mut self.levels else { return false };
         let Some(Band { priority, place }) = self.hosts.next_band(host) else { return false };
@@ -303,8 +304,8 @@ impl MemoryFrontier {
 impl Frontier for MemoryFrontier {
     fn admit(&mut self, batch: Vec<Admission>) -> Result<AdmittedCounts, FrontierError> {
         let mut admitted = AdmittedCounts::default();
-        // A look-up usually misses the processor's caches. In a loop of their own, several look-ups wait for
-        // memory at the same time, which halves the cost of a known link.
+        // A look-up usually misses the caches of the processor. The look-ups have a loop of their own, so that
+        // several of them wait for memory at the same time. This halves the cost of a known link.
         let batch: Vec<_> = match self.hosts.caps() {
             None => batch,
             Some(_) => batch.into_iter().map(|admission| self.judge(admission)).collect(),

@@ -1,13 +1,13 @@
-//! How a queued record is packed: the part of its URL after the host, and other fields only where they are
-//! unusual.
+//! How a queued record is encoded: the part of its URL after the host, and of the other fields only those with
+//! unusual values.
 //!
 //! ```text
 //! flags:u8 · [fingerprint:16] · [attempts:varint] · [rest] · length:varint · text · [length:varint · extra]
 //! ```
-//! The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly all are.
-//! Host, priority and place in the order are not packed, because the queue of the record has them. The text is
-//! the part of the URL after `scheme://host`, or the whole URL when it has another form (user info, port 80 in
-//! https).
+//! The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly all URLs are.
+//! Host, priority and place in the order are not encoded, because the queue that contains the record has them. The
+//! text is the part of the URL after `scheme://host`, or the whole URL when it has another form (user info, port 80
+//! in https).
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ const EXTRA: u8 = 16;
 const REST: u8 = 32;
 const FINGERPRINT: u8 = 64;
 
-/// A record that is packed alone, outside a queue.
+/// An encoded record that is stored by itself, outside a queue.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Packed(Box<[u8]>);
 
@@ -37,7 +37,7 @@ impl Packed {
         Self(bytes.into_boxed_slice())
     }
 
-    /// Returns the caller's data of the record.
+    /// Returns the caller's data (`extra`) of the record.
     pub(super) fn extra(&self) -> Bytes {
         try_extra(&mut Reader(&self.0)).expect("a record that this process packed can be read")
     }
@@ -47,14 +47,14 @@ impl Packed {
     }
 }
 
-/// Returns the most bytes that the record takes when it is packed.
+/// Returns an upper bound for the number of bytes that the encoded record takes.
 pub(super) fn room(record: &Record) -> usize {
-    // The parts are: flags, fingerprint, attempts, rare fields, and two lengths below 2⁶⁴, each before its
-    // text.
+    // The terms are: the flags, the fingerprint, the attempts, the fields that are seldom set, a length for each of
+    // the two texts, and the texts.
     1 + 16 + 5 + RecordRest::room(record) + 10 + 10 + record.url.len() + record.extra.len()
 }
 
-/// Appends the packed form of a record.
+/// Appends the encoded form of a record.
 pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     let short = after_host(record);
     let rest = RecordRest::of(record, order);
@@ -88,7 +88,7 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads one record that [`pack`] wrote.
+/// Decodes one record that [`pack`] wrote.
 pub(super) fn unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> Record {
     try_unpack(from, host, band, order).expect("a record that this process packed can be read")
 }

@@ -1,8 +1,9 @@
-//! The due records of one host: records in bands, and beside them the records that came back.
+//! The due records of one host: most are in bands, and records that came back are kept beside the bands.
 //!
-//! A band holds the records of one priority and one place in the crawl's order, sorted by age. A record that
-//! comes back (returned, or due again) keeps its old age, which may belong in the middle of a band. So such
-//! records are kept beside the bands, and the next record of the host is the first of both.
+//! A band contains the records of one priority and one place in the order of the crawl, sorted by age. A record that
+//! comes back (returned, or due again) keeps its old age, which may belong in the middle of a band. So such records
+//! are kept beside the bands, and the next record of the host is the first of the bands and of the records beside
+//! them.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, VecDeque};
@@ -13,14 +14,14 @@ use super::packed::{self, Packed};
 use crate::encode::{Reader, put_varint};
 use opilio_core::Order;
 
-/// The rank of a record among those of its host. The record with the least rank is leased first.
+/// The rank of a record among the records of its host. The record with the least rank is leased first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Rank {
     pub(super) band: Band,
     pub(super) age: u64,
 }
 
-/// The part of a rank without the age.
+/// A rank without the age: the priority, and the place in the order of the crawl.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Band {
     pub(super) priority: Reverse<Priority>,
@@ -36,19 +37,20 @@ impl Rank {
 /// The due records of one host.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// The bands in reverse order: the band that is leased first is the last element.
+    /// The bands in reverse order, so that the band that is leased first is the last element.
     bands: Vec<BandQueue>,
     came_back: BTreeMap<Rank, Packed>,
 }
 
 impl Queue {
-    /// Adds a record that is younger than all other records.
+    /// Adds a record that is younger than all other records of the host.
     pub(super) fn push(&mut self, age: u64, record: &Record, order: Order) {
         let rank = Rank::of(record, age, order);
         let found = self.bands.binary_search_by(|run| rank.band.cmp(&run.band));
         let at = found.unwrap_or_else(|at| {
             if self.bands.is_empty() {
-                // Most hosts have one band at a time, and a vector would at first reserve memory for four.
+                // Reserves memory for one band, because most hosts have one at a time, and a vector would at first
+                // reserve memory for four.
                 self.bands.reserve_exact(1);
             }
             self.bands.insert(at, BandQueue::new(rank));
@@ -57,18 +59,18 @@ impl Queue {
         self.bands[at].push(age, record, order);
     }
 
-    /// Adds a record that came back, at its old place.
+    /// Adds a record that came back. It is leased when its old rank says so.
     pub(super) fn put_back(&mut self, rank: Rank, packed: Packed) {
         self.came_back.insert(rank, packed);
     }
 
-    /// Returns the band of the first record.
+    /// Returns the band of the record that is leased next.
     pub(super) fn next_band(&self) -> Option<Band> {
         let back = self.came_back.first_key_value().map(|(rank, _)| rank.band);
         self.bands.last().map(|run| run.band).into_iter().chain(back).min()
     }
 
-    /// Removes and returns the first record.
+    /// Removes and returns the record that is leased next.
     pub(super) fn pop(&mut self, host: &Host, order: Order) -> Option<(Rank, Record)> {
         match (self.bands.last().map(BandQueue::first), self.came_back.first_key_value()) {
             (None, None) => None,
@@ -98,19 +100,19 @@ impl Queue {
     }
 }
 
-/// The size in bytes at which a chunk of a band is complete. It is large, so that the overhead of a chunk is
-/// small, and it is small enough that a chunk with one unread record does not keep much memory.
+/// The size in bytes from which on a chunk of a band takes no further record. Larger chunks have less overhead for
+/// each record, but a chunk with one unread record keeps the memory of all its records.
 const CHUNK_BYTES: usize = 4096;
 
-/// The records of one band, by age. A band in a queue is never empty.
+/// The records of one band, sorted by age. A band that is part of a queue is never empty.
 ///
-/// The records are packed one after another. Before each stands the difference between its age and the age of
-/// the record before it.
+/// The records are encoded one after another. In front of each record is the difference between its age and the age
+/// of the record before.
 #[derive(Debug)]
 struct BandQueue {
     band: Band,
     left: usize,
-    /// The offset in `front` at which the age of the next record starts.
+    /// The offset in `front` at which the next record starts, with its age.
     read_at: usize,
     first_age: u64,
     last_age: u64,
@@ -141,8 +143,8 @@ impl BandQueue {
         let start = self.tail.len();
         let room = 10 + packed::room(record);
         if self.tail.capacity() - start < room {
-            // The vector grows by a quarter: if it doubled, a quarter of the memory of all queues would be
-            // unused.
+            // The memory grows by a quarter at a time. If it doubled, as a vector does by itself, about a quarter of
+            // the memory of all queues would be unused.
             self.tail.reserve_exact(room.max(start / 4));
         }
         put_varint(age - self.last_age, &mut self.tail);
@@ -169,7 +171,7 @@ impl BandQueue {
         (rank, record)
     }
 
-    /// Returns the unread part of the current chunk, or the next chunk if nothing is unread.
+    /// Returns the unread part of the current chunk. If nothing of it is unread, goes on to the next chunk.
     fn unread(&mut self) -> &[u8] {
         if self.read_at == self.front.len() {
             self.front = self.sealed.pop_front().map_or_else(|| std::mem::take(&mut self.tail), Vec::from);

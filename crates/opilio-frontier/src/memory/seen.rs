@@ -1,4 +1,4 @@
-//! The fingerprints (hashes of URLs) that the crawl has met, and which of them it filtered.
+//! The fingerprints (hashes of URLs) that the crawl knows, and which of these URLs it filtered.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -8,23 +8,23 @@ use opilio_core::Fingerprint;
 
 use crate::batch::Filtered;
 
-/// The state of each fingerprint that the crawl has met.
+/// The fingerprints that the crawl knows, each with its state.
 #[derive(Debug, Default)]
 pub(super) struct Seen(HashMap<SeenKey, SeenState, Folding>);
 
-/// The state of a fingerprint before a call.
+/// The state that a fingerprint had before a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sighting {
-    /// The fingerprint was never met.
+    /// The crawl did not know the fingerprint.
     First,
-    /// The fingerprint was met and filtered, for this reason.
+    /// The crawl had filtered the URL, for this reason.
     Filtered(Filtered),
-    /// The fingerprint was admitted, or is the target of a redirect.
+    /// The crawl had admitted the URL, or had followed a redirect to it.
     Known,
 }
 
 impl Seen {
-    /// Makes a fingerprint known, and returns its state before the call.
+    /// Makes a fingerprint known, and returns the state that it had before.
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Sighting {
         match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
@@ -51,22 +51,22 @@ impl Seen {
         self.0.get(&SeenKey::of(fingerprint)) == Some(&SeenState::Page)
     }
 
-    /// Returns whether a URL was filtered and not admitted since.
+    /// Returns whether a URL was filtered and not admitted later.
     pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> bool {
         matches!(self.0.get(&SeenKey::of(fingerprint)), Some(SeenState::Filtered(_)))
     }
 
-    /// Records that a page is due again, and so is not a page until it ends.
+    /// Records that a page is due again: it does not count as a page until it ends again.
     pub(super) fn begin_again(&mut self, fingerprint: Fingerprint) {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Known);
     }
 
-    /// Marks an admitted URL as filtered.
+    /// Marks a URL as filtered although it was admitted.
     pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Filtered(why));
     }
 
-    /// Marks a fingerprint as filtered, unless it was met before. Returns its state before the call.
+    /// Marks a fingerprint as filtered, unless the crawl knew it before. Returns the state that it had before.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Sighting {
         match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
@@ -81,8 +81,8 @@ impl Seen {
     }
 }
 
-/// The state of a URL. It has one byte, so that an entry of the map takes 17 bytes: bytes need no alignment,
-/// and a `u128` as the key would make the entry 32 bytes long.
+/// The state of a URL. It takes one byte, so that an entry of the map takes 17 bytes. The key of an entry consists of
+/// bytes, which need no alignment; with a `u128` as the key, an entry would take 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SeenState {
     Known,
@@ -91,7 +91,7 @@ enum SeenState {
     Filtered(Filtered),
 }
 
-/// The state of a URL in a store that does not keep every page.
+/// The state of a URL in a store that does not record which URLs ended as pages.
 #[cfg(feature = "disk")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mark {
@@ -99,7 +99,7 @@ pub(crate) enum Mark {
     Filtered(Filtered),
 }
 
-/// A fingerprint as the key of a map: bytes, which need no alignment.
+/// A fingerprint as the key of a map. It consists of bytes, because bytes need no alignment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SeenKey([u8; 16]);
 
@@ -120,10 +120,11 @@ impl std::hash::Hash for SeenKey {
     }
 }
 
-/// Hashes a fingerprint to 64 bits with a random key of this process.
+/// Hashes a fingerprint to 64 bits with a key that is random in each process.
 ///
-/// A fingerprint is a hash already, but the owner of a hostile server can compute fingerprints. Without the
-/// key, the server could send links that all fall into one bucket of the hash map.
+/// A fingerprint is a hash itself, but everyone can compute the fingerprint of a URL. Without the random key, the
+/// owner of a hostile server could choose links that all fall into one bucket of the hash map, which would make
+/// look-ups slow.
 #[derive(Clone, Debug)]
 pub(crate) struct Folding {
     key: [u64; 2],
@@ -157,7 +158,7 @@ impl Hasher for FingerprintHasher {
         self.hash = product as u64 ^ (product >> 64) as u64;
     }
 
-    /// [`SeenKey`] never calls this. For other types it is correct but slow.
+    /// This function is never called for a [`SeenKey`]. For other types it is correct but slow.
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.write_u128(u128::from(self.hash) << 8 | u128::from(*byte));

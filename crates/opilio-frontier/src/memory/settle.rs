@@ -1,4 +1,4 @@
-//! How leases end in memory: the steps of [`settle`](crate::settle). None of these steps can fail.
+//! How leases end in memory: implements the steps of [`settle`](crate::settle). None of these steps can fail.
 
 use std::cmp::Reverse;
 
@@ -133,7 +133,7 @@ impl Settling for MemoryFrontier {
         }
         let order = self.hosts.order();
         let rank = Rank::of(record, *age, order);
-        // The number of records left stays the same.
+        // `has_more` counts the record once more, although no record is added, so it is subtracted first.
         self.has_less(record.depth);
         self.has_more(*host, rank.band);
         self.hosts.put_back(*host, rank, Packed::of(record, order));
@@ -168,7 +168,7 @@ impl Settling for MemoryFrontier {
 }
 
 impl MemoryFrontier {
-    /// Stores a record that is due later.
+    /// Stores a record that is due later, with its age.
     fn put_off_until(&mut self, due: Timestamp, host: HostId, age: u64, record: &Record) {
         let order = self.hosts.order();
         let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));

@@ -1,5 +1,5 @@
-//! Tests of the guarantees that only the store in memory gives. The conformance suite has the rules of every
-//! store.
+//! Tests of the guarantees that only the store in memory gives. The tests of the rules for all stores are in the
+//! module `conformance`.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -40,7 +40,7 @@ fn record(path: usize) -> Record {
 fn a_queue_of_many_chunks_comes_out_as_it_went_in() {
     let mut store = MemoryFrontier::new();
     let (mut admitted, mut leased) = (0, 0);
-    // The store is first filled faster than emptied, and then emptied: chunks are read while others are
+    // At first more records are added than removed, and later the reverse: chunks are read while other chunks are
     // written.
     for (more, n) in [(500, 3), (1, 200), (700, 500), (3, 1), (2000, 90), (0, 5000)] {
         let batch = (admitted..admitted + more).map(|path| Admission::Queue(record(path))).collect();
