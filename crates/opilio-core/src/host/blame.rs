@@ -1,4 +1,4 @@
-//! Decides whose fault a failure was: the host's, that of one page, or whether it was chance.
+//! Decides whether a failure was the fault of the host or of one page, or happened by chance.
 //!
 //! Only the answers to other URLs can show that. The open question is called a *case*. A case is opened by a
 //! refusal, by a connection that cannot be made, by several failures in a row of different URLs, or by a run
@@ -6,8 +6,8 @@
 //! in this case:
 //!
 //! - If the request is answered, the case is over, and the failures count against the URLs that failed.
-//! - If the request is refused or finds no connection, the case is *confirmed*: the host was at fault, and no
-//!   failure counts against a URL.
+//! - If the request is refused, or no connection can be made, the case is *confirmed*: the host was at fault,
+//!   and no failure counts against a URL.
 //! - If the request fails otherwise, its page may be broken as well. The next start is then a *witness*: the
 //!   host repeats a request that was answered before, for robots.txt or a page.
 //!
@@ -64,9 +64,9 @@ pub(in crate::host) struct Case {
     /// Whether the host is not held for this case: the next request starts at once, to learn whether the host
     /// is at fault.
     pub(in crate::host) quiet: bool,
-    /// Whether the case was quiet, until a failure of the probe made the host hold.
+    /// Whether the case was quiet at first, and the host was held only after the probe failed, too.
     pub(in crate::host) was_quiet: bool,
-    /// Whether one failure of the probe has already been taken as possible chance. A second one is not.
+    /// Whether one failure of the probe has already been taken as possible chance. A second failure is not.
     pub(in crate::host) doubled: bool,
     /// Whether the case was opened by a URL that had failed before.
     pub(in crate::host) again: bool,
@@ -94,7 +94,7 @@ impl Case {
     };
 }
 
-/// What the answers to a host's URLs have shown so far, and the open case.
+/// The facts that the answers to a host's URLs have shown so far, and the open case.
 #[derive(Clone, Debug, Default)]
 pub(in crate::host) struct Evidence {
     /// The number of the open case. If no case is open: the number that the next case will get.
@@ -102,8 +102,8 @@ pub(in crate::host) struct Evidence {
     pub(in crate::host) case: Option<Case>,
     /// Whether the case that ended last was confirmed, so that the host was at fault.
     pub(in crate::host) last_confirmed: bool,
-    /// The number of the latest start that was answered at all, and of the latest that was answered with
-    /// neither 401 nor 403.
+    /// The number of the latest start that was answered at all, and the number of the latest start that was
+    /// answered with neither 401 nor 403.
     pub(in crate::host) well: Option<u32>,
     pub(in crate::host) welcome: Option<u32>,
     /// The three latest refused URLs that had not failed before, each with the number of its start, latest
@@ -170,12 +170,14 @@ impl Evidence {
         self.first_asks = (self.first_asks << 1 | u16::from(refused)) & FIRST_ASKS;
     }
 
-    /// Whether at least 4 of the last 10 first requests were refused, so that the URLs are hardly at fault.
+    /// Whether at least 4 of the 10 latest new URLs were refused at their first request, so that the URLs are
+    /// hardly at fault.
     pub(in crate::host) fn refuses_many(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MANY
     }
 
-    /// Whether at least 6 of the last 10 first requests were refused, which chance hardly explains.
+    /// Whether at least 6 of the 10 latest new URLs were refused at their first request, which chance hardly
+    /// explains.
     pub(in crate::host) fn refuses_most(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MOST
     }
@@ -228,7 +230,8 @@ pub(in crate::host) fn is_later(one: u32, other: u32) -> bool {
 }
 
 impl HostState {
-    /// Whether only a witness can decide what comes next, and one is available.
+    /// Whether the next start has to be a witness (the repetition of a request that was answered before), and
+    /// a request that can serve as a witness is known.
     pub(in crate::host) fn wants_witness(&self) -> bool {
         self.witness_record().is_some()
             && match (self.hold.door, self.evidence.case) {
@@ -323,8 +326,8 @@ impl HostState {
         self.bug == Some(Bug::ProbeByRank)
     }
 
-    /// Counts the failures against the remaining URLs once `tail_due` has come: only a witness could decide
-    /// the case, and none is available.
+    /// Counts the failures against the remaining URLs once the time of `tail_due` has come: only a witness
+    /// could decide the case, and no request can serve as a witness.
     pub(in crate::host) fn settle_tail(&mut self, now: Timestamp) {
         if self.tail_due().is_some_and(|due| due <= now) {
             self.end_tail();
@@ -347,7 +350,7 @@ impl HostState {
         self.evidence.number = self.evidence.number.wrapping_add(1);
     }
 
-    /// Ends each waiting lease that `which` selects with its failure, because the host was not at fault.
+    /// Fails each waiting lease that `which` selects, because the host was not at fault.
     fn let_pay(&mut self, which: impl Fn(&Pending) -> bool) {
         for mut pending in self.leases.take_undecided(which) {
             let reason = pending.undecided.take().unwrap_or(Reason::Internal);
@@ -383,7 +386,8 @@ impl HostState {
         self.evidence.suspect = None;
     }
 
-    /// Ends and returns the open case. Without one, ends the suspicion that might have become a case.
+    /// Ends and returns the open case. Without an open case, ends the suspicion that might have become a
+    /// case.
     pub(in crate::host) fn end_case(&mut self) -> Option<Case> {
         let case = self.evidence.case.take();
         self.evidence.suspect = None;
@@ -420,12 +424,13 @@ fn robots_url(url: &str) -> String {
 /// After this many single refusals a host is taken to refuse by chance.
 const SINGLES: u8 = 3;
 const FIRST_ASKS: u16 = (1 << 10) - 1;
-/// So many refusals among the last ten first requests (`FIRST_ASKS`) are hardly the URLs' fault, or hardly
-/// chance.
+/// If at least `REFUSES_MANY` of the ten latest new URLs are refused at their first request, the URLs are
+/// hardly at fault. If at least `REFUSES_MOST` are, chance hardly explains the refusals.
 const REFUSES_MANY: u32 = 4;
 const REFUSES_MOST: u32 = 6;
 /// If different URLs are refused within this many starts, none of them is at fault.
 pub(super) const CROWD_STARTS: u32 = 6;
-/// The number of 401 or 403 in a row that calls for the first witness, and the highest such number.
+/// The number of 401 or 403 answers in a row that calls for the first witness, and the highest number that
+/// later calls for one.
 const FORBIDDEN_FEW: u8 = 5;
 const FORBIDDEN_MANY: u8 = 16;

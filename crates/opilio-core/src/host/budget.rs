@@ -1,9 +1,9 @@
 //! Computes when the host's budget affords the next start: GCRA (generic cell rate algorithm) with a burst of
 //! one.
 //!
-//! Counts in nanoseconds: at 100 000 starts a second, a start is due every 10 µs. Rounded up to whole
-//! microseconds, a spacing could cost a tenth of the rate; rounded down, it could use up the safety margin
-//! (see `with_margin`).
+//! Times are counted in nanoseconds: at 100 000 starts a second, a start is due every 10 µs. Rounded up to
+//! whole microseconds, a spacing could cost a tenth of the rate; rounded down, it could use up the safety
+//! margin (see `with_margin`).
 
 use std::time::Duration;
 
@@ -24,9 +24,10 @@ impl Spacing {
     /// Returns the spacing of the user's rate: the interval with its margin, and the slack τ computed from
     /// the rate's period.
     ///
-    /// τ is half of the time that the margin adds in a period. A start may be late by τ, and the next one be
-    /// closer to it by τ, without an (N+1)th start in any of the server's windows. τ stays below the spacing;
-    /// otherwise `1000/h` would forgive nine seconds of lateness and then start three requests at once.
+    /// τ is half of the time that the margin adds to a period. If a start is late by up to τ, the next start
+    /// may follow sooner by the same time, and still no window of the server's contains more starts than the
+    /// rate allows. τ stays below the spacing; otherwise a rate of `1000/h` would forgive nine seconds of
+    /// lateness, and then three requests would start at once.
     pub(crate) fn of_rate(rate: Rate) -> Self {
         let period = nanos(rate.period());
         let nanos = with_margin(period).div_ceil(u64::from(rate.count()));
@@ -119,7 +120,8 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Adds 0.5 %, so that network jitter cannot push an (N+1)th arrival into the server's window.
+/// Adds 0.5 %, so that changing network delays cannot bring more requests into a window of the server than
+/// the rate allows.
 fn with_margin(nanos: u64) -> u64 {
     nanos.saturating_add(nanos / MARGIN)
 }

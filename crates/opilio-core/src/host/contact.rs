@@ -1,9 +1,10 @@
-//! Records whether a host can be reached at all, for the reasons and events in logs.
+//! Records whether a host can be reached at all, to state the right reason when its URLs end, and to report
+//! events.
 
 use super::message::HostEvent;
 use crate::outcome::{Outcome, Reason};
 
-/// What a host's answers have shown in this run.
+/// The facts that a host's answers have shown so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contact {
     /// Whether the host has answered.

@@ -1,8 +1,8 @@
 //! Errands are requests to a host that are made for another part of the crawler, such as robots.txt for
 //! another host. The host gets them as leases that are not in the store.
 //!
-//! An errand passes the gate of its host and spends the host's budget, like any lease. The host's actor keeps
-//! the request, and gives the result to the parts that asked for it (the askers).
+//! Like any lease, an errand passes the gate of the host that is asked, and spends that host's budget. The
+//! host's actor keeps the request, and gives the result to the parts that asked for it (the askers).
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ struct OpenErrand<R, A> {
 /// How a new errand was admitted.
 #[derive(Debug)]
 pub enum Admitted<A> {
-    /// The errand is new: the host has to be given this lease for it.
+    /// The errand is new: the caller has to give this lease to the host.
     New(Box<Lease>),
     /// The errand joined another errand with the same request.
     Joined,
@@ -42,7 +42,8 @@ impl<R, A> Default for Errands<R, A> {
 }
 
 impl<R, A> Errands<R, A> {
-    /// Adds an errand. It joins an open errand whose request serves both, as `is_same` decides.
+    /// Adds an errand. If `is_same` finds an open errand with the same request, the asker joins that errand,
+    /// and no further request is made.
     pub fn admit(
         &mut self,
         host: Host,

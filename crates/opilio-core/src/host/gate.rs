@@ -28,7 +28,7 @@ pub(super) enum NextStart {
     Lease(usize),
     /// A fetch of this origin's robots.txt, for which the origin's leases wait.
     Rules(Scheme),
-    /// A repeated request that was answered before, to learn whose fault the failures were.
+    /// A witness: a request that was answered before is repeated, to learn whose fault failures were.
     Witness,
 }
 
@@ -92,12 +92,13 @@ impl HostState {
         ready.into_iter().chain(waiting).min()
     }
 
-    /// Returns the time from which on the robots.txt state of the lease's origin lets the lease, or a fetch
-    /// of robots.txt for it, start; `None` while robots.txt is being fetched.
+    /// Returns the time from which on this lease may start, or the fetch of robots.txt that must come before
+    /// it. Looks only at the state of robots.txt. `None` while robots.txt is being fetched.
     pub(super) fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
         match self.rules.of(lease.record.scheme).known {
             _ if self.rules.is_off() || lease.id.is_errand() => Some(Timestamp::EPOCH),
-            // Known rules allow a start, expired ones a fetch of new ones.
+            // If the rules are valid, the lease may start; if they have expired, a fetch of new rules may
+            // start.
             RulesState::Until(_) => Some(Timestamp::EPOCH),
             RulesState::Unknown(not_before) => Some(not_before),
             RulesState::Fetching(_) => None,
@@ -202,6 +203,6 @@ impl HostState {
     }
 }
 
-/// After a longer idle time than this many spacings, the starts before it say nothing about the server's
-/// pace.
+/// After an idle time of more than this many spacings, the starts before that time say nothing about the
+/// server's pace.
 const IDLE_SPACINGS: u32 = 4;

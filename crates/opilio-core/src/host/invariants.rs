@@ -1,4 +1,4 @@
-//! The invariants G1 to G11, which must hold for every host at every step, and the check of those that are
+//! Lists the invariants G1 to G11, which must hold for every host at every step, and checks those that are
 //! visible from inside the host.
 
 use std::fmt;
@@ -56,10 +56,11 @@ impl fmt::Display for Violation {
 impl std::error::Error for Violation {}
 
 impl HostState {
-    /// Checks the invariants that are visible from inside, after `poll` gave `None`.
+    /// Checks the invariants that are visible from inside the host. To be called after `poll` returned
+    /// `None`.
     ///
     /// # Errors
-    /// The first violation.
+    /// Returns the first violation.
     pub fn check(&self, now: Timestamp) -> Result<(), Violation> {
         let fail = |invariant, text: String| Err(Violation { invariant, text });
         let in_flight = self.in_flight();

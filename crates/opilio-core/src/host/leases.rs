@@ -1,5 +1,5 @@
-//! The leases of a host, and the place of each: ready, waiting, in flight, or parsed (handed on and not
-//! settled).
+//! Keeps the leases of a host, each in one place: ready, waiting, in flight, or parsed (handed on to the
+//! spider and not settled by the store yet).
 
 use std::cmp::Reverse;
 
@@ -15,10 +15,11 @@ pub(super) struct Pending {
     pub(super) lease: Lease,
     /// The number of requests made for the lease, and how many of them are excused.
     pub(super) attempts: Attempts,
-    /// The reason of the lease's last failure, as reports name it. Refusals leave it unset.
+    /// The reason for the lease's last failure, which is reported if the lease ends with it. Refusals do not
+    /// set it.
     pub(super) fault: Option<Reason>,
-    /// The number of the case to which the last failures belong, and how many of them count against the URL
-    /// so far.
+    /// The number of the case to which the last failures belong, and how many of these failures count against
+    /// the URL so far.
     pub(super) case: Option<(u32, u16)>,
     /// The number of refusals that used up an attempt.
     pub(super) refusals: u16,
@@ -27,10 +28,10 @@ pub(super) struct Pending {
     /// Set if the lease has no attempt left: it fails with this reason, unless the open case turns out to be
     /// the host's fault.
     pub(super) undecided: Option<Reason>,
-    /// Whether the answer was a 401 or 403 in a run of such answers, which may come from a firewall.
+    /// Whether the last answer was a 401 or 403 in a run of such answers, which may come from a firewall.
     pub(super) walled: bool,
-    /// The number of kept-alive connections that broke while they carried a request of this lease. They count
-    /// against the URL only if its next attempt fails as well.
+    /// The number of kept-alive connections that broke while they carried a request of this lease. These
+    /// requests count against the URL only if its next attempt fails as well.
     pub(super) stale: u16,
     /// Whether an earlier start was never reported, so that the server may have carried out the request.
     pub(super) resent: bool,
@@ -79,7 +80,7 @@ impl Pending {
         self.stale > 0 || self.failed_seq.is_some()
     }
 
-    /// Whether the lease has never failed, in no request so far.
+    /// Whether no request for the lease has failed so far.
     pub(super) fn is_clean(&self) -> bool {
         self.attempts.requests == 0 && self.fault.is_none() && !self.walled && self.stale == 0
     }
@@ -150,7 +151,7 @@ impl Pending {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct InFlight {
     pub(super) pending: Pending,
-    /// The number of its start.
+    /// The number of the request's start.
     pub(super) seq: u32,
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
@@ -232,8 +233,8 @@ impl LeaseTable {
         self.ready.iter().rposition(may_start)
     }
 
-    /// Returns the index of the ready lease that makes the best probe: the one that failed least, then the
-    /// one with the best rank.
+    /// Returns the index of the ready lease that makes the best probe: the lease that failed least, and among
+    /// equals the lease with the best rank. `may_start` selects the leases to choose from.
     pub(super) fn safest(&self, may_start: impl Fn(&Pending) -> bool) -> Option<usize> {
         let places = self.ready.iter().enumerate().rev();
         places
@@ -283,14 +284,15 @@ impl LeaseTable {
         self.ready.sort_by_key(|pending| pending.rank(order));
     }
 
-    /// Assigns the failures of all URLs in a run of 401 and 403 to this case, whenever they were answered.
+    /// Assigns to this case the failures of all URLs that were answered with 401 or 403 in a row, even before
+    /// the case was opened.
     pub(super) fn summon_walled(&mut self, number: u32) {
         let walled = self.waiting.iter_mut().filter(|(_, pending)| pending.walled);
         walled.filter_map(|(_, pending)| pending.case.as_mut()).for_each(|(case, _)| *case = number);
     }
 
     /// Excuses the failures of a case, since the host was at fault. Leases that wait because of this case
-    /// become ready: the host's hold is wait enough.
+    /// become ready: they need no wait of their own, since the host is held.
     pub(super) fn excuse(&mut self, case: u32, order: Order) {
         let idle = self.ready.iter_mut();
         idle.chain(self.in_flight.iter_mut().map(|flying| &mut flying.pending))

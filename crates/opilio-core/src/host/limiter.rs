@@ -147,8 +147,8 @@ impl LimiterEstimate {
         if self.believed.is_none() {
             let starts = refusals.last.seq.wrapping_sub(anchor.seq).max(1);
             self.most_refused = (refused + perhaps + refusals.count) * 5 > starts * 2;
-            // After a single measurement, the limiter is believed in less: it may refuse once less before it
-            // is refuted.
+            // After a single measurement, the limiter is believed in less: one refusal fewer is enough to
+            // refute it.
             let spent = u8::from(self.agreed < AGREED_MIN);
             self.believed = Some((refusals.first.seq, spent));
         }

@@ -3,7 +3,7 @@
 //! | input | from | bounded by |
 //! | --- | --- | --- |
 //! | [`Input::Assign`] | scheduler | the credit that was asked for |
-//! | [`Input::Granted`], [`Input::Refused`], [`Input::SlotDenied`] | fetcher pool | at most one outstanding request for a slot |
+//! | [`Input::Granted`], [`Input::Refused`], [`Input::SlotDenied`] | fetcher pool | one open request for a slot |
 //! | [`Input::Report`], [`Input::Rules`], [`Input::Undelivered`] | fetcher | the in-flight limit |
 //! | [`Input::Disallowed`] | robots rules | ready leases |
 //! | [`Input::Settled`] | store | the leases that the host has |
@@ -129,7 +129,7 @@ pub enum Output {
         lease: Lease,
         /// How the lease is handed on.
         delivery: Delivery,
-        /// How many requests for this lease the server may have seen, the last one included.
+        /// How many requests for this lease the server may have seen, including the last request.
         attempts: u16,
     },
     /// Gives this lease back to the store, either for a later retry or unchanged. The spider gets nothing.

@@ -1,4 +1,4 @@
-//! Learns from refusals at which pace a server accepts requests, if the server does not state it.
+//! Learns from refusals at which pace a server accepts requests, if the server does not state its limit.
 //!
 //! An *epoch* reaches from the first start after an opening of the host to the next closing. The server
 //! accepted the starts of the epoch and then refused until the host opened again, so its rate is: accepted
@@ -7,8 +7,9 @@
 //! epoch includes its burst; later epochs do not, so the estimate converges.
 //!
 //! Afterwards the pace is a cubic function of the time since then, as in CUBIC (RFC 9438 §4.2). It stays
-//! about the learnt rate for a while, then grows ever faster, since no server says when it lifts a limit, or
-//! that the closing was an outage. Each refusal of the same pace doubles the time before it grows.
+//! about the learnt rate for a while, then grows ever faster, since a server does not say when it lifts a
+//! limit, and the closing may have been only an outage. Each refusal of the same pace doubles the time before
+//! the pace grows.
 
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use super::budget::Spacing;
 use super::limiter::{FLAKY_DOUBT, Finding, LimiterEstimate, Moment, RefusedStarts};
 use crate::time::Timestamp;
 
-/// The pace that a host has learnt from refusals, and what is needed to learn it.
+/// The pace that was learnt from a host's refusals, and the observations from which it is learnt.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct LearntPace {
-    /// The starts per second that the server accepted, if it refused more; `None` if no pace is learnt.
+    /// The rate that the server accepted while it refused a higher rate, in starts per second; `None` if no
+    /// pace is learnt.
     learnt: Option<f64>,
     /// The seconds of crawling since the pace was learnt.
     grown: f32,
@@ -39,7 +41,7 @@ pub(super) struct LearntPace {
     of_singles: bool,
     /// Whether the rate is not exact, so that a higher rate is tried soon.
     tentative: bool,
-    /// The estimate from single refusals, once there was one.
+    /// The estimate of the server's limiter from single refusals; `None` before the first refusal.
     limiter: Option<Box<LimiterEstimate>>,
 }
 
@@ -72,8 +74,8 @@ pub(super) struct Pardon {
 }
 
 impl LearntPace {
-    /// The number of different URLs in a row whose failure makes it the host's failure, if no other URLs
-    /// fail.
+    /// The number of different URLs that must fail in a row for the host to be at fault, at a host whose
+    /// pages do not fail otherwise.
     pub(super) const IN_A_ROW: u32 = 2;
 
     /// Restores the pace from the saved state of a host (`HostMemo`).
@@ -103,11 +105,11 @@ impl LearntPace {
         })
     }
 
-    /// Returns the wait until just after the end of a window that may have begun with the epoch, if a window
-    /// ends within `most` (or up to 20 % later).
+    /// Returns the wait until just after the end of a time window that the server may count in, and that
+    /// began with the epoch; `None` if no usual window ends within `most` (or up to 20 % later).
     ///
-    /// Servers count limits in windows of round lengths. A probe just before the end of a window is wasted,
-    /// and a probe long after the end wastes time.
+    /// Servers count requests in windows of round lengths, such as a minute. A probe just before the end of a
+    /// window is wasted, and a probe long after the end wastes time.
     pub(super) fn wait_for_window(&self, now: Timestamp, most: Duration, random: f64) -> Option<Duration> {
         let (epoch, _) = self.epoch?;
         let passed = now.since(epoch).as_secs_f64();
@@ -134,7 +136,7 @@ impl LearntPace {
         }
     }
 
-    /// Returns how many starts the closing in progress has refused, perhaps because of the pace.
+    /// Returns how many starts were refused in the present closing, perhaps because of the pace.
     pub(super) fn refused_by_pace(&self) -> u16 {
         self.closing.map_or(0, |closing| closing.refused)
     }
@@ -144,7 +146,7 @@ impl LearntPace {
         self.recent = ((self.recent << 1) | u32::from(failed)) & RECENT_MASK;
     }
 
-    /// Returns how many different URLs must fail in a row to make it the host's failure: 2 to 5. The number
+    /// Returns how many different URLs must fail in a row for the host to be at fault: 2 to 5. The number
     /// grows with the share of the host's pages that fail anyway.
     pub(super) fn failures_of_host(&self, in_a_row: u8) -> u32 {
         let before = (self.recent >> in_a_row.min(20)).count_ones();
@@ -161,7 +163,8 @@ impl LearntPace {
         self.recent.count_ones() >= FAILURES_MIN
     }
 
-    /// Records an unwelcome outcome of start `seq`. It opens a closing, or belongs to the one in progress.
+    /// Records an unwelcome outcome of start `seq`. The outcome begins a closing, or belongs to the closing
+    /// in progress.
     pub(super) fn refused(&mut self, started: Timestamp, seq: u32, of_pace: bool) {
         match &mut self.closing {
             Some(closing) => {
@@ -212,7 +215,7 @@ impl LearntPace {
     }
 
     /// Records that another URL was answered, so the refusal may have been chance or due to one page. Returns
-    /// a new ceiling in starts per second, if one was learnt.
+    /// the new highest pace in starts per second, if a pace was learnt.
     ///
     /// `probe` is the answered start (time and number), `asked` the pace so far in starts per second.
     pub(super) fn pardoned(
@@ -254,9 +257,9 @@ impl LearntPace {
         self.take_in(finding)
     }
 
-    /// Records the refusal of a page that other URLs show to be due to that page. If the refusal is about the
-    /// pace (`of_pace`), it still helps to estimate the limiter. Returns a new ceiling in starts per second,
-    /// if one was learnt.
+    /// Records a refusal that concerns only one page, as answers to other URLs show. If the refusal is about
+    /// the pace (`of_pace`), it still helps to estimate the limiter. Returns the new highest pace in starts
+    /// per second, if a pace was learnt.
     pub(super) fn page_refused(
         &mut self,
         started: Timestamp,
@@ -308,7 +311,8 @@ impl LearntPace {
         self.tentative = false;
     }
 
-    /// Records an accepted start, which may refute the limiter for which the pace was lowered.
+    /// Records an accepted start. If the start refutes the limiter for which the pace was lowered, the learnt
+    /// pace is forgotten.
     pub(super) fn accepted(&mut self, started: Timestamp, seq: u32) {
         let finding = self.limiter.as_mut().map(|limiter| limiter.accepted(Moment { at: started, seq }));
         if finding == Some(Finding::Chance) {
@@ -316,8 +320,8 @@ impl LearntPace {
         }
     }
 
-    /// Records the answer to the probe, and learns the pace from the closing that it ends. Returns a new
-    /// ceiling in starts per second, if one was learnt.
+    /// Records the answer to the probe, and learns the pace from the closing that this answer ends. Returns
+    /// the new highest pace in starts per second, if a pace was learnt.
     ///
     /// `stated` is the end of a hold that the server itself asked for, `asked` the pace so far in starts per
     /// second. A closing with fewer refusals than `refused_min` teaches nothing.
@@ -351,7 +355,8 @@ impl LearntPace {
         let span = Span::new(epoch_at, closing.refused_at, probe.0, stated);
         let estimate = f64::from(accepted) / span.seconds();
         let fall_most = if accepted < FEW {
-            // Few starts prove little: they weigh no more than the rounding of seconds.
+            // Few starts prove little: the rounding of times to whole seconds may change the estimate as much
+            // as they do.
             FALL_FEW
         } else if stated.is_none() {
             FALL_UNSTATED
@@ -384,7 +389,8 @@ impl LearntPace {
     }
 }
 
-/// The time from the epoch's start until the server accepts requests again, as an interval in seconds.
+/// The time from the epoch's start until the server accepts requests again. It is not known exactly, so it is
+/// an interval in seconds.
 struct Span {
     from: f64,
     to: f64,
@@ -407,7 +413,8 @@ impl Span {
         })
     }
 
-    /// Returns the server's window in seconds, or an estimate within the interval.
+    /// Returns the length of the server's window in seconds if it is a usual length, else an estimate within
+    /// the interval.
     fn seconds(&self) -> f64 {
         match self.window() {
             Some(window) => window,
@@ -417,33 +424,36 @@ impl Span {
     }
 }
 
-/// A rate that is not exact doubles within this many starts.
+/// A learnt rate that is not exact doubles within this many starts, so that higher rates are tried soon.
 const TENTATIVE_STARTS: f64 = 60.0;
 /// The lowest ceiling: one start in ten minutes.
 const PACE_MIN: f64 = 1.0 / 600.0;
 const RECENT_MASK: u32 = (1 << 20) - 1;
 const IN_A_ROW_MAX: u32 = 5;
-/// A quarter of the last 20 outcomes.
+/// A host with at least this many failures among its last 20 outcomes (a quarter) counts as flaky: one more
+/// failing page proves little.
 const FLAKY_MIN: u32 = 5;
-/// 30 % of the last 20 outcomes.
+/// At least this many failures among the last 20 outcomes (30 %) are hardly chance.
 const FAILURES_MIN: u32 = 6;
 const FEW: u32 = 8;
 const FALL_FEW: f64 = 0.8;
 const FALL_MOST: f64 = 0.02;
-/// Without a stated wait the closing may have been an outage, which says nothing about the pace.
+/// The least share of the present pace to which the pace may fall if the server stated no wait: the closing
+/// may then have been an outage, which says nothing about the pace.
 const FALL_UNSTATED: f64 = 0.25;
 const FALL_LEAST: f64 = 0.985;
-/// A new estimate from this share of the old one on confirms it.
+/// A new estimate of at least this share of the learnt rate confirms the learnt rate.
 const SAME_FROM: f64 = 0.8;
 const CONFIRMED_MAX: u8 = 4;
 const GROWTH_STEP_SECONDS: f32 = 30.0;
 const STATED_ROUNDING_SECONDS: f64 = 2.0;
 const WINDOWS_SECONDS: [f64; 6] = [1.0, 10.0, 60.0, 600.0, 900.0, 3_600.0];
-/// The host does not wait for the end of shorter windows: these end before a second probe anyway.
+/// The length in seconds of the shortest window whose end the host waits for: shorter windows end before a
+/// second probe anyway.
 const WINDOW_AWAITED_SECONDS: f64 = 10.0;
 const WINDOW_REACH: f64 = 1.2;
-/// A stated wait must be more than this share of the window: a shorter wait may fit it by chance.
+/// A stated wait must be more than this share of the window: a shorter wait may fit the window by chance.
 const WINDOW_WAIT: f64 = 0.15;
-/// How long after a window's end a probe is sent at the earliest: network jitter, and a little more.
+/// A probe is sent at least this many seconds after a window's end, to allow for changing network delays.
 const WINDOW_LATE_SECONDS: f64 = 0.1;
 const WINDOW_TOLERANCE: f64 = 0.002;

@@ -7,7 +7,7 @@ use super::settings::RulesMode;
 use crate::name::{PerScheme, Scheme};
 use crate::time::Timestamp;
 
-/// Whether the robots.txt of one origin is known.
+/// Whether the rules in the robots.txt of one origin are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RulesState {
     /// The rules are unknown. They must be fetched before a lease may start, but not before this time.
@@ -25,7 +25,8 @@ pub(super) struct RulesFetch {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// Whether a redirect led to another host that is fetched from now: nothing is in flight at this host.
+    /// Whether robots.txt redirected to another host and is now being fetched from there. Then nothing is in
+    /// flight at this host.
     pub(super) away: bool,
 }
 

@@ -30,11 +30,12 @@ pub struct HostLimits {
     /// The longest time for a whole attempt. The lease counts as lost [`HostLimits::GRACE`] after the end of
     /// that time.
     pub fetch_timeout: Duration,
-    /// The most leases that a host has at once, in all places together; 0 counts as 1.
+    /// The most leases that a host holds at a time: ready, waiting, in flight and parsed together. 0 counts
+    /// as 1.
     pub credit: u32,
     /// A retry that is due within this time stays with its lease; a later one goes to the store.
     pub retry_stays: Duration,
-    /// The order of the ready leases, the same in which the store hands them out.
+    /// The order in which ready leases start; the store leases URLs in the same order.
     pub order: Order,
 }
 

@@ -1,4 +1,4 @@
-//! A host's state at one moment, for people and for the tests' witness.
+//! A host's state at one moment, for people, and for the observer that checks invariants in tests.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub struct HostSnapshot {
     pub strikes: u32,
     /// The current distance between starts; zero is unlimited.
     pub spacing: Duration,
-    /// When the next start will be possible; `None` if that depends on something else than time.
+    /// The time when the next start will be possible; `None` if it depends on an event, such as the report of
+    /// a request in flight.
     pub next_start: Option<Timestamp>,
     /// Whether a slot was asked for and not granted yet.
     pub slot_asked: bool,
@@ -43,7 +44,7 @@ pub struct HostSnapshot {
     pub quota_left: Option<u32>,
 }
 
-/// What a host adds to the counts of a crawl.
+/// The numbers that one host adds to the counts of the whole crawl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HostLoad {
     /// Whether the host is held.
@@ -76,7 +77,7 @@ impl HostState {
         }
     }
 
-    /// Returns what the host adds to the counts of a crawl at this moment.
+    /// Returns the numbers that the host adds to the counts of the whole crawl at this moment.
     #[must_use]
     pub fn load(&self, now: Timestamp) -> HostLoad {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -23,8 +23,9 @@ impl HostState {
             || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
     }
 
-    /// Whether so many different URLs were refused together that none of them is at fault: two others, one
-    /// other if a limiter may explain the refusals, or at least 4 of the last 10 first requests.
+    /// Whether so many different URLs were refused together that none of them is at fault: at least two URLs
+    /// besides this URL; or, if a limiter may explain the refusals, at least one URL besides this URL; or at
+    /// least 4 of the 10 latest new URLs at their first request.
     pub(super) fn is_crowd(&self, url: u32, seq: u32, clean: bool, excused: u16) -> bool {
         if excused >= EXCUSED_MAX {
             return false;
@@ -55,8 +56,8 @@ impl HostState {
         self.accuse_of(now, landing, charge, true, hold)
     }
 
-    /// Opens a case, or adds the failure to the open case. `hold` holds the host. Returns against whom the
-    /// failure counts.
+    /// Opens a case, or adds the failure to the open case. Calls `hold` to hold the host. Returns whether the
+    /// failure counts against the URL or the host.
     pub(super) fn accuse_of(
         &mut self,
         now: Timestamp,
@@ -69,7 +70,7 @@ impl HostState {
         let strikes = self.hold.strikes;
         let closing = self.close(now, landing, reason_of_charge(charge), of_pace);
         if self.hold.door == Door::Open || self.parked.is_some() {
-            // The failure is outdated, or nothing is left to find out.
+            // The failure belongs to an earlier closing, or the host is parked, so no case is opened.
             hold(self, closing);
             return if self.parked.is_some() { Payer::Host } else { self.payer_of_old() };
         }
@@ -98,8 +99,8 @@ impl HostState {
         if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
     }
 
-    /// Whether the failure of a probe that was sent at once may be a chance refusal or a broken page. True
-    /// once per case at most.
+    /// Whether this failure of a probe may be a chance refusal or the failure of a broken page. True only if
+    /// the host is not held for the open case, and at most once per case.
     pub(super) fn may_be_chance(&mut self, landing: Landing, charge: Charge) -> bool {
         let flaky = self.evidence.refuses_by_chance() && !landing.stated;
         let Some(case) = &mut self.evidence.case else { return false };
@@ -202,6 +203,6 @@ fn reason_of_charge(charge: Charge) -> HoldReason {
 
 /// A URL that was excused this often is no longer excused because other URLs fail.
 const EXCUSED_MAX: u16 = 8;
-/// If the pace is new to the host, the next start waits for the backoff's minimum divided by this number (250
-/// ms by default).
+/// Where a very short wait before the next start is enough, it is the backoff's minimum divided by this
+/// number (250 ms by default).
 pub(super) const YOUNG_PART: u32 = 4;

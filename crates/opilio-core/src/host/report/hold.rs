@@ -117,7 +117,7 @@ impl HostState {
     }
 
     /// Returns the number of starts that the server had not counted when it answered this start: later
-    /// starts, and those just before it that may have arrived later.
+    /// starts, and starts shortly before this one that may have arrived later.
     pub(super) fn starts_unseen(&self, landing: Landing) -> u32 {
         let after = self.pacing.next_seq.wrapping_sub(landing.seq).saturating_sub(1);
         let overtaken =

@@ -106,8 +106,8 @@ impl HostState {
         }
     }
 
-    /// Uses the learnt pace from now on. If a new pace was learnt, a limiter explains the refusals, and they
-    /// count against no URL.
+    /// Uses the learnt pace from now on. If `learnt` is a new pace (starts per second), a limiter explains
+    /// the refusals, so they count against no URL.
     pub(super) fn take_pace(&mut self, learnt: Option<f64>) {
         if let Some(per_second) = learnt {
             self.leases.forgive_refusals(self.terms.limits.order);
@@ -138,7 +138,8 @@ impl HostState {
             Some(Case {
                 confirmed: false, charge: Charge::Refused, again: false, strikes_before, ..
             }) if self.pacing.learnt.fits_window(stated, probe.started) => {
-                // The server stated the wait itself.
+                // The server stated the wait, and the wait fits a limit that counts in windows, so one
+                // refusal is enough.
                 self.hold.strikes = strikes_before;
                 self.pacing.learnt.opened(now, start, stated, asked, 1)
             }
@@ -163,8 +164,8 @@ impl HostState {
         }
     }
 
-    /// Records a refusal: a 429, a 503, or a status that the policy counts as a refusal. Returns against whom
-    /// it counts.
+    /// Records a refusal: a 429, a 503, or a status that the policy counts as a refusal. Returns whether the
+    /// refusal counts against the URL or the host.
     pub(super) fn refuse(
         &mut self,
         now: Timestamp,
@@ -217,7 +218,7 @@ impl HostState {
             }
         });
         if self.parked.is_none() && self.hold.door == Door::Open {
-            // The refusal belongs to a closing that seemed to be over, and shows that it is not.
+            // The refusal belongs to a closing that seemed to be over, and shows that the closing goes on.
             self.hold.distrust();
             self.open_case(landing, Charge::Refused, self.hold.strikes);
             return Payer::Open;
@@ -251,7 +252,8 @@ impl HostState {
         }
     }
 
-    /// Records that the host could not be reached. Returns against whom that counts.
+    /// Records that the host could not be reached. Returns whether the failure counts against the URL or the
+    /// host.
     pub(super) fn unreachable(&mut self, now: Timestamp, landing: Landing) -> Payer {
         if self.is_old_news(landing) {
             return self.payer_of_old();
@@ -314,7 +316,7 @@ impl HostState {
             }
         });
         if let Some(Suspect { seq, .. }) = first {
-            // If the host turns these URLs away, it did so from the first of them on.
+            // If the host is at fault, it began to refuse requests with the first of these failures.
             self.pacing.learnt.refused_from(seq);
         }
         payer
@@ -348,10 +350,10 @@ impl HostState {
         Payer::Walled
     }
 
-    /// Whether the host likely broke a kept-alive connection to refuse the request, and not because the
-    /// connection was idle for too long: the host refused other requests that way lately. Then it is a
-    /// failure, though not the URL's. A probe comes so late that any connection may be too old. Connections
-    /// that are closed together, as by a server's restart, are one event.
+    /// Whether the host probably broke a kept-alive connection to refuse the request, and not because the
+    /// connection was idle for too long: the host has broken connections lately. Such a break counts as a
+    /// failure, but not of the URL. False for a probe, which is sent after a wait, so that any connection may
+    /// be too old. Connections that are closed together, as when a server restarts, count as one break.
     pub(super) fn may_be_meant(&self, now: Timestamp, landing: Landing, outcome: Outcome) -> bool {
         outcome == Outcome::Failed(Fault::StaleConnection)
             && !landing.probe
@@ -363,7 +365,7 @@ impl HostState {
 /// After a hold, a host whose spacing is shorter than the backoff's minimum divided by this number (50 ms by
 /// default) starts with one request in flight.
 const HERD_PART: u32 = 20;
-/// A closing with fewer refusals teaches no pace: they may be chance.
+/// A closing with fewer refusals than this teaches no pace: so few may be chance.
 const REFUSED_MIN: u16 = 2;
 /// The same limit for a host whose pages fail or are refused now and then.
 const REFUSED_MIN_FLAKY: u16 = 5;

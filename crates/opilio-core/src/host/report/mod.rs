@@ -1,4 +1,5 @@
-//! Evaluates a report: for the host (hold, strikes, pace) and for its URL (another attempt, or its end).
+//! Evaluates a report: what it means for the host (hold, strikes, pace), and for the URL (another attempt, or
+//! its end).
 //!
 //! Two questions are answered in turn. First, whose fault was the outcome? Only the answers to other URLs can
 //! show that, see `blame.rs`. Second, what becomes of the lease? The fetcher proposes a verdict. The host
@@ -25,7 +26,7 @@ use crate::record::{Ending, LeaseId};
 use crate::time::Timestamp;
 use crate::verdict::{Proposal, Verdict};
 
-/// The start to which an outcome belongs.
+/// The start of the request to which an outcome belongs.
 #[derive(Clone, Copy)]
 struct Landing {
     seq: u32,
@@ -44,7 +45,7 @@ enum StartKind {
     Url { url: u32, failed_seq: Option<u32>, clean: bool, excused: u16 },
     /// A fetch of robots.txt for its rules.
     Rules,
-    /// A repeated request that was answered before, to learn whose fault failures were.
+    /// A witness: a request that was answered before is repeated, to learn whose fault failures were.
     Witness,
 }
 
@@ -52,24 +53,24 @@ enum StartKind {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Suspect {
     url: u32,
-    /// The number of the failed start. If several URLs failed in a row: of the first.
+    /// The number of the failed start; if several URLs failed in a row, the number of the first failed start.
     pub(in crate::host) seq: u32,
     /// The number that the next start had at the time of the failure: a start with a lower number was made
-    /// before.
+    /// before the failure.
     next: u32,
     /// How many different URLs failed in a row, at least 1. The type has no zero so that `Option<Suspect>` is
     /// not larger than `Suspect`.
     in_a_row: NonZeroU8,
 }
 
-/// Against whom an outcome counts.
+/// The side against which an outcome counts: the URL, the host or nobody, as far as that is decided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Payer {
     Url,
     Host,
-    /// It counts against the URL, unless the open case turns out to be the host's fault.
+    /// The outcome counts against the URL, unless the open case turns out to be the host's fault.
     Open,
-    /// It is undecided: the answer is a 401 or 403 that may come from a firewall.
+    /// The side is undecided: the answer is a 401 or 403 that may come from a firewall.
     Walled,
     Nobody,
 }
@@ -121,7 +122,7 @@ impl HostState {
     }
 
     /// Returns the outcome, changed to a failure of the URL if a kept-alive connection broke and the URL has
-    /// failed before. One connection may have been idle for too long, but hardly two.
+    /// failed before. One connection may break because it was idle for too long, but hardly two.
     fn not_of_age(pending: &Pending, outcome: Outcome, proposal: Proposal) -> Outcome {
         let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
         if stale && pending.has_failed() {
@@ -166,7 +167,7 @@ impl HostState {
         }
     }
 
-    /// Evaluates an outcome for the host; returns against whom the outcome counts.
+    /// Evaluates an outcome for the host. Returns whether the outcome counts against the URL or the host.
     fn learn(
         &mut self,
         now: Timestamp,
@@ -196,8 +197,8 @@ impl HostState {
                 if landing.probe {
                     self.hold.unprobe();
                 } else if outcome == Outcome::Failed(Fault::StaleConnection) {
-                    // Another URL goes first. If its connection breaks, too, this was not because of idle
-                    // time.
+                    // The next start is for another URL. If that connection breaks, too, idle time is not the
+                    // cause.
                     self.evidence.suspect = self.evidence.suspect.or(self.suspect_of(landing));
                 }
                 Payer::Nobody

@@ -94,8 +94,8 @@ impl HostState {
         }
     }
 
-    /// Handles a redirected robots.txt that the other host did not give, or not in time. This host is closed
-    /// as if it had failed itself, but its pace is not changed.
+    /// Handles a robots.txt that redirects to another host, if that host did not send it, or not in time.
+    /// This host is closed as if it had failed itself, but its pace is not changed.
     fn rules_unavailable_elsewhere(
         &mut self,
         now: Timestamp,
@@ -150,8 +150,8 @@ impl HostState {
         }
     }
 
-    /// Counts fetches that failed on the crawler's side: after too many in a row, the leases that wait for
-    /// the rules end.
+    /// Counts fetches that failed on the crawler's side. After `OURS_MAX` of them in a row, the leases that
+    /// wait for the rules end.
     fn count_ours(&mut self, scheme: Scheme, outcome: Outcome) {
         let origin = self.rules.of_mut(scheme);
         if outcome.blame() != Blame::Ours {

@@ -111,7 +111,7 @@ impl HostState {
         pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
         match proposal.verdict {
             Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(pending, reason),
-            // The answer parked the host, so the URL ends with the reason of the park.
+            // The answer parked the host, so the URL fails because of the park.
             Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, pending, Duration::ZERO),
             Verdict::GiveUp(_) if self.draining => {
                 // Nothing will decide in this run whose fault the failure is.
@@ -127,7 +127,8 @@ impl HostState {
         }
     }
 
-    /// Retries free of charge after a failure on the crawler's side, a limited number of times.
+    /// Plans a retry that uses up no attempt, after a failure on the crawler's side. After `OURS_MAX` such
+    /// failures the lease fails.
     pub(super) fn free_retry(&mut self, now: Timestamp, mut pending: Pending, after: Duration) {
         pending.ours = pending.ours.saturating_add(1);
         if pending.ours >= OURS_MAX {
@@ -143,8 +144,8 @@ impl HostState {
         self.again(now, pending, after.max(wait));
     }
 
-    /// Plans one more attempt after this wait. The lease stays here if the attempt is due soon or the host is
-    /// closed anyway; otherwise it goes back to the store.
+    /// Plans one more attempt after the wait `after`. The lease stays here if the attempt is due soon or the
+    /// host is closed anyway; otherwise it goes back to the store.
     pub(super) fn again(&mut self, now: Timestamp, pending: Pending, after: Duration) {
         let due = now + after;
         if self.parked.is_some() {

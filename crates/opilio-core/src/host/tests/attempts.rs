@@ -1,4 +1,5 @@
-//! What becomes of a URL after a failure: which attempts count, and where a retry waits.
+//! Tests what happens to a URL after a failure: which attempts count, and whether a retry waits at the host
+//! or in the store.
 
 use super::*;
 
@@ -70,7 +71,7 @@ fn a_host_that_refuses_by_resets_is_found_out_at_the_second_broken_connection() 
 fn connections_that_are_closed_together_close_no_host() {
     let mut rig = Rig::new(fast().in_flight(4));
     rig.assign(1..60);
-    // It broke connections once, and later starts anew with three of them under way.
+    // The server broke connections once. Later it is restarted while three requests are in flight.
     let outage = ms(500)..ms(700);
     let restart = ms(6_000)..ms(6_250);
     rig.serve(ms(60_000), Duration::from_millis(350), |at, _| {

@@ -1,4 +1,5 @@
-//! Whose fault it was: no page and no chance costs a host its other pages.
+//! Tests whose fault failures are found to be: neither one bad page nor chance may cost a host its other
+//! pages.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,12 +22,12 @@ fn told() -> HostPolicy {
     HostPolicy::new().rate(per_second(20)).in_flight(4)
 }
 
-/// What a start asks for: a URL by its number, or a witness.
+/// Returns the number of the URL that this start requests; `None` for a witness.
 fn asked(start: &Start) -> Option<u64> {
     (!start.lease.id.is_witness()).then_some(start.lease.id.0)
 }
 
-/// Requests for each URL.
+/// Returns the number of requests for each URL, by the URL's number.
 fn requests(rig: &Rig) -> BTreeMap<u64, usize> {
     let mut count = BTreeMap::new();
     rig.starts.iter().filter_map(|(_, start)| asked(start)).for_each(|id| *count.entry(id).or_default() += 1);
@@ -38,7 +39,7 @@ fn end_of(rig: &Rig, id: u64) -> (Delivery, u16) {
     end.map(|(_, delivery, attempts)| (*delivery, *attempts)).unwrap_or_else(|| panic!("{id} never ended"))
 }
 
-/// A host of `urls` URLs, whose rules are known where they are asked for.
+/// Returns a host with `urls` URLs. If the host fetches robots.txt, its rules are already known.
 fn host(rules: RulesMode, retries: u16, urls: u64) -> Rig {
     let mut rig = Rig::with_rules(told(), rules);
     rig.retries = retries;
@@ -81,7 +82,7 @@ fn where_nothing_can_tell_the_last_page_ends_with_its_hosts_hold() {
     let stated = wait(503, Duration::from_secs(56));
     for (retries, urls, last) in [(3, 1, stated), (0, 1, stated), (2, 2, stated), (2, 2, status(503))] {
         let mut rig = host(RulesMode::Off, retries, urls);
-        // A page that is missing is no witness.
+        // A missing page (404) cannot serve as a witness.
         let other = status(404);
         rig.serve(ms(400_000), LATENCY, |_, start| if asked(start) == Some(urls) { last } else { other });
         let what = format!("{urls} URLs, {retries} retries, {last:?}");
@@ -102,7 +103,7 @@ fn pages_of_one_origin_end_while_the_rules_of_the_other_are_away() {
     rig.answer_rules(RulesAnswer::Known { crawl_delay: None, expires_in: secs(86_400) });
     rig.serve(ms(100_000), LATENCY, |_, start| if asked(start).is_some() { status(503) } else { OK });
     for broken in [1, 2] {
-        // The two accused the host together, once.
+        // The failures of the two URLs put the host under suspicion once, not again and again.
         let (delivery, attempts) = end_of(&rig, broken);
         assert_eq!(delivery, Delivery::Failure(Reason::Http5xx));
         assert!(attempts <= 5, "{attempts} requests for {broken}");
@@ -125,13 +126,13 @@ fn an_old_request_that_fails_while_the_probe_is_out_lets_no_second_probe_start()
     rig.answer(probe, OK);
     rig.run_for(secs(1));
     let newer = rig.starts.last().map(|(_, start)| start.lease.id.0).unwrap();
-    // It was under way when the host closed, and states that it still is.
+    // This request was in flight when the host closed. Its answer states that the host is still closed.
     rig.answer(*late, wait(429, secs(2)));
     rig.run_for(secs(3));
     let started = rig.starts.len();
     assert!(rig.starts.last().is_some_and(|(_, start)| start.probe), "{:?}", rig.starts.last());
     rig.answer(newer, status(500));
-    // Requests are given up after 30 s.
+    // The probe is given up only after 30 s.
     rig.run_for(secs(20));
     assert_eq!(rig.starts.len(), started, "the probe is still out");
 }
@@ -232,7 +233,7 @@ fn what_was_refused_before_the_host_slept_is_no_probe_either() {
     rig.answer(1, wait(429, secs(1)));
     rig.hear(Input::Settled(vec![LeaseId(1)]));
     rig.passivate();
-    // The store hands it out again, first in order, with the request that it has cost.
+    // The store leases the refused URL again, first in order, with one request counted against it.
     let mut refused = lease(1);
     refused.record.attempts = Attempts::of(1);
     refused.record.priority = Priority(5);
@@ -334,7 +335,8 @@ fn a_burst_that_a_limiter_refuses_does_not_look_like_broken_pages() {
 
 #[test]
 fn a_limiter_that_always_hits_the_same_page_does_not_make_it_pay() {
-    // A bucket of two starts a second: whatever comes too early is refused, and the slow page most of all.
+    // The server has a token bucket of two starts a second. Requests that come too early are refused, and
+    // those for the slow page most often.
     let policy = HostPolicy::new().rate(per_second(10)).in_flight(4);
     let mut rig = Rig::new(policy);
     rig.assign(1..60);

@@ -1,4 +1,4 @@
-//! Refusals and outages: how long a host is held, when it is probed, when it is parked.
+//! Tests refusals and outages: how long a host is held, when it is probed, and when it is parked.
 
 use super::*;
 
@@ -33,7 +33,8 @@ fn a_later_stated_wait_of_the_same_burst_extends_the_hold() {
 
 #[test]
 fn retry_after_zero_past_or_garbage_holds_by_strikes() {
-    // All three are read as no hint (see `hints`), which is what the gate gets to hear.
+    // A `Retry-After` of zero, in the past or unreadable is read as no hint at all, so the host gets a 429
+    // without a wait.
     let mut rig = Rig::new(fast());
     rig.assign(1..3);
     rig.answer(1, BARE_429);

@@ -1,4 +1,4 @@
-//! The gate's rules, case by case, with the witness watching.
+//! Tests the rules of the gate, case by case. An observer checks the invariants at every step.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod attempts;
@@ -117,7 +117,7 @@ fn a_host_that_drains_does_not_wait_for_a_slot_that_it_asked_for() {
     let [Output::Settle { ending: Ending::Return, .. }, Output::Passivate] = &outputs[..] else {
         panic!("{outputs:?}");
     };
-    // The grant was on its way.
+    // The slot was granted before the fetcher pool knew of the drain.
     host.handle(ms(1), Input::Granted);
     let outputs: Vec<_> = std::iter::from_fn(|| host.poll(ms(1))).collect();
     assert_eq!(outputs, [Output::ReturnSlot, Output::Passivate]);
@@ -147,7 +147,7 @@ fn spreads_what_is_left_of_a_quota() {
     rig.run_until(ms(20));
     rig.answer(1, quota(200, stated));
     rig.run_until(ms(9_000));
-    // 20 s (a second may be rounding) in ten parts.
+    // The 20 s until the reset (21 s, of which one second may be rounding) are divided into ten parts.
     assert_eq!(rig.start_times()[..4], [0, 2_002, 4_004, 6_006]);
 }
 
@@ -204,7 +204,8 @@ fn a_settled_lease_is_gone_wherever_it_is() {
     assert_eq!(rig.starts.len(), 2);
 }
 
-// A host with a planted bug carries it with it: what counts is the one that users run.
+// With the feature `sabotage`, a host has one more field for its bug. Only the size without that feature
+// matters.
 #[cfg(not(feature = "sabotage"))]
 #[test]
 fn is_small_enough_for_a_million() {

@@ -1,4 +1,4 @@
-//! Failures that are a URL's own: they say nothing about their host, however many of them there are.
+//! Tests failures that are the URL's own fault: however many there are, they say nothing about the host.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn heads_that_cannot_be_read_are_tried_as_often_as_the_policy_says_and_close_not
 
 #[test]
 fn a_head_that_cannot_be_read_excuses_nothing_else() {
-    // Among them some that fail, and one refusal: each is judged as at a host that answers.
+    // Some URLs also fail, and one is refused: each of these outcomes is judged as at a host that answers.
     let mut rig = host(RulesMode::Fetch);
     rig.serve(ms(600_000), LATENCY, |_, start| match start.lease.id.0 {
         id if id % 4 == 0 => fault(Fault::Malformed),

@@ -1,4 +1,5 @@
-//! Arbitrary schedules of inputs and times never break an invariant, and every lease ends once.
+//! Property tests: arbitrary schedules of inputs and times never break an invariant, and every lease ends
+//! exactly once.
 //!
 //! With the feature `sabotage` the same schedules must find each seeded bug.
 
@@ -17,7 +18,8 @@ use crate::record::{LeaseId, Priority};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Quota, Verdict};
 
-/// One thing that may happen to a host. Numbers choose among what there is, modulo its count.
+/// A step of a schedule: one event for a host. A number selects an element of the list that the step is
+/// about, modulo the list's length.
 #[derive(Clone, Debug)]
 enum Move {
     Assign {
@@ -26,9 +28,10 @@ enum Move {
     },
     Grant,
     RefuseSlot,
-    /// Somebody orders a hold of so many milliseconds.
+    /// The host is held by order for this many milliseconds.
     Hold(u64),
-    /// The common budget of its group affords no start for so many milliseconds.
+    /// A slot is not granted, because the common budget of the host's group affords no start for this many
+    /// milliseconds.
     DenySlot(u64),
     Report {
         which: u8,
@@ -39,20 +42,20 @@ enum Move {
     Undelivered(u8),
     Rules(u8, RulesAnswer, Hints),
     Disallow(u64),
-    /// The store settles what was handed on.
+    /// The store settles all leases that were handed on.
     SettleDelivered,
-    /// The store settles any lease, wherever it is.
+    /// The store settles any one lease, in whichever place the lease is.
     SettleAny(u64),
     Restart,
     Drain,
-    /// Lets time pass to the next wake-up, or past it.
+    /// Lets time pass to the host's next timer, and this much longer.
     Wake(Duration),
-    /// Wakes the host that much before it wants to be.
+    /// Polls the host this much before its timer is due.
     WakeEarly(Duration),
-    /// Grants slots and lets a few spacings pass, until as many are in flight as can be.
+    /// Grants slots and lets a few spacings pass, until as many requests are in flight as possible.
     Fill,
-    /// Answers what is under way with refusals, one after another, each with a wait of its own in
-    /// seconds: as a burst of concurrent requests is refused.
+    /// Refuses the requests in flight one after another, each with its own wait in seconds, as a server
+    /// refuses a burst of concurrent requests.
     RefuseBurst(Vec<u64>),
 }
 
@@ -176,7 +179,7 @@ fn schedules() -> impl Strategy<Value = Schedule> {
     })
 }
 
-/// A shell that does what a schedule says.
+/// Runs a host by a schedule, in place of the host's actor.
 struct Chaos {
     host: HostState,
     witness: Witness,
@@ -184,7 +187,7 @@ struct Chaos {
     rules: RulesMode,
     now: Timestamp,
     next_id: u64,
-    /// Attempt under way by lease.
+    /// The leases in flight, each with the number of its attempt.
     flying: Vec<(LeaseId, u16)>,
     rules_flying: Vec<Scheme>,
     delivered: Vec<LeaseId>,
@@ -276,7 +279,7 @@ impl Chaos {
             Move::Rules(which, answer, hints) => {
                 let scheme = pick(&mut self.rules_flying, *which)?;
                 if matches!(answer, RulesAnswer::Elsewhere { .. }) {
-                    // Another host will say more.
+                    // The fetch goes on at another host, so a further result will come.
                     self.rules_flying.push(scheme);
                 }
                 Some(Input::Rules { scheme, answer: *answer, hints: *hints })
@@ -384,7 +387,7 @@ impl Chaos {
         }
     }
 
-    /// From now on all goes well: everything must end, in a bounded number of steps.
+    /// Lets everything succeed from now on, and checks that all leases end in a bounded number of steps.
     fn finish(&mut self) -> Result<(), Violation> {
         for _ in 0..3_000 {
             if self.passivated && self.witness.open_leases() == 0 {
@@ -401,7 +404,8 @@ impl Chaos {
         Ok(())
     }
 
-    /// Grants, answers and settles whatever is due, then wakes the host.
+    /// Grants slots, answers requests with success and settles leases, as far as possible; then advances time
+    /// to the host's timer.
     fn go_well(&mut self) -> Result<(), Violation> {
         let known = RulesAnswer::Known { crawl_delay: None, expires_in: secs(86_400) };
         let good = Move::Report { which: 0, answer: status(200), repeatable: true, give_up: false };

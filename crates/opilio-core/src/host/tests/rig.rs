@@ -1,4 +1,5 @@
-//! A shell for tests: virtual time, slots granted at once, and the witness at every step.
+//! Runs a host in tests: with virtual time, slots that are granted at once, and an observer that checks every
+//! step.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(super) fn leases(ids: std::ops::Range<u64>) -> Vec<Lease> {
     ids.map(lease).collect()
 }
 
-/// What the fetcher would report.
+/// The result of a request, as the fetcher would report it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     pub(super) outcome: Outcome,
@@ -57,7 +58,7 @@ pub(super) const fn quota(code: u16, quota: Quota) -> Answer {
     Answer { outcome: Outcome::Answered(code), hints: Hints { retry_after: None, quota: Some(quota) } }
 }
 
-/// The default policy in short: three retries, without jitter.
+/// Proposes a verdict like the default retry policy: three retries, but without random waits.
 pub(super) fn propose(attempt: u16, answer: Answer) -> Proposal {
     propose_within(3, attempt, answer)
 }
@@ -96,7 +97,7 @@ pub(super) struct Rig {
     pub(super) settled: Vec<(LeaseId, Ending)>,
     pub(super) credit: Option<u32>,
     pub(super) passivated: bool,
-    /// Of each URL.
+    /// The number of retries of each URL.
     pub(super) retries: u16,
 }
 
@@ -163,7 +164,7 @@ impl Rig {
     pub(super) fn answer(&mut self, id: u64, answer: Answer) {
         let start = &self.starts.iter().rev().find(|(_, start)| start.lease.id.0 == id).unwrap().1;
         let stale = answer.outcome == Outcome::Failed(Fault::StaleConnection);
-        // As the retry policy reads it: a second dead connection was broken.
+        // As in the retry policy, a second stale connection counts as a broken connection.
         let read = if stale && start.failed_before { fault(Fault::Reset) } else { answer };
         let proposal = propose_within(self.retries, start.attempt, read);
         self.hear(Input::Report { lease: LeaseId(id), outcome: answer.outcome, proposal });
@@ -179,12 +180,12 @@ impl Rig {
         self.answer_rules_with(answer, hints);
     }
 
-    /// With what the host says about itself.
+    /// Answers the fetch of robots.txt. `hints` are the waits and quotas that the host states about itself.
     pub(super) fn answer_rules_with(&mut self, answer: RulesAnswer, hints: Hints) {
         self.hear(Input::Rules { scheme: Scheme::Http, answer, hints });
     }
 
-    /// Lets time pass, waking the host whenever it wants to be.
+    /// Lets time pass until `end`, and polls the host whenever its timer is due.
     pub(super) fn run_until(&mut self, end: Timestamp) {
         while let Some((at, _)) = self.host.wake_at().filter(|(at, _)| *at <= end) {
             self.now = at.max(self.now);
@@ -198,7 +199,7 @@ impl Rig {
         self.run_until(self.now + span);
     }
 
-    /// Answers each start after `latency` until nothing is left or the time is over.
+    /// Answers each start after `latency`, until nothing is left to do or the time `end` has come.
     pub(super) fn serve(
         &mut self,
         end: Timestamp,
@@ -230,13 +231,13 @@ impl Rig {
         }
     }
 
-    /// Starts without an end so far.
+    /// Returns the URL numbers of the starts that are not answered yet.
     fn unanswered(&self) -> Vec<u64> {
         let flying = self.host.snapshot().in_flight;
         self.starts.iter().rev().take(flying).map(|(_, start)| start.lease.id.0).collect()
     }
 
-    /// The store settles what was handed on.
+    /// Settles all leases that were handed on, as the store does.
     pub(super) fn settle_all(&mut self) {
         if self.host.snapshot().parsed > 0 {
             let ids = self.delivered.iter().map(|(id, ..)| *id).collect();
@@ -244,7 +245,7 @@ impl Rig {
         }
     }
 
-    /// Passivates and comes back at once.
+    /// Passivates the host, and restores it at once from its saved state.
     pub(super) fn passivate(&mut self) {
         let memo = self.host.memo();
         self.host =

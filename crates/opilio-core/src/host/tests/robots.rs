@@ -1,4 +1,4 @@
-//! robots.txt: its fetch comes first, and a host whose rules cannot be fetched is closed.
+//! Tests robots.txt: it is fetched before all else, and a host whose rules cannot be fetched is closed.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn a_quota_that_robots_txt_declares_spent_is_kept_to() {
         rig.answer_rules_with(answer, hints);
         rig.run_until(ms(59_000));
         assert_eq!((rig.rules_starts.len(), rig.starts.len()), (1, 0), "{answer:?}");
-        // What another host says of its own quota is not about this one.
+        // A quota that another host states for itself must not limit this host.
         rig.answer_rules_with(known, Hints { quota: Some(Quota { reset: secs(600), ..spent }), ..hints });
         rig.run_until(ms(70_000));
         assert!(rig.rules_starts.len() + rig.starts.len() > 1, "{answer:?}");

@@ -1,4 +1,4 @@
-//! Walls: 401 and 403 for one URL after another, over a host that was welcoming before.
+//! Tests firewalls: 401 and 403 for one URL after another, at a host that answered well before.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::host::blame::CROWD_STARTS;
 use crate::host::invariants::{Invariant, Violation};
 use crate::time::Timestamp;
 
-/// What the answers and failures so far have shown about the host.
+/// The facts that the answers and failures so far have shown about the host.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenFaults {
     pub(super) trouble: Option<SeenTrouble>,
@@ -21,12 +21,12 @@ pub(super) struct SeenFaults {
     pub(super) crowd: SeenCrowd,
 }
 
-/// The failures that no answer to a later start has ended yet.
+/// A row of failures. It ends when the host answers a start that came after the last failure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenTrouble {
     /// The URL of the first failure (its fingerprint); `None` if robots.txt or a witness failed first.
     first: Option<u128>,
-    /// Whether something besides the first URL failed, too.
+    /// Whether another URL, robots.txt or a witness failed, too.
     pub(super) others: bool,
     /// Whether a probe has shown that the host is at fault.
     pub(super) confirmed: bool,
@@ -115,7 +115,7 @@ impl SeenFaults {
     pub(super) fn compare_door(&mut self, leases: &mut SeenLeases, now: Timestamp, open: bool) {
         match (self.door.open, open) {
             (true, false) => self.door.closed_at = Some(now),
-            // An answer ended the case.
+            // The host opened its door because an answer ended the case, so the failures before are decided.
             (false, true) => leases.begin_new_row(),
             (true, true) | (false, false) => {}
         }

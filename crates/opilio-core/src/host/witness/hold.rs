@@ -1,5 +1,5 @@
-//! Holds, parks and drains as visible from outside: while one lasts, the host starts nothing (G3), and a hold
-//! never becomes shorter (G6).
+//! Checks holds, parks and drains as visible from outside: while any of these lasts, the host starts nothing
+//! (G3), and a hold never becomes shorter (G6).
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct SeenHold {
     end: Timestamp,
     /// The end of the hold in the host's last snapshot.
     shown: Timestamp,
-    /// Set from a closing until the event `Opened`: only a probe may start then.
+    /// True from a closing until the event `Opened`; only a probe may start in that time.
     pub(super) closed: bool,
     pub(super) parked: bool,
     pub(super) draining: bool,
@@ -90,8 +90,9 @@ impl SeenHold {
     }
 
     /// Records the quota that an answer announces. A spent quota holds the host until the quota's reset, give
-    /// or take a second for rounding. Answers to older starts than the newest one do not count, nor do those
-    /// to a start at the same instant, since the order of these two is unknown.
+    /// or take a second for rounding. An answer counts only if its start is later than the start of every
+    /// answer that counted before. For two starts at the same instant, the order is unknown, so the second
+    /// answer does not count.
     pub(super) fn note_quota(&mut self, now: Timestamp, started: Timestamp, hints: &Hints) {
         let Some(quota) = hints.quota.filter(|_| self.quota_of.is_none_or(|newest| newest < started)) else {
             return;

@@ -1,5 +1,5 @@
-//! The leases of a host as visible from outside: the place of each lease (G4), and how many attempts each has
-//! used up.
+//! Keeps track of a host's leases from outside the host: the place of each lease (G4), and how many attempts
+//! each lease has used up.
 
 use super::expect;
 use crate::host::invariants::{Invariant, Violation};
@@ -24,8 +24,8 @@ pub(super) struct SeenLease {
     /// The number of requests for the lease that the server may have seen.
     pub(super) requests: u16,
     pub(super) attempts: AttemptRange,
-    /// The number of failures that count against the lease if they turn out to be its own fault: no later
-    /// start was answered yet.
+    /// The number of failures that count against the lease if they turn out to be its own fault. This is
+    /// undecided until a later start of the host is answered.
     pub(super) open: u16,
     /// The time of the lease's latest failed start, and the time of that failure.
     pub(super) failed: Option<(Timestamp, Timestamp)>,
@@ -65,7 +65,7 @@ impl AttemptRange {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeenPlace {
-    /// The lease is ready or waiting: only the host knows which.
+    /// The lease is ready or waiting; from outside, these two places look the same.
     Idle,
     InFlight(SeenFlight),
     Parsed,
@@ -264,8 +264,8 @@ impl SeenLeases {
         }
     }
 
-    /// Lets the idle leases of an origin end, at fault or not, since the origin's robots.txt can never be
-    /// fetched.
+    /// Allows the idle leases of an origin to end, even if their URLs are not at fault, since the origin's
+    /// robots.txt can never be fetched.
     pub(super) fn may_end_origin(&mut self, scheme: Scheme) {
         let waits = |seen: &&mut SeenLease| seen.scheme == scheme && seen.place == SeenPlace::Idle;
         self.0.iter_mut().filter(waits).for_each(|seen| {
@@ -280,7 +280,7 @@ impl SeenLeases {
         self.0.iter_mut().for_each(|seen| (seen.attempts.least, seen.open) = (0, 0));
     }
 
-    /// Begins to count failures anew; the failures so far are not excused.
+    /// Sets the number of undecided failures of each lease to 0. These failures are not excused.
     pub(super) fn begin_new_row(&mut self) {
         self.0.iter_mut().for_each(|seen| seen.open = 0);
     }

@@ -1,8 +1,8 @@
 //! An observer that keeps its own record of a host and reports each broken invariant.
 //!
-//! The observer sees a host's inputs and outputs, and derives starts, holds, places and attempts from these
-//! alone. From the host itself it reads only values that are invisible from outside (the spacing in force,
-//! the counts of leases), to compare them with its own record.
+//! The observer sees a host's inputs and outputs, and derives the starts, the holds, the places of leases and
+//! the attempts from these alone. From the host itself the observer reads only values that are invisible from
+//! outside (the spacing in force, the counts of leases), to compare them with its own record.
 //!
 //! | invariant | checked in |
 //! | --- | --- |
@@ -81,8 +81,8 @@ impl Witness {
         self.leases.len()
     }
 
-    /// Records that the host returns from passivation. Budget and holds continue, a drain does not, and it is
-    /// unknown whose fault earlier failures were.
+    /// Records that the host returns from passivation. Budget and holds continue, but a drain does not. It is
+    /// unknown from now on whose fault the earlier failures were.
     pub fn resumed(&mut self) {
         self.hold.draining = false;
         self.rules.resumed();
@@ -122,7 +122,7 @@ impl Witness {
     /// Checks an output.
     ///
     /// # Errors
-    /// The invariant that the output breaks.
+    /// Returns the invariant that the output breaks.
     pub fn see(&mut self, now: Timestamp, output: &Output) -> Result<(), Violation> {
         match output {
             Output::Fetch(start) => self.started(now, start),
@@ -146,10 +146,11 @@ impl Witness {
         }
     }
 
-    /// Compares the record with the host, which has no more output at this instant.
+    /// Compares this observer's record with the host's snapshot. To be called when the host has no more
+    /// output at this instant.
     ///
     /// # Errors
-    /// The broken invariant.
+    /// Returns the broken invariant.
     pub fn rest(&mut self, now: Timestamp, host: &HostState) -> Result<(), Violation> {
         let shown = host.snapshot();
         self.hold.compare(&shown)?;
@@ -234,7 +235,7 @@ impl Witness {
         }
     }
 
-    /// Ends a request that the host made as a witness.
+    /// Removes and returns the request in flight with this id, if the host made it as a witness.
     fn take_witness(&mut self, id: LeaseId) -> Option<SeenFlight> {
         let place = self.witnesses.iter().position(|(other, _)| *other == id)?;
         Some(self.witnesses.swap_remove(place).1)

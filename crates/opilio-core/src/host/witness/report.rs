@@ -1,4 +1,5 @@
-//! Records the reports that the host gets: of URLs, and of the requests that the host repeats as a witness.
+//! Records the reports that the host gets: about requests for URLs, and about the requests that the host
+//! repeats as a witness.
 
 use super::Witness;
 use super::leases::{SeenFlight, SeenLease};
@@ -95,8 +96,8 @@ impl Witness {
         if read.answered || read.forbidden {
             seen.attempts.add_perhaps(1);
             if !read.wanted {
-                // The URL failed by its own fault, or as part of a run of 401 and 403. A connection that
-                // breaks in its next attempt is no longer free of charge.
+                // The URL failed by its own fault, or as part of a run of 401 and 403. If a connection breaks
+                // in the URL's next attempt, that uses up an attempt.
                 seen.failed = Some((flight.started, now));
             }
             self.faults.answered(&mut self.leases, flight.started, !read.forbidden);
@@ -108,10 +109,11 @@ impl Witness {
     /// Records that a request failed on the crawler's side, or that its kept-alive connection was idle for
     /// too long.
     fn url_undone(&mut self, place: usize, read: SeenOutcome) {
-        // The server may have broken the connection on purpose; then this failure belongs to the others.
+        // The server may have broken the connection on purpose. Then this failure shows, together with other
+        // failures, that the host is at fault.
         self.faults.note_others();
         if read.stale {
-            // The request is free of charge, unless the next attempt fails, too.
+            // The request uses up no attempt, unless the next attempt fails, too.
             let seen = self.leases.at_mut(place);
             seen.requests = seen.requests.saturating_add(1);
             seen.stale += 1;
@@ -119,8 +121,8 @@ impl Witness {
         }
     }
 
-    /// Records that a request was refused or failed. It is open whose fault that was, unless answers to other
-    /// URLs have decided it.
+    /// Records that a request was refused or failed. Whose fault the failure was is undecided, unless answers
+    /// to other URLs have decided that.
     fn url_failed(&mut self, now: Timestamp, place: usize, flight: SeenFlight, read: SeenOutcome) {
         let seen = self.leases.at_mut(place);
         let started = flight.started;
@@ -141,7 +143,8 @@ impl Witness {
         }
         seen.attempts.add_perhaps(failures);
         if own || self.faults.door.is_old_news(started) {
-            // The failure may count against the URL, or against the host, by a case that is over.
+            // The failure belongs to a case that is over, and counts against the URL or the host as that case
+            // was decided.
             return;
         }
         seen.open += failures;

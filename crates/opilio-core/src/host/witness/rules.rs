@@ -1,4 +1,4 @@
-//! The robots.txt files of a host's two origins (http and https) as visible from outside.
+//! Keeps track, from outside the host, of the robots.txt files of the host's two origins (http and https).
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ struct SeenOrigin {
     /// Until when the origin waits for rules that are fetched from another host after a redirect.
     away: Option<Timestamp>,
     crawl_delay: Duration,
-    /// How many fetches in a row failed on the crawler's side, and until when the next fetch waits because of
-    /// that.
+    /// How many fetches in a row failed on the crawler's side, and the time until which the next fetch waits
+    /// because of these failures.
     ours: u32,
     rest: Timestamp,
     /// The redirects of robots.txt in a row so far.
@@ -56,7 +56,7 @@ impl SeenRules {
         self.origins[0].crawl_delay.max(self.origins[1].crawl_delay)
     }
 
-    /// Returns until when at least one origin waits after failures on the crawler's side.
+    /// Returns the later of the times until which the two origins wait after failures on the crawler's side.
     pub(super) fn rest(&self) -> Timestamp {
         self.origins[0].rest.max(self.origins[1].rest)
     }
@@ -80,7 +80,7 @@ impl SeenRules {
         self.origins[scheme as usize].out.map(|out| out.started)
     }
 
-    /// Ends the fetches whose deadline has passed; returns whether another host did not answer in time.
+    /// Ends the fetches whose deadline has passed. Returns whether a fetch from another host is among them.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let mut missed = false;
         for origin in &mut self.origins {
@@ -188,7 +188,7 @@ impl Witness {
         self.faults.fail_of_host(&mut self.leases, now, probe);
     }
 
-    /// Lets the leases that wait for an origin's rules end, if these rules can never be fetched.
+    /// Allows the leases that wait for an origin's rules to end, if these rules can never be fetched.
     fn may_end_origin(&mut self, scheme: Scheme, outcome: Outcome, often: bool) {
         if often || matches!(outcome, Outcome::Failed(fault) if fault.is_permanent()) {
             self.leases.may_end_origin(scheme);

@@ -1,4 +1,4 @@
-//! The starts of a host as visible from outside, and their distances: G1 and G8.
+//! Checks the times between the starts of a host, as visible from outside: the invariants G1 and G8.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl SeenStarts {
         self.resumed_at = Some(now);
     }
 
-    /// Records that the host is open again: it waits for one spacing.
+    /// Records that the host is open again: the next start comes one spacing later.
     pub(super) fn opened(&mut self, now: Timestamp) {
         self.resumed_at = Some(now);
     }
@@ -64,8 +64,8 @@ impl SeenStarts {
     }
 }
 
-/// Checks G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ` for the start times `s`. Keeps the
-/// maximum as one number.
+/// Checks G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ` for the start times `s` and the slack
+/// τ. Keeps only the maximum, as one number.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pacer {
     due_nanos: u64,

@@ -7,7 +7,7 @@ use crate::host::invariants::{Invariant, Violation};
 use crate::host::snapshot::HostSnapshot;
 use crate::time::Timestamp;
 
-/// When the host may ask for a slot again.
+/// The times that limit when the host may ask for a slot again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenSlots {
     /// The longest time after a refused slot until the host asks again.
@@ -46,7 +46,8 @@ impl Witness {
         if busy {
             return Ok(());
         }
-        // The host counts in nanoseconds and rounds up.
+        // The host counts in nanoseconds and rounds up to microseconds, so its start may be one microsecond
+        // later.
         let delay = self.rules.crawl_delay().max(shown.spacing);
         let budget = self.starts.due(delay) + Duration::from_micros(1);
         let hold = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
