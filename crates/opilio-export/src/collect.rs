@@ -9,7 +9,7 @@ use crate::error::ExportError;
 use crate::export::{Encoder, Export, Sink};
 use crate::json_lines::JsonEncoder;
 
-/// Exports JSON Lines into memory; read them through [`Collected`]. The memory grows with the crawl.
+/// Exports JSON Lines into memory, where [`Collected`] reads them. The memory use grows with the crawl.
 ///
 /// ```
 /// # mod opilio { pub use opilio_export as export; }

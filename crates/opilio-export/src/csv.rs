@@ -68,7 +68,7 @@ enum Formulas {
 }
 
 impl Csv {
-    /// Writes into a file, which is created or opened now. Its old content stays until the crawl begins: a
+    /// Writes into a file, which is created or opened now. The old content stays until the crawl begins: a
     /// new crawl replaces it, and a resumed crawl appends to it, if the columns are the same.
     ///
     /// Any other path than a regular file (`/dev/stdout`, a named pipe) is written as a stream.
@@ -97,8 +97,9 @@ impl Csv {
         Self::to(CsvTarget::Stream(StreamSink::new("writer", writer)))
     }
 
-    /// Sets the columns and their order. With this, the header is written even if the crawl has no items, and
-    /// items may lack some of the columns. Without this, the fields of the first item are the columns.
+    /// Sets the columns and their order. If they are set, the header is written even if the crawl has no
+    /// items, and items may lack some of the columns. If they are not set, the fields of the first item
+    /// become the columns.
     #[must_use]
     pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let columns = OnceLock::from(columns.into_iter().map(Into::into).collect::<Vec<_>>());
@@ -278,14 +279,14 @@ fn push(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Returns whether a character is a control character that CSV must not contain: a terminal may obey it, and
-/// some readers end a text at it.
+/// Returns whether CSV must not contain this control character: a terminal may obey such a character, and
+/// some readers take it for the end of the text.
 fn is_unfit(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\r' | '\n')
 }
 
-/// Returns whether a spreadsheet may execute the text as a formula. Full-width signs count, too, since some
-/// programs accept them.
+/// Returns whether a spreadsheet may execute the text as a formula. The full-width forms of the signs count,
+/// too, since some programs accept them.
 fn is_formula(text: &str) -> bool {
     let begins = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
     let sign =
@@ -293,7 +294,8 @@ fn is_formula(text: &str) -> bool {
     begins.starts_with(sign) && !is_number(begins.trim_end())
 }
 
-/// Returns whether the text is a number of digits, sign, point and exponent. `inf` and `nan` are not.
+/// Returns whether the text is a number, written with digits, sign, point and exponent. `inf` and `nan` are
+/// not.
 fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) && text.parse::<f64>().is_ok()
 }

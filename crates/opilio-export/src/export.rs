@@ -36,8 +36,8 @@ pub trait Sink: Send {
     /// other sinks.
     fn name(&self) -> Arc<str>;
 
-    /// Returns the place that the sink writes to, as text. It must be equal for two sinks that would
-    /// overwrite each other's rows. By default this is the sink's name.
+    /// Returns the place that the sink writes to, as text. The texts of two sinks must be equal if the sinks
+    /// would overwrite each other's rows. By default this is the sink's name.
     fn place(&self) -> String {
         self.name().to_string()
     }
@@ -58,8 +58,8 @@ pub trait Sink: Send {
         true
     }
 
-    /// Begins at a position without removing rows, and counts on from there: for a sink that cannot remove
-    /// rows. Rows that were written after this position, before the crawl was killed, are written again.
+    /// Begins at a position without removing rows, and continues counting from there. This is for sinks that
+    /// cannot remove rows: rows written after this position, before the crawl was killed, are written again.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).

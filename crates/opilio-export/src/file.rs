@@ -26,7 +26,7 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Opens or creates a file. Its content stays until the crawl begins.
+    /// Opens or creates a file. The file's content stays until the crawl begins.
     ///
     /// # Errors
     /// When the file cannot be written to.

@@ -1,8 +1,8 @@
 //! Stores bodies as files, named by the hash of their content.
 //!
 //! No text from a server becomes part of a path: a file is named by the SHA-256 of its bytes. So equal
-//! content is stored once, whatever its URLs. A file is written under a temporary name, synced and renamed.
-//! So it exists as a whole or not at all, and writing it again changes nothing.
+//! content is stored once, whatever its URLs. A file is written under a temporary name, synced and then
+//! renamed. So it exists completely or not at all, and storing the same bytes again changes nothing.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -80,7 +80,7 @@ impl FileStore {
     /// Opens a directory, or creates it.
     ///
     /// # Errors
-    /// When the directory cannot be created or written to; the error names it.
+    /// When the directory cannot be created or written to. The error names the directory.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ExportError> {
         let dir = dir.as_ref();
         let open = |source| ExportError::Open { path: dir.to_owned(), source };
@@ -99,10 +99,10 @@ impl FileStore {
         self.dir.join(hash.path())
     }
 
-    /// Stores bytes under their hash. Writes nothing if they are stored already.
+    /// Stores bytes under their hash. Writes nothing if the bytes are stored already.
     ///
     /// # Errors
-    /// When they cannot be written; then `put` has added no file under that hash.
+    /// When the bytes cannot be written. The store then has no new file under that hash.
     pub fn put(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), ExportError> {
         let place = self.path(hash);
         // If a file of another size is there, it was truncated, or another program wrote it, so the bytes are

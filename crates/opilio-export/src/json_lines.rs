@@ -36,7 +36,7 @@ enum To {
 }
 
 impl JsonLines {
-    /// Writes into a file, which is created or opened now. Its old content stays until the crawl begins: a
+    /// Writes into a file, which is created or opened now. The old content stays until the crawl begins: a
     /// new crawl replaces it, and a resumed crawl appends to it.
     ///
     /// Any other path than a regular file (`/dev/stdout`, a named pipe) is written as a stream.

@@ -8,9 +8,9 @@ use opilio_core::SinkPosition;
 /// Combines the positions of several sinks.
 ///
 /// All sinks receive the pages in the same order, numbered from 0. A page may be settled when every sink has
-/// written it. The settle records each sink's position **after that page**, even for a sink that is ahead of
-/// the others; otherwise the pages between would be written twice after a kill. So the position of each sink
-/// is recorded page by page.
+/// written it. Together with the page, each sink's position **after that page** is recorded, even for a sink
+/// that has already written later pages; otherwise this sink would write the later pages twice after a kill.
+/// So the position of each sink is kept page by page.
 #[derive(Debug)]
 pub struct Prefix {
     sinks: Vec<Progress>,

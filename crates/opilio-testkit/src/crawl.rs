@@ -51,7 +51,7 @@ pub struct TestCrawl<S: Spider> {
 /// Sets up a crawler. It is called for each run, since a run consumes its crawler.
 type SetUp<S> = Box<dyn Fn(Crawler<S>) -> Crawler<S>>;
 
-/// The moment at which a run is killed, counted from the begin of the first run.
+/// The moment at which a run is killed, counted from the start of the first run.
 #[derive(Clone, Copy, Debug)]
 enum Kill {
     Requests(usize),
@@ -130,7 +130,7 @@ impl<S: Spider> TestCrawl<S> {
         self
     }
 
-    /// Kills the crawl this long after its begin, and resumes it, as [`TestCrawl::killed_after`] does.
+    /// Kills the crawl this long after its start, and resumes it, as [`TestCrawl::killed_after`] does.
     pub fn killed_at(mut self, time: Duration) -> Self {
         self.kills.push(Kill::Time(time));
         self

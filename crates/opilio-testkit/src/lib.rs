@@ -1,6 +1,6 @@
-//! Tests of a spider that need no network and no seconds.
+//! Tests of spiders that need no network and hardly any real time.
 //!
-//! A [`Web`] is a scripted web. Its hosts are servers of `opilio-sandbox`, with its limits, refusals and
+//! A [`Web`] is a scripted web. Its hosts are servers of `opilio-sandbox`, which have limits, refusals and
 //! faults, so the server itself observes whether the crawl is polite. [`crawl`] runs a spider on this web in
 //! virtual time: a wait of an hour passes at once. The result is a [`TestRun`]: the report, the items, and
 //! the [`WebLog`] of all requests.

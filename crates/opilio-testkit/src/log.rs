@@ -15,7 +15,7 @@ use crate::polite;
 /// A request as it arrived at the scripted web.
 #[derive(Clone, Debug)]
 pub struct WebRequest {
-    /// The time of arrival, counted from the begin of the first run.
+    /// The time of arrival, counted from the start of the first run.
     pub at: Duration,
     /// The method of the request.
     pub method: Method,

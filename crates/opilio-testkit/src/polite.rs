@@ -105,7 +105,7 @@ fn seconds(time: Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
 }
 
-/// After a wait, at most one request may come alone. Requests that follow within this time count as sent
+/// The first request after a wait must come alone. Requests that follow it within this time count as sent
 /// together with it.
 const PROBE_WINDOW: Duration = Duration::from_millis(250);
 /// The most requests that the description of a breach names.

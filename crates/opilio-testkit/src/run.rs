@@ -21,7 +21,7 @@ pub struct TestRun {
     pub items: Vec<Value>,
     /// The requests that arrived at the web.
     pub log: WebLog,
-    /// The virtual time from the begin of the first run to the end of the last run.
+    /// The virtual time from the start of the first run to the end of the last run.
     pub took: Duration,
     /// The requests, in words, to which the cassette has no answer.
     pub(crate) unknown: Vec<String>,

@@ -11,7 +11,7 @@ use crate::diff;
 /// (`OPILIO_ACCEPT`).
 ///
 /// # Errors
-/// The differences in words, or why the file cannot be used.
+/// When the items differ or the file cannot be used. The error is the differences in words, or the reason.
 pub(crate) fn check(path: &Path, items: &[Value]) -> Result<(), String> {
     if is_set(ACCEPT) {
         return write(path, items).map_err(|error| format!("write the snapshot {}: {error}", path.display()));

@@ -54,7 +54,7 @@ impl WebStage {
         Self::new(WebSource::Sites(sites.collect()), SystemTime::UNIX_EPOCH + WALL_START)
     }
 
-    /// Creates a web that answers from a cassette. Its dates are those of the recording.
+    /// Creates a web that answers from a cassette. The web's dates are those of the recording.
     pub(crate) fn of_tape(tape: Tape) -> Self {
         let began = tape.began;
         Self::new(WebSource::Cassette(tape), began)
@@ -81,7 +81,7 @@ impl WebStage {
         state.cut.clone()
     }
 
-    /// Ends the run. The time of the web stands still until the next run.
+    /// Ends the run. The web's clock stops until the next run.
     pub(crate) fn end_run(&self) {
         let mut state = self.lock();
         (state.before, state.began) = (state.now(), None);
@@ -212,8 +212,8 @@ enum DeliveryEnd {
     Whole,
     /// The server never answers the request.
     Silence,
-    /// The answer fails: in `Phase::Body` after the given part of the body, in an earlier phase before any
-    /// part of the answer has arrived.
+    /// The answer fails. In `Phase::Body` it fails after the given part of the body was sent, in an earlier
+    /// phase before anything was sent.
     Broken {
         phase: Phase,
         fault: Fault,

@@ -7,9 +7,9 @@
 //!
 //! | machine | decides | keeps |
 //! | --- | --- | --- |
-//! | [`Dispatch`] | which hosts come alive, which wants are served, and how much each host gets | S2, S3, S5 |
+//! | [`Dispatch`] | which hosts get an actor, which wants are served, how many leases each host gets | S2, S3, S5 |
 //! | [`Ledger`] | which pages may be settled, and which passive hosts are told that their memo is kept | S1, S4, S6 |
-//! | [`Slots`] | who is granted a slot, in a shard and between shards | S7, S8 |
+//! | [`Slots`] | which host is granted a slot, in a shard and between shards | S7, S8 |
 //! | [`GroupBudgets`] | whether the common budget of a group affords a start | the budget of G1, for a group |
 
 mod dispatch;

@@ -64,6 +64,6 @@ impl HostLine {
     }
 }
 
-/// If the queue has at most this many places beyond twice the valid ones, invalid places are not searched
-/// for.
+/// How many places, beyond twice the number of valid places, the queue may have before invalid places are
+/// removed.
 const FEW: usize = 64;
