@@ -1,4 +1,4 @@
-//! The `Frontier` trait: what every store can do.
+//! The trait `Frontier`: the calls that every store implements.
 
 use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
@@ -11,8 +11,8 @@ use crate::stats::{Failure, FrontierStats};
 
 /// The URLs that a crawl still has to fetch, their order, and how the finished URLs ended.
 ///
-/// One thread owns a store and makes every call. Calls are synchronous and take batches, so that a store on a
-/// network needs one round trip for each batch. The caller passes the time as an argument. Each mutating call
+/// One thread owns a store and makes every call. Calls are synchronous and take batches, so that a store on a network
+/// needs one round trip for each batch. The caller passes the time as an argument. Each call that changes the store
 /// is one atomic commit: after a kill at any point, the store holds the whole batch or nothing of it.
 ///
 /// # Exactly once
@@ -60,40 +60,39 @@ pub trait Frontier: Send {
     /// than wanted, or none). From then on the store returns the host again as soon as it has due records and
     /// its caps allow more leases. After opening, the store returns all hosts with due records.
     ///
-    /// The host that has waited longest comes first.
+    /// The hosts are in the order in which they have waited, the longest first.
     ///
-    /// This call also ends a bounded number of queued records of hosts that have reached their caps.
+    /// This call also ends some of the queued records of hosts that have reached their caps.
     ///
     /// # Errors
     /// When the store fails.
     fn hosts_ready(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError>;
 
-    /// Returns when to call [`hosts_ready`](Self::hosts_ready) next: the instant at which the next record
-    /// becomes due.
+    /// Returns the time at which to call [`hosts_ready`](Self::hosts_ready) next: when the next record becomes due.
     ///
-    /// The instant lies in the past if a record has become due since the last call of `hosts_ready`, or if that
-    /// call had more records to queue or to end than it may handle at once.
+    /// The time is in the past if a record has become due since the last call of `hosts_ready`, or if that call could
+    /// not queue or end all the records that it had to, because it handles only a limited number at once.
     fn next_due(&self) -> Option<Timestamp>;
 
-    /// Appends to `out` at most `n` due records of each wanted host, by priority (high first),
-    /// the crawl's [`Order`](crate::Order), age (old first).
+    /// Leases at most `n` due records of each wanted host and appends the leases to `out`, by priority (high first),
+    /// then by the crawl's [`Order`](crate::Order), then by age (old first).
     ///
-    /// A record has at most one lease at a time. Leases are numbered in the order of `out`. If a host gets
-    /// fewer leases than wanted, it has no more due records, except those that [`next_due`](Self::next_due)
-    /// announces.
+    /// A record has at most one lease at a time. Leases are numbered in the order of `out`. If a host gets fewer
+    /// leases than wanted, it has no more due records now, except those for which [`next_due`](Self::next_due)
+    /// returns a time in the past.
     ///
     /// # Errors
     /// When the store fails. Then `out` holds no lease of this call.
     fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError>;
 
-    /// Records how leases ended at `now`, and how far the sinks had written by then.
+    /// Ends leases at the time `now`, and stores how far the sinks have written.
     ///
-    /// A position replaces the earlier position of the same sink; the other sinks keep theirs. A settlement of
-    /// a lease that has ended already is counted as stale and otherwise ignored, so that a late report does no
-    /// harm.
+    /// A position replaces the earlier position of the same sink; the positions of other sinks stay. If the lease of
+    /// a settlement has ended already, the settlement is counted as stale and has no other effect, so that a late
+    /// report does no harm.
     ///
     /// # Errors
-    /// When the store fails. Then the leases are still out, and the positions are unchanged.
+    /// When the store fails. Then the leases are still unsettled, and the positions are unchanged.
     fn settle(
         &mut self,
         batch: Vec<Settlement>,
@@ -101,42 +100,41 @@ pub trait Frontier: Send {
         now: Timestamp,
     ) -> Result<SettledCounts, FrontierError>;
 
-    /// Leases at most `n` redirected URLs whose end is now decided, because the known URL that they waited for
-    /// has ended. Appends the leases to `out`; [`settle`](Self::settle) ends them. Returns true when the caller
-    /// should call again at once, because one call checks only some of the URLs that wait.
+    /// Leases at most `n` redirected URLs for which it is decided how they end, because the known URL that they
+    /// waited for has ended. Appends the leases to `out`; [`settle`](Self::settle) ends them. Returns true when the
+    /// caller should call again at once, because one call checks only some of the waiting URLs.
     ///
-    /// When only waiting URLs are left, this call decides them too: redirects that lead in a circle, and URLs
-    /// that lead to a page that the store no longer knows as a page. So a crawl that keeps calling ends.
+    /// When only waiting URLs are left, this call decides them too: redirects that lead in a circle, and redirects to
+    /// a page that the store no longer knows as a page. So a crawl that keeps making this call comes to an end.
     ///
     /// # Errors
     /// When the store fails. Then `out` holds no lease of this call.
     fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError>;
 
-    /// Returns whether this store issued the lease and the lease is not yet settled.
+    /// Returns whether this store made the lease and the lease is not settled yet.
     fn is_out(&self, lease: LeaseId) -> bool;
 
-    /// Returns the permit that the caller checks immediately before it writes a request to this host.
+    /// Returns the permit for a host. The caller checks the permit immediately before it sends a request to the host.
     fn permit(&self, host: &Host) -> Permit;
 
-    /// Stores the memos of hosts that leave memory. A memo is the saved state of a host (`HostMemo`), as bytes
-    /// that the store does not read. A later memo of a host replaces the earlier memo.
+    /// Stores the memos of hosts that leave memory. A memo is the saved state of a host (`HostMemo`), as bytes that
+    /// the store does not read. The new memo of a host replaces the memo stored before.
     ///
     /// # Errors
-    /// When the store fails. Then it keeps no memo of the batch.
+    /// When the store fails. Then it stores no memo of the batch.
     fn keep_hosts(&mut self, memos: Vec<(Host, Bytes)>) -> Result<(), FrontierError>;
 
-    /// Returns the last memo of a host, if there is one. The memo stays until another replaces it. The
-    /// scheduler asks for it when it starts the host.
+    /// Returns the memo of a host that was stored last, if there is one. Reading the memo does not remove it. The
+    /// scheduler reads it when it starts the host.
     ///
     /// # Errors
     /// When the store fails.
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError>;
 
-    /// Stores bytes of the caller under a name, instead of an earlier note of that name.
+    /// Stores bytes of the caller under a name. They replace the note that was stored under this name before.
     ///
     /// The next commit writes the note, whichever call makes that commit (at the latest
-    /// [`checkpoint`](Self::checkpoint)). So a note that changes with every settlement costs no commit of its
-    /// own.
+    /// [`checkpoint`](Self::checkpoint)). So a note that changes with every settlement needs no commit of its own.
     fn keep_note(&mut self, name: &'static str, note: Bytes);
 
     /// Returns the note that was stored under this name, if there is one.
@@ -155,14 +153,14 @@ pub trait Frontier: Send {
     /// When the store fails.
     fn listed(&self, list: &'static str) -> Result<Vec<String>, FrontierError>;
 
-    /// Returns how far each sink had written at the last settle with its position, sorted by the sink's name.
-    /// When a crawl resumes, the output is cut back to these positions.
+    /// Returns how far each sink had written, as stored by the last settle with a position of the sink. Sorted by
+    /// the names of the sinks. When a crawl is resumed, the output is cut to these positions.
     ///
     /// # Errors
     /// When the store fails.
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError>;
 
-    /// Returns the counts of URLs by state. They are kept as counters, so this call scans nothing.
+    /// Returns the numbers of URLs by state. The store keeps them up to date, so this call scans nothing.
     fn stats(&self) -> FrontierStats;
 
     /// Returns at most `n` of the URLs that failed, in the order in which they ended, starting at index `from`
@@ -172,40 +170,40 @@ pub trait Frontier: Send {
     /// When the store fails.
     fn failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError>;
 
-    /// Makes at most `n` failures due again, the oldest first, and returns how many. Each of these URLs has all
-    /// its attempts again. They leave the list of [`failures`](Self::failures), and the later failures move up.
+    /// Makes at most `n` failures due again, the oldest first, and returns how many. Each of these URLs has all its
+    /// attempts again. The failures leave the list of [`failures`](Self::failures), and later failures move up in it.
     ///
     /// # Errors
-    /// When the store fails. Then none is due again.
+    /// When the store fails. Then no failure is due again.
     fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError>;
 
-    /// Makes failures of one reason (or of any) due again, like [`retry_failed`](Self::retry_failed), but only
-    /// those of hosts for which `may` returns true; `may` gets the host and its memo. The other failures keep
-    /// their order. Returns how many failures are due again.
+    /// Makes failures of one reason (or of any reason) due again, like [`retry_failed`](Self::retry_failed), but only
+    /// those of hosts for which `may` returns true. The arguments of `may` are the host and its memo. The other
+    /// failures keep their order. Returns how many failures are due again.
     ///
     /// # Errors
-    /// When the store fails. Then some may be due again already.
+    /// When the store fails. Then some of the failures may be due again already.
     fn retry_failed_for(
         &mut self,
         reason: Option<Reason>,
         may: &mut MayRetry<'_>,
     ) -> Result<u64, FrontierError>;
 
-    /// Makes at most `n` of the pages that ended before an instant due again, the oldest first. Each of these
-    /// records has the validators of its last fetch. Returns how many pages are due again.
+    /// Makes at most `n` pages due again that ended before the time `before`, the oldest first. The record of each
+    /// page has the validators of its last fetch. Returns how many pages are due again.
     ///
     /// # Errors
-    /// [`FrontierError::NoHistory`] when the store keeps no history; or when the store fails. Then no page is due
-    /// again.
+    /// [`FrontierError::NoHistory`] when the store keeps no history; or when the store fails. In both cases, no page
+    /// is due again.
     fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError>;
 
-    /// Writes all commits so far to the disk, and returns when a power cut cannot lose them any more (where the
-    /// store can promise that). The caller syncs the sinks before this call.
+    /// Writes all commits so far to the disk. When this call returns, a power cut cannot lose them any more, if the
+    /// store can promise that. The caller syncs the sinks before this call.
     ///
     /// # Errors
     /// When the store fails.
     fn checkpoint(&mut self) -> Result<(), FrontierError>;
 }
 
-/// Decides from a host's memo whether the host's failures may be tried again.
+/// Decides whether the failures of a host may be tried again. The arguments are the host and its memo.
 pub type MayRetry<'a> = dyn FnMut(&Host, Option<&[u8]>) -> bool + 'a;

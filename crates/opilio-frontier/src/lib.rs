@@ -14,7 +14,8 @@
 //! | `disk` | `DiskFrontier`, the store of a crawl with a state directory (feature `disk`) |
 //! | `conformance` | the rules that every store keeps (feature `conformance`) |
 //!
-//! A store has no runtime and no clock: one thread owns it, makes every call, and passes the time.
+//! A store uses no async runtime and no clock: one thread owns the store, makes every call, and passes the time as an
+//! argument.
 
 pub mod batch;
 pub mod caps;

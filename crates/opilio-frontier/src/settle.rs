@@ -1,9 +1,8 @@
 //! How a lease ends: [`settle`] is one algorithm for all stores, and [`Settling`] is the set of steps that each
 //! store implements.
-//!
-//! A store implements [`Settling`] and calls [`settle`] for each settlement of a batch. The algorithm removes
-//! the lease from those that are out, ends its URL, and then checks whether records of the next level may be
-//! leased now, and whether the caps of the host allow more leases.
+//! A store implements [`Settling`] and calls [`settle`] for each settlement of a batch. The algorithm removes the
+//! lease from the unsettled leases and ends its URL. Then it checks whether records of the next level (the next
+//! depth) may be leased now, and whether the caps of the host allow more leases.
 //!
 //! | ending | what the counters record | what the store knows of the URL afterwards | what happens to its record |
 //! | --- | --- | --- | --- |
@@ -16,8 +15,9 @@
 //! | return | nothing: it is still left | nothing | is back in its old place |
 //! | filtered, instead of an ending | filtered instead of admitted; one less is left | it was filtered; a redirect's target ended out of scope and stays known | leaves |
 //!
-//! A URL that waited for a known URL and is leased again has the same endings. It was in no queue, so its end
-//! lets no level through. It needed no request, so retry and return both mean that it goes on waiting.
+//! A URL that waited for a known URL and is leased again can end in the same ways. But it was in no queue, so no
+//! level was waiting for it. And it needed no request, so retry and return have the same effect: the URL goes on
+//! waiting.
 
 use bytes::Bytes;
 use opilio_core::{Attempts, Ending, Fingerprint, LeaseId, Reason, Record, RecordKind, Timestamp};
@@ -27,28 +27,29 @@ use crate::chain::Redirect;
 use crate::error::FrontierError;
 use crate::stats::{Cause, Failure, FrontierStats};
 
-/// The steps of the algorithm, as a store (or a commit that it prepares) does them.
+/// The steps of the algorithm. A store implements them, or a commit that the store prepares.
 pub(crate) trait Settling {
-    /// A lease that is being settled: its record and the place of the record.
+    /// A lease that is being settled: the record, and the place of the record in the store.
     type Out;
-    /// The store's number of a host.
+    /// The number that the store uses for a host.
     type Host: Copy;
 
-    /// Returns the counters.
+    /// Returns the counters of the store.
     fn books(&mut self) -> &mut FrontierStats;
 
-    /// Removes a lease from those that are out, and from the counts of its host and its level. Returns `None`
-    /// if the lease has ended already or never existed.
+    /// Removes a lease from the unsettled leases, and from the counts of its host and its level. Returns `None` if
+    /// the lease has ended already or never existed.
     fn take_out(&mut self, lease: LeaseId) -> Result<Option<Self::Out>, FrontierError>;
 
-    /// Returns the lease to the store after its end, or after an error. A store whose commit can fail keeps the
-    /// lease until the commit is made, so that the lease can be out again after a failure.
+    /// Gives the data of a lease back to the store, after the lease was settled or after an error. A store whose
+    /// commit can fail keeps this data until the commit is made, so that it can restore the lease as unsettled after
+    /// a failure.
     fn over(&mut self, lease: LeaseId, out: Self::Out);
 
-    /// Returns the store's number of the host of a lease.
+    /// Returns the store's number for the host of a lease.
     fn host(out: &Self::Out) -> Self::Host;
 
-    /// Returns whether the URL waited for a known URL, instead of being in a queue.
+    /// Returns whether the leased URL waited for a known URL, instead of being in a queue.
     fn has_waited(out: &Self::Out) -> bool;
 
     /// Returns the fingerprint of the leased record.
@@ -57,15 +58,15 @@ pub(crate) trait Settling {
     /// Returns the leased record.
     fn record(&mut self, out: &Self::Out) -> Result<Record, FrontierError>;
 
-    // The next methods record how a URL ended. Each of them, except `forget_end`, also decides the URLs that
-    // wait for this one.
+    // The next methods record how a URL ended. Each of them, except `forget_end`, also decides the URLs that wait for
+    // this URL.
 
     fn end_as_page(&mut self, url: Fingerprint);
     fn fail(&mut self, url: Fingerprint, reason: Reason);
     fn lead_on(&mut self, url: Fingerprint, redirect: &Redirect);
     fn filter(&mut self, url: Fingerprint, why: Filtered);
 
-    /// Removes what is stored about a URL that failed or was redirected.
+    /// Removes the entry about a URL that failed or was redirected.
     fn forget_end(&mut self, url: Fingerprint);
 
     /// Returns whether a URL was redirected to another URL.
@@ -82,7 +83,7 @@ pub(crate) trait Settling {
         now: Timestamp,
     ) -> Result<(), FrontierError>;
 
-    /// Keeps a failure that is counted already. Its `extra` is that of the record.
+    /// Stores a failure, which the counters contain already. The `extra` of the failure is that of the record.
     fn keep_failure(&mut self, out: &Self::Out, record: &Record, failure: Failure);
 
     // The next methods queue the targets of redirects.
@@ -90,24 +91,24 @@ pub(crate) trait Settling {
     /// Makes a URL known, and returns whether the store knew it before.
     fn take_on(&mut self, url: Fingerprint) -> Result<bool, FrontierError>;
 
-    /// Records that a known URL was discovered again, perhaps at a smaller depth.
+    /// Notes the depth at which a known URL was discovered again, because that depth may be smaller.
     fn met_again(&mut self, record: &Record);
 
-    /// Queues a record behind all others of the same host, priority and place in the order.
+    /// Queues a record behind all other records of the same host, priority and place in the order.
     fn push(&mut self, record: Record) -> Result<(), FrontierError>;
 
-    /// Stores a record that is due later. Its age is that of a record that is queued now.
+    /// Stores a record that is due later. The record gets its age now, as if it were queued now.
     fn push_later(&mut self, record: Record, due: Timestamp) -> Result<(), FrontierError>;
 
-    // Moves the record of a lease. The algorithm calls exactly one of these for each lease.
+    // The next methods move the record of a lease. The algorithm calls exactly one of them for each lease.
 
-    /// Removes the record from its place, for good.
+    /// Removes the record from the queue or from the waiting URLs, for good.
     fn leave(&mut self, out: &Self::Out) -> Result<(), FrontierError>;
 
-    /// Puts the record back to where it was before it was leased.
+    /// Returns the record to the place that it had before it was leased.
     fn put_back(&mut self, out: &Self::Out) -> Result<(), FrontierError>;
 
-    /// Moves the record from its queue to those that are due later. It keeps its age.
+    /// Moves the record from its queue to the records that are due later. The record keeps its age.
     fn wait_until(
         &mut self,
         out: &Self::Out,
@@ -115,19 +116,19 @@ pub(crate) trait Settling {
         attempts: Attempts,
     ) -> Result<(), FrontierError>;
 
-    /// Moves the record to the URLs that wait for a redirect's target, which is known.
+    /// Moves the record to the waiting URLs, because the target of its redirect is a known URL.
     fn wait_for_known(&mut self, out: &Self::Out, redirect: &Redirect) -> Result<(), FrontierError>;
 
-    // The next methods check which leases are possible after the end of a lease.
+    // The next methods check which leases are possible now that a lease has ended.
 
-    /// Checks whether the next level of the host may be leased now.
+    /// Checks whether records of the next depth may be leased for the host now.
     fn look_at_level(&mut self, host: Self::Host, now: Timestamp) -> Result<(), FrontierError>;
 
-    /// Checks whether the caps of the host allow more leases, or allow none any more.
+    /// Checks whether the caps of the host allow more leases now, or no leases any more.
     fn look_at_room(&mut self, host: Self::Host) -> Result<(), FrontierError>;
 }
 
-/// Settles one lease, and counts it in `settled`.
+/// Settles one lease, and adds the result to the counts in `settled`.
 pub(crate) fn settle<S: Settling>(
     store: &mut S,
     settlement: Settlement,
@@ -155,7 +156,8 @@ pub(crate) fn put_off<S: Settling>(store: &mut S, record: &Record, why: Filtered
     store.books().put_off(why);
     match record.kind {
         RecordKind::Discovered => store.filter(record.fingerprint, why),
-        // The counters count the origin of the redirects as filtered; the target stays known, as a failure.
+        // The counters count the URL where the redirects began as filtered. The redirect's target stays known, as a
+        // failure.
         RecordKind::Continuation => store.fail(record.fingerprint, Reason::OutOfScope),
     }
 }
@@ -168,7 +170,7 @@ fn end<S: Settling>(
 ) -> Result<(), FrontierError> {
     if let Some(why) = settlement.filtered {
         let record = store.record(out)?;
-        // A redirect's target fails in `put_off`, and that failure replaces what is stored about its end.
+        // The target of a redirect fails in `put_off`, and that failure replaces the entry about its end.
         if S::has_waited(out) && record.kind == RecordKind::Discovered {
             store.forget_end(record.fingerprint);
         }
@@ -188,8 +190,8 @@ fn end<S: Settling>(
         }
         Ending::Alias => {
             let url = store.fingerprint(out)?;
-            // If the URL was redirected, that entry leads to its page. Otherwise the URL counts as a page
-            // itself.
+            // If the URL was redirected, the stored redirect already leads to its page. Otherwise the URL itself is
+            // recorded as a page.
             if !store.has_led_on(url)? {
                 store.end_as_page(url);
             }
@@ -207,7 +209,7 @@ fn end<S: Settling>(
         Ending::Redirected => {
             return match redirect {
                 Some(redirect) => follow(store, out, *redirect),
-                // This never happens: the constructor of this settlement takes a redirect.
+                // This cannot happen, because the constructor of this settlement requires a redirect.
                 None => store.put_back(out),
             };
         }
@@ -221,11 +223,12 @@ fn end<S: Settling>(
     store.leave(out)
 }
 
-/// Queues a redirect's target. If the crawl knows the target already, the redirected URL waits for its end.
+/// Queues the target of a redirect. If the crawl knows the target already, the redirected URL waits for the end of
+/// the target.
 fn follow<S: Settling>(store: &mut S, out: &S::Out, redirect: Redirect) -> Result<(), FrontierError> {
     let (from, target) = (store.fingerprint(out)?, redirect.target.fingerprint);
-    // A server may redirect `?b&a` to `?a&b`, which has the same fingerprint. For the crawl that is the same
-    // URL, and it has not been fetched yet.
+    // A redirect may lead to a URL with the same fingerprint, for example from `?b&a` to `?a&b`. For the crawl, both
+    // are the same URL, which has not been fetched yet.
     if target != from {
         store.lead_on(from, &redirect);
         if store.take_on(target)? {

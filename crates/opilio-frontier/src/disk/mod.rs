@@ -1,9 +1,9 @@
 //! The store of a crawl with a state directory: its contents survive the process.
 //!
-//! Each mutating call is one commit of an embedded database ([fjall], a log-structured tree). When the call
-//! returns, the commit has reached the operating system, so that a kill loses nothing of it. [`Durability`]
-//! says what a power cut can lose. Leases are never written: on disk, a record is settled or due. So a kill
-//! makes the leased records due again and changes nothing else.
+//! Each call that changes the store is one commit of an embedded database ([fjall], a log-structured tree). When the
+//! call returns, the operating system has the data of the commit, so that a kill of the process loses nothing.
+//! [`Durability`] says what a power cut can lose. Leases are never written: on disk, a record is either settled or
+//! due. So a kill makes the leased records due again and changes nothing else.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -41,10 +41,10 @@
 //! | the threads of the database end or stall | [`FrontierError::Stalled`] after [`DiskOptions::stall_max`] | `threads_that_do_nothing_are_an_error_and_no_hang` |
 //! | a second process opens the directory | [`FrontierError::InUse`] | `a_directory_belongs_to_one_crawl_and_one_process` |
 //!
-//! After a loss of the last commits, work is repeated, but no URL is lost: links are admitted before their page
-//! is settled, so that another fetch of the page finds them again. Seeds are on no page, so a caller that
-//! acknowledges seeds calls `checkpoint` first. The tests simulate power cuts: they cut or zero the end of the
-//! journal. They assume that the disk keeps what it reports as synced.
+//! When the last commits are lost, work is repeated, but no URL is lost: links are admitted before their page is
+//! settled, so another fetch of the page finds them again. Seeds are on no page, so a caller that acknowledges seeds
+//! calls `checkpoint` first. The tests simulate power cuts by cutting the end of the journal or filling it with
+//! zeros. They assume that the disk keeps the data that it reports as synced.
 //!
 //! [fjall]: https://docs.rs/fjall
 
