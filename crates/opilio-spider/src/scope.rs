@@ -1,4 +1,4 @@
-//! Decides which URLs belong to the crawl, and gives a reason for each refusal.
+//! Decides which URLs belong to the crawl, and gives a reason for each URL that does not.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,39 +13,39 @@ use crate::data::{Reads, RequestData};
 use crate::pattern::{PatternError, ReadableUrl, UrlPattern};
 use crate::trap::{TrapRules, month_of};
 
-/// Which links of a page are followed, by where they lead.
+/// Says which links of a page are followed, depending on the host to which they lead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Follow {
-    /// No link: only the seeds are fetched.
+    /// No links are followed: only the seeds are fetched.
     None,
-    /// Links to a host that a seed names or redirects to.
+    /// Links to the host of a seed, or to a host to which a seed was redirected, are followed.
     #[default]
     SameHost,
-    /// Links to a registrable domain that a seed names or redirects to.
+    /// Links to the registrable domain of a seed, or to a domain to which a seed was redirected, are followed.
     SameDomain,
-    /// All links.
+    /// All links are followed.
     All,
 }
 
-/// A host out of scope that links lead to, and the setting with which the crawl would follow them.
+/// A host that links lead to but that is out of scope, and the value of `Follow` that would include this host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Elsewhere {
     /// The host.
     pub host: Host,
-    /// The narrowest value with which the URLs of this host belong to the crawl.
+    /// The narrowest value of `Follow` with which the URLs of this host belong to the crawl.
     pub follow: Follow,
 }
 
-/// Whether the hosts of URLs that earlier runs queued are checked again.
+/// Says whether the hosts of URLs that earlier runs queued are checked again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hosts {
-    /// The hosts are checked by the present value of [`Follow`].
+    /// The hosts are checked with the present value of [`Follow`].
     Judged,
-    /// The URLs stay in the queue, whatever their host.
+    /// The hosts are not checked: the URLs stay in the queue, whatever their host.
     Kept,
 }
 
-/// Which URLs belong to a crawl.
+/// The rules that say which URLs belong to a crawl.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -59,9 +59,9 @@ pub struct Scope {
     follow: Follow,
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
-    /// Hosts to which seeds were redirected while the crawl ran.
+    /// The hosts to which seeds were redirected while the crawl ran.
     grown: Arc<RwLock<GrownHosts>>,
-    /// The first host whose URLs were refused because of the host alone.
+    /// The first host whose URLs were refused only because of their host.
     elsewhere: Arc<OnceLock<Elsewhere>>,
     include: Vec<UrlPattern>,
     exclude: Vec<UrlPattern>,
@@ -71,7 +71,8 @@ pub struct Scope {
     strip_tracking: bool,
     keep_session_ids: bool,
     traps: TrapRules,
-    /// The year in which the crawl began. If it is `None`, no link is refused as a calendar's.
+    /// The year in which the crawl began. If it is `None`, no link is refused because its calendar month is
+    /// too far ahead.
     year: Option<u16>,
 }
 
@@ -108,22 +109,22 @@ impl Default for Scope {
 }
 
 impl Scope {
-    /// Allows the hosts of the seeds, any depth and path, and URLs of up to 2,083 bytes.
+    /// Makes a scope that allows the hosts of the seeds, any depth and path, and URLs of up to 2,083 bytes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Chooses which links are followed, by where they lead.
+    /// Sets which links are followed, depending on the host to which they lead.
     #[must_use]
     pub fn follow(mut self, follow: Follow) -> Self {
         self.follow = follow;
         self
     }
 
-    /// Follows only links that match one of the included patterns. Seeds need not match. `*` stands for any
-    /// text; `?` has no special meaning. Letters of any alphabet may be written raw or encoded: `*/café/*`
-    /// and `*/caf%C3%A9/*`, `*://bücher.example/*` and `*://xn--bcher-kva.example/*`.
+    /// Follows only links that match this pattern or another included pattern. Seeds need not match. `*` stands for
+    /// any text; `?` has no special meaning. Letters of any alphabet may be written as they are or encoded:
+    /// `*/café/*` or `*/caf%C3%A9/*`, `*://bücher.example/*` or `*://xn--bcher-kva.example/*`.
     ///
     /// # Errors
     /// When the pattern cannot be read.
@@ -132,7 +133,7 @@ impl Scope {
         Ok(self)
     }
 
-    /// Follows no link that matches this pattern, even if it is included.
+    /// Follows no links that match this pattern, even if they match an included pattern.
     ///
     /// # Errors
     /// When the pattern cannot be read.
@@ -141,81 +142,81 @@ impl Scope {
         Ok(self)
     }
 
-    /// Follows at most this many links in a row from a seed; 0 fetches the seeds alone.
+    /// Limits the number of links that lead from a seed to a page. 0 means that only the seeds are fetched.
     ///
-    /// The shortest way counts, whichever page arrives first. In a breadth-first crawl the pages of a host at
-    /// one depth wait for those of the depth before, and up to a minute for those of other hosts. They do not
-    /// wait for retries that are due after more than a minute.
+    /// The shortest way from a seed counts, even if a longer way is found first. In a breadth-first crawl, the pages
+    /// of a host at one depth therefore wait for all pages of that host at the previous depth, and up to a minute for
+    /// those of other hosts. They do not wait for retries that are due after more than a minute.
     #[must_use]
     pub fn max_depth(mut self, links: u16) -> Self {
         self.max_depth = links;
         self
     }
 
-    /// Filters URLs that are longer than this, in bytes (2,083 by default).
+    /// Filters URLs that are longer than the given number of bytes (2,083 by default).
     #[must_use]
     pub fn max_url_bytes(mut self, bytes: usize) -> Self {
         self.max_url_bytes = bytes;
         self
     }
 
-    /// Fetches only HTML, XML, JSON and other text. Bodies of other types are not read, and their URLs end as
-    /// `not_text`.
+    /// Fetches only HTML, XML, JSON and other text. Bodies of other types are not read, and their URLs end with the
+    /// reason `not_text`.
     #[must_use]
     pub fn text_only(mut self) -> Self {
         self.text_only = true;
         self
     }
 
-    /// Removes tracking parameters (`utm_source`, `gclid`, …: see [`opilio_core::strip_tracking`]) from every
-    /// URL. The crawl knows, matches, fetches and reports URLs without them.
+    /// Removes tracking parameters (`utm_source`, `gclid`, …: see [`opilio_core::strip_tracking`]) from every URL.
+    /// Patterns, duplicate checks, requests and reports all use the shortened URL.
     #[must_use]
     pub fn strip_tracking(mut self) -> Self {
         self.strip_tracking = true;
         self
     }
 
-    /// Normalizes a URL: removes the parts that this crawl does not want, such as tracking parameters.
+    /// Normalizes a URL: removes its tracking parameters if the scope says so.
     pub fn tidy(&self, url: &mut Url) {
         if self.strip_tracking {
             opilio_core::strip_tracking(url);
         }
     }
 
-    /// Treats URLs that differ in their session ids as different.
+    /// Treats URLs that differ only in session ids as different URLs.
     ///
-    /// By default two URLs are one if they differ only in a known kind of session id
-    /// ([`opilio_core::without_session_ids`]). The first one is fetched as it is written. So a server that
-    /// writes a new id into each link does not make the crawl endless. A crawl that is resumed with another
-    /// choice may fetch pages again whose URLs hold ids.
+    /// By default, two URLs that differ only in session ids of a known kind ([`opilio_core::without_session_ids`])
+    /// count as the same URL. Only the first of them is fetched, as it is written. This prevents an endless crawl on
+    /// a server that writes a new session id into each link. If a crawl is resumed with another value of this
+    /// setting, it may fetch pages again whose URLs hold session ids.
     #[must_use]
     pub fn keep_session_ids(mut self) -> Self {
         self.keep_session_ids = true;
         self
     }
 
-    /// Returns the URL by which the crawl recognises a page: without session ids.
+    /// Returns the URL without session ids, by which the crawl recognises duplicates.
     pub(crate) fn key_of<'a>(&self, url: &'a Url) -> Cow<'a, Url> {
         if self.keep_session_ids { Cow::Borrowed(url) } else { without_session_ids(url) }
     }
 
-    /// Changes which shapes of URLs count as traps. Links to them are not followed.
+    /// Sets the limits above which a URL counts as a trap. Links to such URLs are not followed.
     #[must_use]
     pub fn traps(mut self, traps: TrapRules) -> Self {
         self.traps = traps;
         self
     }
 
-    /// Returns how many pages of a host may have the same content before links of further such pages are
-    /// refused.
+    /// Returns how many pages of a host may have the same content. The links of further pages with that
+    /// content are refused.
     pub fn same_content_max(&self) -> u32 {
         self.traps.same_content_max
     }
 
-    /// Sets the year in which the crawl begins, and forgets the hosts to which seeds were redirected.
+    /// Sets the year in which the crawl begins, and removes the hosts to which seeds were redirected.
     pub fn begin(&mut self, year: u16) {
         self.year = Some(year);
-        // A copy of this scope may belong to another crawl, so the two must not share this set.
+        // A copy of this scope may belong to another crawl, so the two scopes must not share these values.
         self.grown = Arc::default();
         self.elsewhere = Arc::default();
     }
@@ -225,20 +226,20 @@ impl Scope {
         self.text_only
     }
 
-    /// Adds a host to the crawl that is not the host of a seed.
+    /// Adds a host to the crawl, in addition to the hosts of the seeds.
     #[must_use]
     pub fn host(mut self, host: Host) -> Self {
         self.add(host);
         self
     }
 
-    /// Adds the host of a seed.
+    /// Adds the host of a seed to the crawl.
     pub fn add(&mut self, host: Host) {
         self.groups.insert(host.group());
         self.hosts.insert(host);
     }
 
-    /// Adds a host to which a seed was redirected. Returns whether it is new.
+    /// Adds a host to which a seed was redirected. Returns whether the host is new.
     pub fn grow(&self, host: &Host) -> bool {
         if self.has(host) {
             return false;
@@ -253,13 +254,13 @@ impl Scope {
         self.hosts.contains(host) || self.grown().hosts.contains(host)
     }
 
-    /// Locks the set for reading. It is read only for links that lead away from the seeds' hosts, and written a
-    /// few times in a crawl.
+    /// Locks the set for reading. The lock is rarely contended: the set is read only for links that lead away from
+    /// the seeds' hosts, and it is written a few times in a crawl.
     fn grown(&self) -> RwLockReadGuard<'_, GrownHosts> {
         self.grown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns why a link does not belong to the crawl; `None` if it does.
+    /// Returns the reason why a link does not belong to the crawl; `None` if it does belong to the crawl.
     pub(crate) fn refuses(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         if !self.follows(host) {
             self.note_elsewhere(url, host, depth);
@@ -268,7 +269,7 @@ impl Scope {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
-    /// Remembers the first host that would belong to the crawl with another value of [`Follow`].
+    /// Records the host of a refused link, if it is the first host that another value of [`Follow`] would include.
     fn note_elsewhere(&self, url: &Url, host: &Host, depth: u16) {
         if self.follow == Follow::None
             || self.elsewhere.get().is_some()
@@ -282,23 +283,23 @@ impl Scope {
         self.elsewhere.get_or_init(|| Elsewhere { host: host.clone(), follow });
     }
 
-    /// Returns the first host of this run whose URLs were refused because of the host. `None` if no links are
-    /// followed at all.
+    /// Returns the first host of this run whose URLs were refused only because of their host. Returns `None` if there
+    /// is none, or if the crawl follows no links at all.
     pub fn elsewhere(&self) -> Option<&Elsewhere> {
         self.elsewhere.get()
     }
 
-    /// Returns a check for the links of one page. It refuses a link if the page and the link are each about a
-    /// month and the link's month is too far ahead. Make it once for each page: few pages are about a month, so
-    /// it mostly does nothing.
+    /// Returns a check for the links of one page. If the URLs of the page and of a link both contain a month, the
+    /// check refuses the link when its month is too far ahead. The URLs of few pages contain a month, so the check is
+    /// made once for each page and mostly does nothing.
     pub(crate) fn calendar(&self, from: Option<&Url>) -> impl Fn(&Url) -> Option<Filtered> + use<'_> {
         let year = self.year.filter(|_| from.and_then(month_of).is_some());
         move |to| self.traps.catches_month(to, year?)
     }
 
-    /// Returns why the target of a redirect does not belong to the crawl; `None` if it does. With
-    /// [`Follow::None`], redirects may lead to the crawl's own hosts, since they lead to the pages that were
-    /// asked for.
+    /// Returns the reason why the target of a redirect does not belong to the crawl; `None` if it does belong to the
+    /// crawl. With [`Follow::None`], redirects to the crawl's own hosts are allowed, since they lead to the pages
+    /// that were requested.
     pub fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         let stays = self.follow == Follow::None && self.has(host);
         if !stays && !self.follows(host) {
@@ -308,27 +309,28 @@ impl Scope {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
-    /// Returns why the target of a seed's redirect does not belong to the crawl; `None` if it does. Any host is
-    /// allowed, and joins the crawl.
+    /// Returns the reason why the target of a seed's redirect does not belong to the crawl; `None` if it does. Any
+    /// host is allowed, and is added to the crawl.
     pub fn refuses_seeds_redirect(&self, url: &Url) -> Option<Filtered> {
         self.refuses_where_a_seed_leads(url).or_else(|| self.traps.catches(url))
     }
 
-    /// Returns why a seed does not belong to the crawl; `None` if it does. Patterns apply to links only.
+    /// Returns the reason why a seed does not belong to the crawl; `None` if it does. The patterns of the scope do
+    /// not apply to seeds.
     pub(crate) fn refuses_seed(&self, url: &Url) -> Option<Filtered> {
         (url.as_str().len() > self.max_url_bytes).then_some(Filtered::UrlTooLong)
     }
 
-    /// Returns why the target of a seed's redirect is refused: it is excluded, or refused in every scope. It
-    /// need not match an included pattern, since the seed need not.
+    /// Returns the reason why the target of a seed's redirect is refused: it matches an excluded pattern, or it is
+    /// refused for every host. It need not match an included pattern, just as the seed need not.
     fn refuses_where_a_seed_leads(&self, url: &Url) -> Option<Filtered> {
         let excluded = !self.exclude.is_empty() && matches_any(&self.exclude, &ReadableUrl::new(url));
         self.refuses_seed(url).or(excluded.then_some(Filtered::ScopePattern))
     }
 
-    /// Returns why a sitemap is refused; `None` if it is not. Patterns do not apply, since a sitemap is not a
-    /// page. A sitemap may name others on the crawl's hosts or on its own domain; robots.txt may name sitemaps
-    /// anywhere.
+    /// Returns the reason why a sitemap is refused; `None` if it is not refused. Patterns do not apply, since a
+    /// sitemap is not a page. A sitemap may name other sitemaps on the crawl's hosts or on its own registrable
+    /// domain. A robots.txt may name sitemaps on any host.
     pub fn refuses_sitemap(
         &self,
         url: &Url,
@@ -349,14 +351,14 @@ impl Scope {
         None
     }
 
-    /// Returns why a URL that an earlier run queued does not belong to the crawl any more, now that it is
+    /// Returns the reason why a URL that an earlier run queued no longer belongs to the crawl, if the crawl was
     /// resumed with another scope. The host of the URL is checked only if `hosts` is `Judged`.
     pub fn refuses_queued(&self, record: &Record, hosts: Hosts) -> Option<Filtered> {
         let url = Url::parse(&record.url).ok()?;
-        // A record that cannot be read stays: its fetch reports the error.
+        // A record that cannot be read stays in the queue. When it is fetched, the error is reported.
         let data = RequestData::of(record).ok()?;
         if data.reads != Reads::Page {
-            // A sitemap is not a page, so it stays, whatever its host.
+            // A sitemap is not a page, so its host is not checked.
             return self.refuses_sitemap(&url, &record.host, 0, None);
         }
         let is_seed = record.depth == 0;
@@ -381,7 +383,7 @@ impl Scope {
         self.max_depth < u16::MAX
     }
 
-    /// Returns the patterns that can match no URL, because of the way they begin.
+    /// Returns the patterns that can match no URL, because no URL begins as they do.
     pub fn matchless(&self) -> impl Iterator<Item = &str> {
         self.include
             .iter()
@@ -390,12 +392,12 @@ impl Scope {
             .map(UrlPattern::text)
     }
 
-    /// Returns which links are followed.
+    /// Returns the setting that says which links are followed.
     pub fn follows_links(&self) -> Follow {
         self.follow
     }
 
-    /// Checks a URL against the rules that hold for every host.
+    /// Checks a URL against those rules that do not depend on its host.
     fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
         if depth > self.max_depth {
             return Some(Filtered::MaxDepth);
@@ -428,7 +430,7 @@ impl Scope {
     }
 }
 
-/// The most levels of sitemap indexes that are followed. sitemaps.org allows one.
+/// The most levels of sitemap indexes that are followed: more than the one level that sitemaps.org allows.
 const SITEMAP_DEPTH_MAX: u8 = 3;
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! Notes which steps a spider parses so slowly that their pages should not be parsed on a shard's own thread.
+//! Notes which steps a spider parses so slowly that their pages should be parsed on another thread than the shard's.
 
 use std::collections::HashMap;
 use std::mem::Discriminant;
 use std::time::Duration;
 
-/// Notes for each kind of step (enum variant) how often `parse` took more than 5 ms. So slow a call keeps the
-/// other hosts of the shard waiting.
+/// For each kind of step (enum variant), notes how often `parse` took more than 5 ms. While `parse` runs on the
+/// shard's own thread, all other hosts of the shard wait.
 pub struct SlowSteps<Step> {
-    /// The last 32 pages of each kind, one bit each: 1 means that the page was slow. The latest page is the
-    /// lowest bit.
+    /// The last 32 pages of each kind, one bit each: 1 means that `parse` was slow. The lowest bit is the
+    /// latest page.
     history: HashMap<Discriminant<Step>, u32>,
 }
 
@@ -19,20 +19,20 @@ impl<Step> Default for SlowSteps<Step> {
 }
 
 impl<Step> SlowSteps<Step> {
-    /// Returns whether more than one of the last 32 pages of this kind was slow: then the 95th percentile is
-    /// over the limit.
+    /// Returns whether `parse` was slow for more than one of the last 32 pages of this kind. This means that the 95th
+    /// percentile of its duration is over the limit.
     pub fn is_slow(&self, step: &Step) -> bool {
         self.history.get(&std::mem::discriminant(step)).is_some_and(|history| history.count_ones() > 1)
     }
 
-    /// Records how long `parse` took for a page of this kind.
+    /// Records how long `parse` took for a page of this kind of step.
     pub fn took(&mut self, step: Discriminant<Step>, span: Duration) {
         let history = self.history.entry(step).or_insert(0);
         *history = *history << 1 | u32::from(span > SPARE);
     }
 }
 
-/// How long `parse` may take on a shard's own thread.
+/// The longest time that `parse` may take on a shard's own thread: it delays all hosts of the shard.
 const SPARE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The states that the actors gave.
+    /// The states of those actors that answered.
     pub parts: Vec<PartSnapshot>,
-    /// The names of actors that did not answer within 100 ms, because they are busy or have ended.
+    /// The names of the actors that did not answer within 100 ms, because they are busy or have ended.
     pub missing: Vec<String>,
 }
 
@@ -23,44 +23,45 @@ pub struct Snapshot {
 pub enum PartSnapshot {
     /// The supervisor, which starts and ends the crawl.
     Supervisor {
-        /// `running`, `draining` or `closing`.
+        /// How far the crawl has come: `running`, `draining` or `closing`.
         phase: &'static str,
-        /// Whether fewer fetches than usual are started, since memory is near its limit.
+        /// Whether fewer fetches than usual are started, because memory is near its limit.
         slowed: bool,
     },
-    /// The scheduler, which owns the store.
+    /// The scheduler, which owns the store and leases URLs to hosts.
     Scheduler {
-        /// URLs that were admitted to the crawl.
+        /// The number of URLs that were admitted to the crawl.
         admitted: u64,
-        /// URLs that have not ended.
+        /// The number of URLs that have not ended.
         left: u64,
-        /// URLs that are leased to hosts: they are being fetched, or will be soon.
+        /// The number of URLs that are leased to hosts: they are being fetched, or will be fetched soon.
         leased: u64,
-        /// Hosts that are live or being started.
+        /// The number of hosts that are live or are being started. A live host has an actor.
         live: usize,
-        /// Hosts with work that are not live.
+        /// The number of hosts that have URLs to fetch and are not live.
         ready: usize,
-        /// Batches of rows that wait until the exporter has room for them.
+        /// The number of batches of rows that wait until the exporter has room for them.
         rows_waiting: usize,
-        /// Orders to hosts that wait until these hosts are live.
+        /// The number of orders to hosts that wait until these hosts are live.
         standing_orders: usize,
     },
-    /// The exporter, which owns the sinks.
+    /// The exporter, which owns the outputs.
     Exporter {
-        /// The number of the latest batch of rows that has arrived.
+        /// The sequence number of the latest batch of rows that has arrived.
         batch: u64,
-        /// Batches that the sinks have taken, but that a kill could still lose.
+        /// The number of batches that the outputs have taken, but that would be lost if the process were killed now.
         unsafe_batches: usize,
-        /// The name of each sink, and its position after all rows that it has taken: in bytes, if it is a file.
+        /// The name of each output, and its position after all rows that it has taken: in bytes, if the
+        /// output is a file.
         sinks: Vec<(String, u64)>,
     },
-    /// One shard, with the hosts that are live there.
+    /// A shard, with the hosts that are live on it.
     Shard {
         /// The number of the shard.
         shard: usize,
-        /// How many hosts are live.
+        /// The number of live hosts.
         live: usize,
-        /// Passivated hosts whose state the store has not taken over yet.
+        /// The number of hosts whose actors have stopped and whose saved state the store has not taken yet.
         leaving: usize,
         /// The first hundred live hosts, sorted by name.
         hosts: Vec<HostStatus>,
@@ -69,16 +70,16 @@ pub enum PartSnapshot {
     Pool {
         /// The number of the shard.
         shard: usize,
-        /// Slots for requests that the shard may use now.
+        /// The number of slots (permissions to start one request each) that the shard may use now.
         slots: u32,
-        /// Slots that are in use.
+        /// The number of slots that are in use.
         granted: u32,
     },
     /// The spider runner of a shard.
     Runner {
         /// The number of the shard.
         shard: usize,
-        /// Pages that are fetched and whose results have not gone to the scheduler.
+        /// The number of pages that were fetched and whose results have not gone to the scheduler.
         pages_waiting: u32,
     },
 }
@@ -87,29 +88,29 @@ pub enum PartSnapshot {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct HostStatus {
-    /// The name of the host.
+    /// The name and port of the host.
     #[serde(serialize_with = "name")]
     pub host: Host,
-    /// Leases that may start as soon as the host may get another request.
+    /// The number of leases that may start as soon as the host may get another request.
     pub ready: usize,
-    /// Leases whose retry is not due yet.
+    /// The number of leases whose retry is not due yet.
     pub waiting: usize,
-    /// Requests in flight.
+    /// The number of requests in flight.
     pub in_flight: usize,
-    /// Pages that are parsed and whose results the store has not taken.
+    /// The number of pages that are parsed and whose results the store has not taken.
     pub parsed: usize,
-    /// How long the host still gets no request; `None` if it may get one.
+    /// The time for which the host gets no requests; `None` if it may get a request now.
     pub held_for: Option<Duration>,
-    /// The reason of the latest such wait.
+    /// The reason of the host's latest wait.
     pub hold_reason: Option<String>,
-    /// How many refusals and failures the host had in a row.
+    /// The number of refusals and failures in a row.
     pub strikes: u32,
-    /// When the host acts next if no message comes before, and why.
+    /// The time until the host's timer fires, if no message comes before, and the reason of the timer.
     pub wakes_in: Option<(Duration, String)>,
 }
 
 impl HostStatus {
-    /// Returns the state of a host at this time.
+    /// Returns the state of a host at the time `now`.
     #[must_use]
     pub fn of(host: &Host, state: &HostState, now: Timestamp) -> Self {
         let shown = state.snapshot();

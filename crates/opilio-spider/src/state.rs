@@ -1,4 +1,4 @@
-//! Where a crawl keeps its queue and its results (the frontier), and what a later run does with them.
+//! Says where a crawl keeps its queue and its results (the frontier), and which URLs a later run fetches again.
 
 #[cfg(feature = "disk")]
 use std::path::Path;
@@ -15,72 +15,74 @@ use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Stor
 use crate::error::CrawlError;
 use crate::run_history::{self, TryAgain};
 
-/// The settings of a crawl's store, and of what a resumed crawl does.
+/// The settings of a crawl's store, and the settings that apply when a crawl is resumed.
 #[derive(Default)]
 pub struct StateSettings {
-    /// Where the store is.
+    /// The place of the store.
     pub store: Store,
-    /// The order in which the URLs of one host and one priority are fetched.
+    /// The order in which URLs of the same host and the same priority are fetched.
     pub order: Order,
-    /// Whether the state directory may hold a crawl that this run goes on with.
+    /// Whether this run may continue a crawl that the state directory already holds.
     #[cfg(feature = "disk")]
     pub resume: bool,
-    /// What a power cut may lose of a state directory.
+    /// How much of a state directory a power cut may lose.
     #[cfg(feature = "disk")]
     pub durability: Durability,
-    /// Whether the store keeps, for each page, what makes a later request conditional (see `Crawler::history`).
+    /// Whether the store keeps the validators of each page, which make a later request conditional (see
+    /// `Crawler::history`).
     pub history: bool,
-    /// Which failures of earlier runs are tried again.
+    /// Which failures of earlier runs are retried.
     pub try_again: TryAgain,
-    /// How old pages of earlier runs have to be to be fetched again; `None` if none is fetched again.
+    /// The age from which pages of earlier runs are fetched again; `None` if no pages are fetched again.
     pub refresh: Option<Duration>,
 }
 
-/// Where a crawl keeps its frontier.
+/// The place in which a crawl keeps its frontier.
 #[derive(Default)]
 pub enum Store {
     /// In memory.
     #[default]
     Memory,
-    /// In a store of the user's own.
+    /// In a store that the user has implemented.
     Own(Box<dyn Frontier>),
     /// In a state directory.
     #[cfg(feature = "disk")]
     Directory(PathBuf),
 }
 
-/// A store that is open.
+/// A store that was opened, with the facts about it that the crawl needs.
 pub struct OpenStore {
     /// The store.
     pub frontier: Box<dyn Frontier>,
-    /// How often the store is synced. The sinks are synced before.
+    /// How often the store is synced to disk. The outputs are always synced before the store.
     pub syncing: Syncing,
-    /// Whether a later run may go on with the crawl in this store.
+    /// Whether a later run can continue the crawl in this store.
     pub is_kept: bool,
-    /// The file of the state directory that holds the cookies, if there is such a directory.
+    /// The file of the state directory that holds the cookies; `None` if there is no state directory.
     pub cookie_file: Option<PathBuf>,
 }
 
-/// The settings that a store needs and that come from other parts of the builder.
+/// The values that are needed to open a store and that come from other settings of the crawl.
 pub struct StoreNeeds<'a> {
     /// The name and the version of the spider.
     pub spider: (&'a str, u32),
-    /// The limits of each host.
+    /// The limits on the number of URLs of each host.
     pub caps: Caps,
-    /// Whether depths have to be exact, since the crawl has a limit of depth.
+    /// Whether the depths of URLs have to be exact, because the crawl limits the depth.
     pub levels: bool,
-    /// The memory limit of the crawl.
+    /// The memory limit of the crawl, in bytes.
     pub memory_bytes: Option<u64>,
-    /// The sinks of this run.
+    /// The outputs of this run.
     pub sinks: &'a [Box<dyn Sink>],
 }
 
 impl StateSettings {
-    /// Opens the store, or makes a new one. Call it last: a new state directory empties the outputs.
+    /// Opens the store, or makes a new store. Call this after everything else that can fail, since making a new state
+    /// directory empties the outputs.
     ///
     /// # Errors
-    /// When the state directory cannot be opened or holds another crawl, or there is no crawl that could be
-    /// resumed.
+    /// When the state directory cannot be opened or holds another crawl, or when there is no crawl to resume and a
+    /// new crawl would empty an output.
     pub fn open(&mut self, needs: StoreNeeds<'_>) -> Result<OpenStore, CrawlError> {
         let StoreNeeds { caps, levels, .. } = needs;
         match std::mem::take(&mut self.store) {
@@ -117,7 +119,7 @@ impl StateSettings {
         }
     }
 
-    /// Queues those URLs of earlier runs again that the settings name.
+    /// Queues those URLs of earlier runs again that the settings select: failures, and pages that are old enough.
     ///
     /// # Errors
     /// When the store fails, or was opened without a history.
@@ -135,7 +137,8 @@ impl StateSettings {
     }
 }
 
-/// Fails if an output has rows although there is no crawl to resume: a new crawl would empty that output.
+/// Returns an error if an output has rows although there is no crawl to resume, since a new crawl would empty
+/// that output.
 #[cfg(feature = "disk")]
 fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
     let Some(output) = sinks.iter().find(|sink| sink.has_rows()).map(|sink| sink.name()) else {
@@ -144,9 +147,9 @@ fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError
     Err(CrawlError::NothingToResume { state: dir.to_owned(), output })
 }
 
-/// Opens a state directory, or makes a new one.
+/// Opens a state directory, or makes a new state directory.
 ///
-/// The store does not sync by itself, on a thread of its own: the sinks have to be synced before the store, so
+/// The store is opened so that it does not sync to disk by itself. The outputs have to be synced before the store, so
 /// the scheduler syncs both.
 #[cfg(feature = "disk")]
 fn open_directory(
@@ -171,12 +174,12 @@ fn open_directory(
         tracing::warn!(
             dir = %dir.display(),
             bytes = store.torn_bytes(),
-            "the last commit to the state is incomplete and is dropped: its pages are fetched again"
+            "the last commit to the state directory is incomplete and is dropped: its pages are fetched again"
         );
     }
     Ok((Box::new(store), syncing))
 }
 
-/// Returns the file of the state directory that holds the cookies.
+/// The name of the file in the state directory that holds the cookies.
 #[cfg(feature = "disk")]
 const COOKIES: &str = "cookies";

@@ -1,5 +1,5 @@
-//! Remembers the canonical URLs and page contents that the pages of this run have. The code calls both "names".
-//! The first page with a name is kept as a page; all later pages with the same name end as its aliases.
+//! Remembers the canonical URLs and the contents of the pages of this run. The code calls both "names". The first
+//! page with a name is kept as a page; all later pages with the same name end as aliases of that page.
 
 use std::collections::HashSet;
 
@@ -7,18 +7,18 @@ use opilio_core::{Ending, Fingerprint};
 
 use crate::parsed::{EncodedItems, Parsed};
 
-/// The names (canonical URLs and page contents) of the pages so far, at most a million. Duplicates by a name
-/// that did not fit are not recognised.
+/// The names (canonical URLs and page contents) of the pages so far, at most about a million. When the table is full,
+/// new names are not added, and duplicates with such a name are not recognised.
 #[derive(Default)]
 pub struct TakenNames(HashSet<u128>);
 
 impl TakenNames {
-    /// Makes a page an alias, without items, if an earlier page has one of its names. Otherwise records the
-    /// names of the page. The links of an alias are still followed: if a site states wrong canonical URLs, the
-    /// crawl loses items but no pages.
+    /// Makes a page an alias, without items, if an earlier page has one of its names. Otherwise records the names of
+    /// the page. The links of an alias are still followed. So if a site states wrong canonical URLs, the crawl loses
+    /// items of that site but finds all its pages.
     ///
-    /// Call this only for a page that will end as a page. Otherwise other pages could become aliases of a page
-    /// that fails. A canonical URL counts even if the URL itself cannot be fetched.
+    /// Call this only for a page that will end as a page; otherwise other pages could become aliases of a page that
+    /// fails. A canonical URL is recorded even if that URL itself cannot be fetched.
     #[must_use]
     pub fn merge(&mut self, mut page: Parsed) -> Parsed {
         let names = std::mem::take(&mut page.names);
@@ -34,7 +34,8 @@ impl TakenNames {
         page
     }
 
-    /// Returns whether an earlier page has this name. Names that did not fit into the table are not found.
+    /// Returns whether an earlier page has this name. Names that were not added because the table was full
+    /// are not found.
     fn has(&self, name: Fingerprint) -> bool {
         self.0.contains(&name.0)
     }
@@ -44,13 +45,13 @@ impl TakenNames {
         if self.0.len() < NAMES_MAX && self.0.insert(name.0) && self.0.len() == NAMES_MAX {
             tracing::warn!(
                 names = NAMES_MAX,
-                "the table of canonical URLs is full: pages with new canonical URLs are no longer recognised as duplicates of each other"
+                "the table of canonical URLs and page contents is full: pages with a new canonical URL or content are no longer recognised as duplicates of each other"
             );
         }
     }
 }
 
-/// The most names that are kept: about 40 MB.
+/// The most names that are kept. They take about 40 MB.
 const NAMES_MAX: usize = 1 << 20;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Recognises URLs that look like those of an endless site: repeated pieces, and months far in the future.
+//! Recognises URLs that look like those of an endless site, by repeated parts or by months far in the future.
 //!
-//! A trap is a site that makes new URLs for ever, mostly by mistake: a relative link that makes its own path
-//! longer, a calendar with a link to the next month, a parameter that each page adds once more. The URL itself
-//! shows these patterns, so no page has to be fetched to find them. A trap whose pages all have the same
-//! content is found after a few pages. Any other trap costs as many pages as the crawl allows a host.
+//! A trap is a site that makes new URLs for ever, mostly by mistake: a relative link that makes its own path longer,
+//! a calendar with a link to the next month, or a parameter that each page adds once more. These patterns can be seen
+//! in the URL itself, so no page has to be fetched to find them. If all pages of a trap have the same content, the
+//! trap is found after a few pages. Any other trap costs as many pages as the crawl allows for one host.
 
 use opilio_frontier::Filtered;
 use url::{Position, Url};
@@ -20,26 +20,26 @@ use url::{Position, Url};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrapRules {
-    /// How often in a row a piece of a path may occur (3). A piece is one segment or several: `/a/a/a/a` and
-    /// `/a/b/a/b/a/b/a/b` are traps, as in Heritrix.
+    /// The most repetitions in a row of a block of path segments (default: 3). A block is one or more segments:
+    /// `/a/a/a/a` and `/a/b/a/b/a/b/a/b` are traps, as in the crawler Heritrix.
     pub in_a_row_max: usize,
-    /// How often the same segment may occur anywhere in a path (5): `/a/x/a/y/a/…`.
+    /// The most occurrences of one segment anywhere in a path (default: 5). Example: `/a/x/a/y/a/…`.
     pub same_segment_max: usize,
-    /// The most segments of a path (32).
+    /// The most segments of a path (default: 32).
     pub segments_max: usize,
-    /// How often a query may repeat one name with one value (3).
+    /// The most occurrences of one name with the same value in a query (default: 3).
     pub same_parameter_max: usize,
-    /// The most parameters of a query (64).
+    /// The most parameters of a query (default: 64).
     pub parameters_max: usize,
-    /// How often a percent escape may itself be escaped (3). A `return` parameter into which each page writes
-    /// its own URL grows to `%2525252F`.
+    /// The most times that a percent escape may itself be escaped (default: 3). If each page writes its own URL into
+    /// a parameter such as `return`, the escapes grow to `%2525252F`.
     pub escapes_max: usize,
-    /// How many pages of a host may have the same content, byte for byte (5). Links of further such pages are
-    /// not followed. The reason: a "not found" page with status 200 and relative links makes a new URL of each
-    /// link on each page. Each run counts from 0.
+    /// The most pages of a host that may have the same content, byte for byte (default: 5). The links of further
+    /// pages with that content are not followed. Such traps occur when a "not found" page has the status 200 and
+    /// relative links: each of its links is then a new URL of the same page. Each run counts from 0.
     pub same_content_max: u32,
-    /// How many years ahead the links of a calendar are followed (5). Applies to links from one month to
-    /// another: both the URL of the page and the link hold a year and a month.
+    /// The number of years ahead of the crawl's beginning up to which the links of a calendar are followed (default:
+    /// 5). Applies only if the URL of the page and the URL of the link both hold a year and a month.
     pub calendar_years: u16,
 }
 
@@ -59,7 +59,7 @@ impl Default for TrapRules {
 }
 
 impl TrapRules {
-    /// Switches all these limits off.
+    /// Returns rules without any limits, so that no URL counts as a trap.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -74,7 +74,7 @@ impl TrapRules {
         }
     }
 
-    /// Returns which trap the path or query of this URL looks like, if any.
+    /// Returns which kind of trap the path or query of this URL looks like, or `None`.
     pub(crate) fn catches(&self, url: &Url) -> Option<Filtered> {
         if self.path_is_trap(url.path()) {
             return Some(Filtered::TrapPath);
@@ -82,11 +82,11 @@ impl TrapRules {
         url.query().is_some_and(|query| self.query_is_trap(query)).then_some(Filtered::TrapQuery)
     }
 
-    /// Returns whether a link leads to a month that is too far ahead of `year`. The caller has checked that the
-    /// link's page is about a month, too.
+    /// Returns a refusal if the URL of a link holds a month that is too far ahead of `year`. The caller has checked
+    /// that the URL of the page holds a month, too.
     ///
-    /// Only a band of years is refused, not all later years. A calendar goes from month to month, so it has to
-    /// pass the band; a number of four digits that is not a year mostly lies outside of the band.
+    /// Only a range of 25 years is refused, not all later years. The links of a calendar lead from month to month, so
+    /// they must enter this range. A number of four digits that is not a year is mostly outside of this range.
     pub(crate) fn catches_month(&self, to: &Url, year: u16) -> Option<Filtered> {
         let from = year.saturating_add(self.calendar_years);
         let closed = from.saturating_add(1)..=from.saturating_add(CALENDAR_BAND);
@@ -128,11 +128,11 @@ impl TrapRules {
     }
 }
 
-/// Returns whether some block of pieces occurs more than `max` times in a row.
+/// Returns whether a block of one or more pieces occurs more than `max` times in a row.
 fn stands_in_a_row(pieces: &[&str], max: usize) -> bool {
     let longest = pieces.len() / max.saturating_add(1);
     (1..=longest).any(|block| {
-        // If many pieces in a row equal the piece that is `block` places further, the block is repeated.
+        // If many pieces in a row equal the piece that is `block` places further on, a block is repeated.
         let mut again = 0;
         pieces.iter().zip(&pieces[block..]).any(|(one, other)| {
             again = if one == other { again + 1 } else { 0 };
@@ -141,7 +141,7 @@ fn stands_in_a_row(pieces: &[&str], max: usize) -> bool {
     })
 }
 
-/// Returns whether some non-empty piece occurs more than `max` times.
+/// Returns whether a non-empty piece occurs more than `max` times.
 fn stands_too_often(pieces: &[&str], max: usize) -> bool {
     if pieces.len() <= max {
         return false;
@@ -151,7 +151,7 @@ fn stands_too_often(pieces: &[&str], max: usize) -> bool {
     sorted.windows(max + 1).any(|window| window.first() == window.last())
 }
 
-/// Returns whether the text has a percent sign that was escaped more than `max` times: `%2525…`.
+/// Returns whether the text has a percent sign that was escaped more than `max` times, such as `%2525…`.
 fn is_escaped_over(text: &str, max: usize) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find("%25") {
@@ -164,7 +164,7 @@ fn is_escaped_over(text: &str, max: usize) -> bool {
     false
 }
 
-/// Returns the year and the month in a URL: `/2031/07`, `/2031-07-01`, `?year=2031&month=7`.
+/// Returns the year and the month in a URL such as `/2031/07`, `/2031-07-01` or `?year=2031&month=7`.
 pub(crate) fn month_of(url: &Url) -> Option<(u16, u8)> {
     let text = &url[Position::BeforePath..Position::AfterQuery];
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -191,7 +191,7 @@ fn month(word: &str) -> Option<u8> {
     short.then(|| word.parse().ok()).flatten().filter(|month| (1..=12).contains(month))
 }
 
-/// How many years the refused band covers. A calendar link does not lead further ahead in one step.
+/// The number of years in the refused range. No calendar link leads further than this in one step.
 const CALENDAR_BAND: u16 = 25;
 
 #[cfg(test)]

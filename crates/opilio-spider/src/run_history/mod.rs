@@ -1,5 +1,5 @@
-//! Reads and writes the notes that a crawl keeps in its store from run to run. The start time and the outputs
-//! are written once; the present time and the totals are written whenever results are stored.
+//! Reads and writes the notes (small named values) that a crawl keeps in its store from run to run. The start time
+//! and the outputs are written once; the present time and the totals are written whenever results are stored.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,45 +24,47 @@ use crate::step::Sample;
 pub struct RunHistory {
     /// The totals of all earlier runs.
     pub totals: Totals,
-    /// Set if an earlier run was killed or gave up requests in flight: when the next run began. Before this
-    /// instant a host may have received requests that its saved state (`HostMemo`) does not record.
+    /// When the next run began, if an earlier run was killed or gave up requests in flight; otherwise `None`. Before
+    /// this time a host may have received requests that its saved state (`HostMemo`) does not record.
     pub maybe_fetched_until: Option<Timestamp>,
     /// Whether there were earlier runs.
     pub resumed: bool,
-    /// If the earlier runs left nothing to do: how many URLs they had met.
+    /// If the earlier runs left nothing to do: the number of distinct URLs that they had found. Otherwise `None`.
     pub was_over: Option<u64>,
 }
 
-/// The totals of all runs of a crawl: those that the store does not count itself.
+/// The totals of all runs of a crawl. Only counts that the store itself does not keep are here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Totals {
-    /// Requests sent.
+    /// The number of requests sent.
     pub requests: u64,
-    /// Attempts beyond the first of a URL.
+    /// The number of attempts beyond the first attempt of each URL.
     pub retries: u64,
-    /// Answers of 429 or 503.
+    /// The number of answers with the status 429 or 503.
     pub refusals: u64,
-    /// Bytes of bodies received.
+    /// The number of body bytes received.
     pub bytes: u64,
-    /// Pages and redirects that were read from the cache.
+    /// The number of pages and redirects that were read from the cache.
     pub cached: u64,
-    /// Items written.
+    /// The number of items that all outputs have written.
     pub items: u64,
-    /// The time during which the runs were running, added up.
+    /// How long all runs together were running. The time between runs is not counted.
     pub elapsed: Duration,
-    /// URLs that were requested with another step than the first time. Stored in another note (`MORE`).
+    /// The number of URLs that were requested a second time with another step. Stored in the note `MORE`, not with
+    /// the other totals.
     #[serde(skip)]
     pub other_step: u64,
-    /// Sitemaps that were read to their end. Stored in the note `MORE`, too.
+    /// The number of sitemaps that were read to their end. Stored in the note `MORE`.
     #[serde(skip)]
     pub sitemaps: u64,
-    /// When the last URL ended; `None` while URLs are left. Stored in the note `MORE`, too.
+    /// When the last URL ended, in milliseconds since 1970; `None` while URLs are left. Stored in the note `MORE`.
     #[serde(skip)]
     pub finished_unix_ms: Option<u64>,
 }
 
 impl Totals {
-    /// Returns these totals plus those of the present run, which has not finished the crawl yet.
+    /// Returns the sums of these totals and those of the present run. The result has no finish time, since the
+    /// present run has not finished the crawl yet.
     #[must_use]
     pub fn plus(self, run: Self) -> Self {
         Self {
@@ -80,7 +82,7 @@ impl Totals {
     }
 }
 
-/// The note that is written when the crawl begins, and never changed.
+/// The note that is written when the crawl begins, and is never changed.
 #[derive(Serialize, Deserialize)]
 struct CrawlNote {
     epoch_unix_micros: u64,
@@ -90,16 +92,16 @@ struct CrawlNote {
 /// The note about the last run. It is written again whenever results are stored.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunNote {
-    /// When the note was written, in microseconds since the crawl began.
+    /// The time at which the note was written, in microseconds since the crawl began.
     pub now_micros: u64,
     /// The totals of all runs at that time.
     pub totals: Totals,
-    /// How far the run had come at that time.
+    /// How far the run had come at that time: still running, or how completely it had ended.
     pub state: RunState,
 }
 
-/// The counts that later versions of Opilio added. Written with the note about the run, once one of these
-/// counts is not 0. Fields are stored by name, so that later versions can add more.
+/// The counts that later versions of Opilio added. They are written together with the note about the run, once one of
+/// them is not 0. Fields are stored by name, so that later versions can add more.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct MoreNote {
@@ -108,25 +110,25 @@ struct MoreNote {
     finished_unix_ms: Option<u64>,
 }
 
-/// The note of the first run after a run that gave up requests in flight. A host without work in that run may
-/// have a saved state (`HostMemo`) that is too old.
+/// The note of the first run after a run that gave up requests in flight. If a host had no work since then, its saved
+/// state (`HostMemo`) may lack those requests.
 #[derive(Serialize, Deserialize)]
 struct MaybeFetchedNote {
     until_micros: u64,
 }
 
-/// The time of a crawl at one moment, by the wall clock and by the crawl's own clock.
+/// A moment of a crawl, by the wall clock and by the crawl's own clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClockReading {
-    /// When the crawl began: microseconds since 1970 by the wall clock.
+    /// The time at which the crawl began, by the wall clock: microseconds since 1970.
     pub epoch_unix_micros: u64,
     /// The moment itself, counted from the beginning of the crawl.
     pub now: Timestamp,
 }
 
-/// The notes of earlier runs, as they were before this run changed any of them.
+/// The notes of earlier runs, as they were before the present run changed any of them.
 pub struct EarlierRuns {
-    /// The names of the sinks of this run.
+    /// The names of the outputs of the present run.
     sinks: Vec<String>,
     crawl: Option<CrawlNote>,
     run: Option<RunNote>,
@@ -136,7 +138,7 @@ impl EarlierRuns {
     /// Reads the notes of earlier runs.
     ///
     /// # Errors
-    /// When the earlier runs wrote to other outputs or had items of another kind, or the store fails.
+    /// When the earlier runs wrote to other outputs or had items of another kind, or when the store fails.
     pub fn read(frontier: &dyn Frontier, sinks: &[Box<dyn Sink>], layout: &str) -> Result<Self, CrawlError> {
         let sinks: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
         let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
@@ -150,15 +152,15 @@ impl EarlierRuns {
         Ok(Self { sinks, crawl, run })
     }
 
-    /// Returns the latest time that an earlier run noted. Returns `None` if there was no earlier run, or if
-    /// each of them was killed before its first commit.
+    /// Returns the latest time that an earlier run noted. Returns `None` if there was no earlier run, or if every
+    /// earlier run was killed before its first commit.
     pub fn noted(&self) -> Option<ClockReading> {
         let (crawl, run) = self.crawl.as_ref().zip(self.run.as_ref())?;
         let now = Timestamp::from_micros(run.now_micros);
         Some(ClockReading { epoch_unix_micros: crawl.epoch_unix_micros, now })
     }
 
-    /// Truncates the outputs to the positions of the last commit, and notes that another run has begun.
+    /// Truncates the outputs to their lengths at the last commit, and notes that another run has begun.
     ///
     /// # Errors
     /// When an output cannot be truncated, or the store fails.
@@ -181,7 +183,7 @@ impl EarlierRuns {
                 let totals = Totals { other_step, sitemaps, finished_unix_ms, ..run.totals };
                 RunHistory { totals, maybe_fetched_until, resumed: true, was_over: None }
             }
-            // Either no run noted anything, or the only run was killed before its first commit.
+            // There was no earlier run, or the only earlier run was killed before its first commit.
             _ => RunHistory {
                 totals: Totals::default(),
                 maybe_fetched_until: None,
@@ -212,8 +214,8 @@ pub fn last_run(frontier: &dyn Frontier) -> Result<Option<RunNote>, CrawlError> 
     read(frontier, RUN)
 }
 
-/// Fails if the earlier runs wrote items of another kind, since an output holds items of one kind only. The
-/// earliest versions of Opilio did not note the kind.
+/// Returns an error if the earlier runs wrote items of another kind, since an output holds items of one kind only.
+/// The earliest versions of Opilio did not note the kind; then no error is returned.
 fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), CrawlError> {
     let Some(found) = frontier.note(LAYOUT)?.filter(|found| found != wanted.as_bytes()) else {
         return Ok(());
@@ -223,8 +225,8 @@ fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), Crawl
     Err(CrawlError::OtherItems { found, wanted: words(wanted) })
 }
 
-/// Notes the hosts of the seeds, so that a later run needs no seeds. They are on disk after the next commit,
-/// which stores the seeds at the latest.
+/// Notes the hosts of the seeds, so that a later run knows them without the seeds. The notes are on disk after the
+/// next commit, which also stores the seeds.
 pub fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
     let mut kept: HashSet<&Host> = HashSet::new();
     for seed in seeds {
@@ -236,7 +238,7 @@ pub fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
     }
 }
 
-/// Returns the hosts that belong to the crawl by earlier runs: those of their seeds, and those to which seeds
+/// Returns the hosts that earlier runs added to the crawl: the hosts of their seeds, and the hosts to which seeds
 /// were redirected.
 ///
 /// # Errors
@@ -247,8 +249,8 @@ pub fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
     Ok(hosts.into_iter().filter_map(host).collect())
 }
 
-/// Returns the shapes (the names of variants and fields) of the steps that earlier runs stored. Does not change
-/// the store, so a crawl whose steps this spider cannot read is left as it is.
+/// Returns the shapes (hashes of the names of variants and fields) of the steps that earlier runs stored. Does not
+/// change the store. So if this spider cannot read the steps of a crawl, the crawl is left as it is.
 ///
 /// # Errors
 /// When the spider's `Step` cannot read one of the stored steps, or the store fails.
@@ -259,7 +261,7 @@ pub fn shapes<Step: Serialize + DeserializeOwned>(
     frontier.listed(STEPS)?.into_iter().map(|json| Ok(read(json)?.shape)).collect()
 }
 
-/// Notes one step of each new shape. They are on disk after the next commit.
+/// Notes one step of each new shape. The notes are on disk after the next commit.
 pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samples: Vec<Sample>) {
     for Sample { shape, json } in samples {
         if shapes.len() < SHAPES_MAX && shapes.insert(shape) {
@@ -268,24 +270,23 @@ pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samp
     }
 }
 
-/// The name of the list that holds one step of each shape.
+/// The name of the list in the store that holds one step of each shape.
 const STEPS: &str = "steps";
 
-/// The name of the list that holds the hosts of the seeds, and those to which seeds were redirected.
+/// The name of the list in the store that holds the hosts of the seeds and the hosts to which seeds were redirected.
 pub const GROWN: &str = "grown";
 
-/// The note about which links the runs of the crawl followed.
+/// The note that says which links the runs of the crawl followed.
 #[derive(Serialize, Deserialize)]
 struct ScopeNote {
     follow: Follow,
-    /// Whether the runs had different settings. Then the queue may hold URLs of hosts that this run does not
-    /// follow.
+    /// Whether the runs had different settings. Then the queue may hold URLs of hosts that this run does not follow.
     differs: bool,
 }
 
-/// Returns how the queued URLs of earlier runs are checked against the scope. If the runs follow different
-/// links, the host is checked as well as the URL; otherwise only the URL, so that hosts that were admitted by
-/// another rule stay.
+/// Returns how the queued URLs of earlier runs are checked against the scope. If the runs had different `Follow`
+/// settings, the hosts of these URLs are checked, too. Otherwise the hosts are not checked, so that hosts which were
+/// admitted by another rule stay in the crawl.
 ///
 /// # Errors
 /// When the store fails.
@@ -299,18 +300,18 @@ pub fn judge_hosts(frontier: &mut dyn Frontier, follow: Follow, resumed: bool) -
     Ok(if differs { Hosts::Judged } else { Hosts::Kept })
 }
 
-/// Which failures of earlier runs are retried.
+/// Says which failures of earlier runs are retried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum TryAgain {
-    /// The URLs of parked hosts whose time is over.
+    /// Only the URLs of parked hosts are retried, once the host's wait is over.
     #[default]
     PutAside,
-    /// All failures, except those of hosts that asked for a longer wait than allowed, while that wait lasts.
-    /// Hosts that were parked after failures in a row are requested again.
+    /// All failures are retried, except those of hosts that asked for a longer wait than allowed, as long as that
+    /// wait lasts. Hosts that were parked because of failures in a row are requested again.
     Everything,
 }
 
-/// Queues failures of earlier runs again, as far as the setting says.
+/// Queues those failures of earlier runs again that `what` names.
 ///
 /// # Errors
 /// When the store fails.
@@ -321,7 +322,7 @@ pub fn try_again(
     user_agent: &str,
 ) -> Result<(), CrawlError> {
     let mut put_aside = Vec::new();
-    // Leaves out hosts that are still parked: their URLs would fail at once, without a request.
+    // Leaves out hosts that are still parked, since their URLs would fail at once, without a request.
     let mut may = |host: &Host, memory: Option<&[u8]>| {
         let memo = memory.and_then(|bytes| memo::read(bytes, user_agent)).map(|(memo, _)| memo);
         let Some(until) = memo.and_then(|memo| memo.parked_until()).filter(|until| *until > now) else {
@@ -363,8 +364,8 @@ pub fn try_again(
     Ok(())
 }
 
-/// Ends the parking of hosts that were parked after failures in a row: each gets one request as a test. Other
-/// waits of these hosts stay as they are.
+/// Ends the parking of hosts that were parked because of failures in a row: the next request to each of them is a
+/// test. Any other wait of these hosts stays as it is.
 fn unpark<'a>(
     frontier: &mut dyn Frontier,
     hosts: impl Iterator<Item = &'a Host>,
@@ -382,13 +383,13 @@ fn unpark<'a>(
             host.clone(),
             memo::write(memo, PerScheme::from_fn(|scheme| rules[scheme].as_ref()), user_agent),
         ));
-        tracing::info!(%host, "an earlier run put this host aside: requests are sent to it again");
+        tracing::info!(%host, "an earlier run stopped all requests to this host after failures in a row: requests are sent to it again");
     }
     frontier.keep_hosts(memos)?;
     Ok(())
 }
 
-/// Queues the pages again that ended before an instant.
+/// Queues again all pages that were fetched before the time `before`.
 ///
 /// # Errors
 /// When the store fails, or was opened without a history.
@@ -405,23 +406,24 @@ pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), Cra
     Ok(())
 }
 
-/// How far a run has come. The note of a killed run stays at `Running`.
+/// Says how far a run has come. The note of a killed run stays at `Running`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RunState {
     /// The run has not ended.
     Running,
-    /// The run has ended: the state of every host is saved, and the sinks have written all rows.
+    /// The run has ended: the state of every host is saved, and the outputs have written all rows.
     Ended,
-    /// The sinks have written all rows, but requests in flight were given up, so the saved states of hosts do
-    /// not record them.
+    /// The run has ended, and the outputs have written all rows. But requests in flight were given up, so the saved
+    /// states of their hosts do not record these requests.
     Undrained,
-    /// The state of every host is saved, but the sinks may hold rows that the store does not count.
+    /// The run has ended, and the state of every host is saved. But the outputs may hold rows that the store
+    /// does not count.
     Unwritten,
 }
 
 impl RunState {
-    /// Returns the state of a run that ends now. The two facts are whether the state of every host is saved,
-    /// and whether all rows are written.
+    /// Returns the state of a run that ends now. `drained` says whether the state of every host is saved, and
+    /// `written` whether all rows are written.
     #[must_use]
     pub fn at_the_end(drained: bool, written: bool) -> Self {
         match (drained, written) {
@@ -437,7 +439,7 @@ impl RunState {
         matches!(self, Self::Ended | Self::Unwritten)
     }
 
-    /// Returns whether the outputs end at the positions that the store has.
+    /// Returns whether the outputs hold no more rows than the store counts.
     fn has_written(self) -> bool {
         matches!(self, Self::Ended | Self::Undrained)
     }
@@ -455,12 +457,12 @@ pub fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, sta
 }
 
 fn more(frontier: &dyn Frontier) -> Result<MoreNote, CrawlError> {
-    // A later version may have written the note. If it cannot be read, its counts begin at 0.
+    // A later version may have written this note in another form. If it cannot be read, its counts begin at 0.
     let note = frontier.note(MORE)?;
     Ok(note.and_then(|note| serde_json::from_slice(&note).ok()).unwrap_or_default())
 }
 
-/// Truncates the output of each sink to its position at the last commit: to 0 in a new crawl.
+/// Truncates each output to its length at the last commit. In a new crawl this length is 0.
 fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], last: RunState) -> Result<(), CrawlError> {
     let positions = frontier.positions()?;
     for sink in sinks {
@@ -473,7 +475,7 @@ fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], last: RunStat
         if !last.has_written() {
             tracing::warn!(
                 sink = %name,
-                "rows of this output cannot be taken back: those written just before the last run was killed are written a second time"
+                "this output cannot be truncated: the rows that were written just before the last run was killed are written a second time"
             );
         }
         sink.go_on(committed)?;
@@ -487,7 +489,8 @@ fn read<T: DeserializeOwned>(frontier: &dyn Frontier, name: &'static str) -> Res
 }
 
 fn write<T: Serialize>(note: &T) -> Bytes {
-    // postcard can encode every number and text. If a note should fail to be encoded, reading it reports that.
+    // postcard can encode all values of this type. If it fails nevertheless, the note is empty, and the next run
+    // reports that it cannot be read.
     postcard::to_stdvec(note).unwrap_or_default().into()
 }
 
@@ -495,9 +498,9 @@ fn list(sinks: &[String]) -> String {
     if sinks.is_empty() { "nothing".to_owned() } else { sinks.join(", ") }
 }
 
-/// The most hosts that a log line names.
+/// The most hosts that are named in log lines, one line each. Further hosts are only counted.
 const HOSTS_SAID: usize = 10;
-/// The most hosts or pages that are changed in one commit.
+/// The most hosts or pages that are changed in one commit, so that a commit stays small.
 const AT_ONCE: usize = 4_096;
 const CRAWL: &str = "crawl";
 const RUN: &str = "run";

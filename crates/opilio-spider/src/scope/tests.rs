@@ -1,4 +1,4 @@
-//! Tests of the bounds of a crawl.
+//! Tests which URLs belong to a crawl.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 use super::*;
