@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolCommand {
-    // Boxed, since it has many more flags than the others.
+    // The arguments of this command are boxed, since they are far larger than those of the other commands.
     Crawl(Box<CrawlArgs>),
     Explain(ExplainArgs),
     Extract(ExtractArgs),

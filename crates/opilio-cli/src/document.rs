@@ -1,4 +1,4 @@
-//! A document from a file or stdin, for the tools that read one.
+//! Reads a document from a file or stdin, for the tools that look at one document.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use url::Url;
 
 use opilio_app::exit::Failure;
 
-/// The document, and the facts that came with it.
+/// The arguments that name a document and state facts about it.
 #[derive(Debug, Args)]
 pub(crate) struct DocumentArgs {
     /// File with the document; - reads stdin
@@ -30,16 +30,16 @@ impl DocumentArgs {
     /// Reads the document.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the document cannot be read.
     pub(crate) fn read(&self) -> Result<Document, Failure> {
         let base = self.base.clone().or_else(|| Url::parse(NOWHERE).ok());
         self.read_from(base.ok_or_else(|| Failure::Usage(anyhow!("{NOWHERE} is no URL")))?)
     }
 
-    /// Reads a document whose links are wanted.
+    /// Reads a document for a tool that prints its links.
     ///
     /// # Errors
-    /// When it cannot be read, or its URL is unknown and it has relative links.
+    /// When the document cannot be read, or it has relative links and no URL to resolve them by.
     pub(crate) fn read_linked(&self) -> Result<Document, Failure> {
         let base = self.base.clone().context(
             "--base is missing: the URL that the document came from, which its links are relative to, as in --base https://shop.example/lamps",
@@ -50,19 +50,20 @@ impl DocumentArgs {
     fn read_from(&self, base: Url) -> Result<Document, Failure> {
         let body = read_file(&self.file).map_err(Failure::Usage)?;
         let document = Document::new(base.clone(), self.content_type.as_deref(), body.into());
-        // A fragment of a page may begin with text.
+        // A part of an HTML page may begin with text, which makes it look like plain text: it is read as HTML.
         if self.content_type.is_none() && document.kind() == Kind::Text {
             return Ok(Document::new(base, Some("text/html"), document.body().clone()));
         }
         Ok(document)
     }
 
-    /// Prints on stderr which part was not read, or how the document differs from its Content-Type.
+    /// Prints a warning on stderr if a part of the document was not read, or if the document differs from its
+    /// Content-Type.
     pub(crate) fn warn(document: &Document) {
         let flaw = document.flaw().map(|flaw| flaw.to_string());
         let cut = document.cut().map(|cut| format!("it was not read to its end: {cut}"));
         for what in flaw.into_iter().chain(cut) {
-            // A write fails if stderr is closed. Then no one can read the warning.
+            // Writing fails if stderr is closed. Then nobody can read the warning anyway.
             let _ = writeln!(std::io::stderr(), "opilio: the document: {what}");
         }
     }
@@ -71,7 +72,7 @@ impl DocumentArgs {
 /// Reads a whole file, or stdin if the path is `-`.
 ///
 /// # Errors
-/// When it cannot be read, or is larger than 256 MiB.
+/// When the file cannot be read, or is larger than 256 MiB.
 pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let (from, name) = open(path)?;
     let mut bytes = Vec::new();
@@ -80,21 +81,21 @@ pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file, or stdin if the path is `-`. Returns its name for messages, too.
+/// Opens a file, or stdin if the path is `-`. Also returns the name of the file for messages.
 ///
 /// # Errors
-/// When it cannot be opened.
+/// When the file cannot be opened.
 pub(crate) fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, String)> {
     if path == Path::new("-") {
         return Ok((Box::new(std::io::stdin()), "stdin".to_owned()));
     }
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-    // Opening a directory succeeds; only reading it fails.
+    // On Unix a directory can be opened like a file, and only reading it would fail.
     ensure!(!file.metadata().is_ok_and(|meta| meta.is_dir()), "cannot open {name}: it is a directory");
     Ok((Box::new(file), name))
 }
 
-/// The base of a document without a URL. None of its links is read.
+/// The URL of a document whose URL is not known. No link is resolved by this URL.
 const NOWHERE: &str = "http://document.invalid/";
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! `opilio explain`: the decision of the default policy about one attempt, as JSON.
+//! The command `opilio explain`: prints as JSON how a crawl decides about one attempt.
 
 use std::io::Write;
 
@@ -51,7 +51,7 @@ impl HasSettings for ExplainArgs {
     }
 }
 
-/// The words for an attempt without an answer.
+/// The outcomes of an attempt that got no answer, named as on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ErrorKind {
     Timeout,
@@ -75,7 +75,7 @@ impl ErrorKind {
     }
 }
 
-/// Runs the command.
+/// Runs `opilio explain`.
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         (Some(status), _) => Some(outcome_by_policy(status, &headers, &retry, &host)),
         (None, error) => error.and_then(|kind| outcome_of_error(kind.word())),
     };
-    // clap requires one of the two, and both use the words of the core.
+    // clap makes sure that one of the two is given, and the words of `--error` are those of `opilio-core`.
     let outcome = outcome.context("--status or --error is needed").map_err(Failure::usage)?;
     let now_ms = args.now.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
     let question =
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads a method in any case.
+/// Reads an HTTP method in upper or lower case.
 pub(crate) fn method(text: &str) -> Result<Method, String> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| format!("{text:?} is no method"))
 }

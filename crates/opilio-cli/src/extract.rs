@@ -1,4 +1,4 @@
-//! `opilio extract`: the matches of a CSS selector in a document.
+//! The command `opilio extract`: prints the matches of a CSS selector in a document.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -28,7 +28,7 @@ pub(crate) struct ExtractArgs {
     raw: bool,
 }
 
-/// Runs the command.
+/// Runs `opilio extract`.
 ///
 /// # Errors
 /// When the document or the selector cannot be read, or stdout cannot be written.

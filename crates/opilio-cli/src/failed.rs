@@ -1,4 +1,4 @@
-//! `opilio failed`: the failures of a crawl that a directory keeps.
+//! The command `opilio failed`: lists the failures of the crawl in a state directory.
 
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -22,10 +22,10 @@ pub(crate) struct FailedArgs {
     state: PathBuf,
 }
 
-/// Runs the command.
+/// Runs `opilio failed`.
 ///
 /// # Errors
-/// When there is no crawl, or it cannot be read.
+/// When the directory holds no crawl, or the crawl cannot be read.
 pub(crate) fn run(args: &FailedArgs) -> Result<Exit, Failure> {
     leave_panics_to_the_store();
     let options = DiskOptions { durability: Durability::Process, ..DiskOptions::default() };
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &FailedArgs) -> Result<Exit, Failure> {
     })?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     match list(&store, &mut out) {
-        // The reader of the output closed the pipe, which is no error.
+        // The reader of the output has closed the pipe, which is not an error.
         Err(error) if error.downcast_ref().map(std::io::Error::kind) == Some(ErrorKind::BrokenPipe) => {
             Ok(Exit::Done)
         }

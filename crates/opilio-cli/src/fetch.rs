@@ -1,8 +1,8 @@
-//! `opilio fetch`: one polite request, and its result.
+//! The command `opilio fetch`: sends one polite request, and prints the answer.
 //!
-//! It runs a crawl of one URL and stops it at the first answer. So the request passes the host's gate like
-//! every other one, after robots.txt and within the same limits. The next step of the gate is printed instead
-//! of done.
+//! The command runs a crawl of one URL and stops it at the first answer. So the request is subject to the same
+//! rules and limits of its host as in any crawl, and robots.txt is fetched first. The step that a crawl would take
+//! next is printed and not taken.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -78,10 +78,10 @@ impl HasSettings for FetchArgs {
     }
 }
 
-/// Runs the command.
+/// Runs `opilio fetch`.
 ///
 /// # Errors
-/// When the arguments are wrong, which is found before any request, or the fetch fails.
+/// When the arguments are wrong (which is found before any request is sent), or the fetch fails.
 pub(crate) fn run(args: &FetchArgs) -> Result<Exit, Error> {
     let draft = args.shared.read().map_err(Error::Usage)?;
     logs::begin(draft.run.verbose, ProgressBar::hidden()).map_err(Error::Usage)?;
@@ -137,29 +137,30 @@ fn request(args: &FetchArgs, url: &Url) -> anyhow::Result<Request<()>> {
 fn crawler(draft: CrawlDraft<One>, spider: One) -> anyhow::Result<Crawler<One>> {
     let watch = Watch { tell: spider.tell.clone() };
     let crawler = draft.apply(Crawler::new(spider))?;
-    // At most two requests are sent, and the second one need not wait a second.
+    // At most two requests are sent, for robots.txt and for the URL. This rate spares the second one the wait of a
+    // second.
     let host = HostPolicy::new().rate(per_second(10));
     Ok(crawler.host(host).scope(Scope::new().follow(Follow::None)).shards(1).middleware(watch))
 }
 
-/// How the one request ended.
+/// The end of the one request.
 #[derive(Debug)]
 enum Ended {
-    /// It was sent, with this result.
+    /// The request was sent: its result.
     Answered(Box<Answer>),
-    /// It was not sent, since robots.txt could not be fetched; the result of that fetch.
+    /// The request was not sent, because robots.txt could not be fetched: the result of the fetch of robots.txt.
     NoRules(Box<Answer>),
-    /// It was not sent, or the crawl has not reported it.
+    /// The request was not sent, or the crawl did not report its result: the reason and the error text.
     Unsent(Reason, Option<String>),
 }
 
-/// The result of a fetch, copied from the fetcher.
+/// The result of a fetch, copied from the fetcher's answer.
 #[derive(Debug)]
 struct Answer {
     outcome: Outcome,
     status: Option<u16>,
     headers: http::HeaderMap,
-    /// The header fields, in the order in which they came.
+    /// The header fields of the answer, in the order in which they came.
     fields: Vec<(HeaderName, HeaderValue)>,
     remote: Option<std::net::SocketAddr>,
     body: Vec<u8>,
@@ -186,7 +187,7 @@ impl Answer {
     }
 }
 
-/// Requests one URL, and reports when it ends without a request.
+/// A spider that requests one URL, and sends a message if the URL ends without a request.
 pub(crate) struct One {
     request: Request<()>,
     tell: mpsc::Sender<Ended>,
@@ -205,13 +206,14 @@ impl Spider for One {
     }
 
     fn failed(&self, failure: &Failure<()>, _: &mut Found<Self>) {
-        // The channel is full only if a message is there already.
+        // The channel has room for one message. If it is full, a message with the result is in it already.
         let error = failure.error().map(str::to_owned);
         let _ = self.tell.try_send(Ended::Unsent(failure.reason(), error));
     }
 }
 
-/// Sees all answers that the fetcher sees, including those that a crawl would retry.
+/// Middleware that sends each answer of the fetcher to the command, even an answer after which a crawl would try
+/// again.
 struct Watch {
     tell: mpsc::Sender<Ended>,
 }
@@ -220,7 +222,8 @@ impl Middleware for Watch {
     fn on_response(&self, answer: &mut Incoming<'_>) {
         let ended = match (answer.purpose(), answer.outcome()) {
             (Purpose::Page, _) => Ended::Answered(Box::new(Answer::of(answer.fetched()))),
-            // RFC 9309 §2.3.1.3: with these statuses there are rules, or none. The request itself comes next.
+            // With these statuses the host has rules, or has none (RFC 9309 §2.3.1.3). In both cases the request
+            // itself comes next.
             (
                 Purpose::Robots,
                 Outcome::Answered(200..=299 | 400..=428 | 430..=499) | Outcome::Redirected(_),
@@ -233,7 +236,7 @@ impl Middleware for Watch {
     }
 }
 
-/// Runs the crawl until the first message that ends it.
+/// Runs the crawl until a message with the result arrives, a signal arrives, or the crawl ends.
 #[allow(clippy::type_complexity, reason = "a result of a result says it")]
 fn block_on(
     crawler: Crawler<One>,
@@ -249,7 +252,7 @@ fn block_on(
             biased;
             Some(ended) = told.recv() => {
                 handle.stop();
-                // The answer is here already, so the crawl's report does not matter.
+                // The result has arrived already, so the report of the crawl is not needed.
                 let _ = tokio::time::timeout(STOP_MAX, &mut crawl).await;
                 Ok(Ok(ended))
             }
@@ -262,13 +265,13 @@ fn block_on(
     })
 }
 
-/// The request.
+/// The request that was sent, as the printed result describes it.
 struct OneRequest {
     url: Url,
     method: Method,
 }
 
-/// The result as JSON, and whether it is an error for the exit code.
+/// The result as JSON, and the decision about it, from which the exit code follows.
 struct Said {
     json: Value,
     decision: Explanation,
@@ -287,7 +290,7 @@ impl OneRequest {
             },
         };
         let mut url = self.url.clone();
-        // Both refuse URLs that cannot have credentials.
+        // The two calls fail only for URLs that cannot have credentials.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let mut json = json!({
@@ -345,7 +348,7 @@ fn headers(fields: &[(HeaderName, HeaderValue)]) -> Value {
     fields.iter().map(field).collect()
 }
 
-/// The body, decoded as a page would be; `None` if it is no text.
+/// Returns the body as text, decoded in the same way as a page, or `None` if the body is not text.
 fn text(url: &Url, answer: &Answer) -> Option<String> {
     let binary = answer.body.iter().take(SNIFFED_BYTES).any(|byte| *byte == 0);
     let content_types =
@@ -359,7 +362,8 @@ fn text(url: &Url, answer: &Answer) -> Option<String> {
     Some(document.text().to_owned())
 }
 
-/// Prints one line for programs, several for people. Escapes control characters in both.
+/// Prints the result: as one line for programs, and as several lines on a terminal. Escapes control characters in
+/// both.
 fn print(json: &Value) -> Result<(), Error> {
     let mut out = Vec::new();
     JsonLines::stdout().encoder().encode(json, &mut out).map_err(Error::run)?;
@@ -368,7 +372,7 @@ fn print(json: &Value) -> Result<(), Error> {
         && let Ok(value) = serde_json::from_slice::<Value>(&out)
         && let Ok(pretty) = serde_json::to_string_pretty(&value)
     {
-        // Pretty printing leaves U+007F to U+009F unescaped, which a terminal may execute.
+        // The JSON library does not escape U+007F to U+009F, which a terminal may execute.
         out = pretty.chars().fold(Vec::new(), |mut out, c| {
             let escaped = ('\u{7f}'..='\u{9f}').contains(&c);
             let text = if escaped { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
@@ -390,7 +394,8 @@ fn failure(error: CrawlError) -> Error {
     }
 }
 
-/// How long the stopped crawl may take to end in order.
+/// The longest time that the stopped crawl may take to end in order.
 const STOP_MAX: Duration = Duration::from_secs(2);
-/// A zero byte among this many first bytes means that the body is no text.
+/// The number of bytes at the begin of a body that are searched for a zero byte. A zero byte there means that the
+/// body is not text.
 const SNIFFED_BYTES: usize = 1024;

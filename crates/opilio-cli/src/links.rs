@@ -1,4 +1,4 @@
-//! `opilio links`: the links of a document.
+//! The command `opilio links`: prints the links of a document.
 
 use clap::Args;
 use opilio::fetch::USER_AGENT;
@@ -19,7 +19,7 @@ pub(crate) struct LinksArgs {
     document: DocumentArgs,
 }
 
-/// One line.
+/// One line of the output: one link.
 #[derive(Serialize)]
 struct Line<'a> {
     url: &'a str,
@@ -29,10 +29,10 @@ struct Line<'a> {
     kind: &'a str,
 }
 
-/// Runs the command.
+/// Runs `opilio links`.
 ///
 /// # Errors
-/// When the document cannot be read, or stdout not written.
+/// When the document cannot be read, or stdout cannot be written.
 pub(crate) fn run(args: &LinksArgs) -> Result<Exit, Failure> {
     let document = args.document.read_linked()?;
     let all_unfollowed = document.robots(USER_AGENT).nofollow;

@@ -1,7 +1,7 @@
-//! The `opilio` command: flags in, facade calls, exit codes out.
+//! The `opilio` command: reads flags, calls the crate `opilio`, and returns exit codes.
 //!
 //! Data goes to stdout, everything for people to stderr. Each command ends with one of the codes in
-//! [`opilio_app::exit`]. No rule of politeness is here: the command prints what the engine decides.
+//! [`opilio_app::exit`]. This crate contains no rule of politeness: it prints what the engine decides.
 
 mod args;
 mod crawl;

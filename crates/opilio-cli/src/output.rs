@@ -1,4 +1,4 @@
-//! Data on stdout, one value a line.
+//! Writes data to stdout, one value on each line.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use opilio_app::exit::Failure;
 
-/// Prints lines. A reader that closes the pipe early is no error.
+/// Writes lines to stdout. A reader that closes the pipe early does not cause an error.
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -15,17 +15,17 @@ pub(crate) fn lines(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::run(error)),
         _ => {
-            // After the reader has closed the pipe, dropping the buffer must not write again.
+            // After the reader has closed the pipe, dropping the buffer must not write its rest again.
             let _ = out.into_parts();
             Ok(())
         }
     }
 }
 
-/// Writes one JSON line.
+/// Writes a value as one line of JSON.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the line cannot be written.
 pub(crate) fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")

@@ -1,4 +1,4 @@
-//! `opilio robots`: what a robots.txt allows, by the parser that a crawl uses.
+//! The command `opilio robots`: prints what a robots.txt allows, as the parser of a crawl reads it.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -58,10 +58,10 @@ struct RobotsFile {
     user_agent: String,
 }
 
-/// Runs the command.
+/// Runs `opilio robots`.
 ///
 /// # Errors
-/// When the file cannot be read, an argument is no URL, or stdout cannot be written.
+/// When the file cannot be read, an argument is not a URL, or stdout cannot be written.
 pub(crate) fn run(args: &RobotsArgs) -> Result<Exit, Failure> {
     match &args.command {
         RobotsCommand::Check(args) => check(args),
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &RobotsArgs) -> Result<Exit, Failure> {
 }
 
 fn check(args: &CheckArgs) -> Result<Exit, Failure> {
-    // All arguments are read first, so that a mistyped one prevents a half answer.
+    // All arguments are read before any result is printed, so that a wrong one does not leave half of the results.
     let asked = args.urls.iter().map(|text| RuleQuery::read(text));
     let asked = asked.collect::<anyhow::Result<Vec<_>>>().map_err(Failure::Usage)?;
     let robots = args.whose.read()?;
@@ -96,7 +96,7 @@ impl RobotsFile {
     fn read(&self) -> Result<Robots, Failure> {
         let (file, name) = open(&self.file).map_err(Failure::Usage)?;
         let mut bytes = Vec::new();
-        // One byte more than the parser reads, so that it sees that the file is longer.
+        // One byte more is read than the parser uses, so that the parser notices a longer file.
         let read = file.take(ROBOTS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
         read.with_context(|| format!("cannot read {name}")).map_err(Failure::Run)?;
         Ok(Robots::parse(&bytes, &self.user_agent))

@@ -1,4 +1,4 @@
-//! `opilio sandbox`: serves the stand-in for Catalog108 on loopback until it is stopped.
+//! The command `opilio sandbox`: serves a local copy of the shop Catalog108 on loopback until it is stopped.
 
 use std::io::Write;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub(crate) struct SandboxArgs {
     seed: u64,
 }
 
-/// The header fields that announce quotas.
+/// The formats of the header fields that announce a quota.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DialectName {
     /// X-RateLimit-*, reset in Unix seconds
@@ -102,7 +102,7 @@ impl From<DialectName> for Dialect {
     }
 }
 
-/// Runs the command.
+/// Runs `opilio sandbox`.
 ///
 /// # Errors
 /// When an address cannot be bound, or signals cannot be caught.

@@ -1,4 +1,4 @@
-//! `opilio sitemap`: the entries of a sitemap file, streamed.
+//! The command `opilio sitemap`: prints the entries of a sitemap file while it reads the file.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub(crate) struct SitemapArgs {
     file: PathBuf,
 }
 
-/// Runs the command.
+/// Runs `opilio sitemap`.
 ///
 /// # Errors
 /// When the file cannot be opened, or stdout cannot be written.

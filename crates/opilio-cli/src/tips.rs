@@ -1,8 +1,8 @@
-//! Suggestions for common arguments that clap cannot read.
+//! Suggestions for arguments that users often write and that clap cannot parse.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// One line for a common usage error; `None` for all others, which clap explains.
+/// Returns one line of advice for a common usage error, or `None` for any other error, which clap explains itself.
 pub(crate) fn of(error: &clap::Error, args: &[String]) -> Option<String> {
     let named = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -31,7 +31,7 @@ pub(crate) fn of(error: &clap::Error, args: &[String]) -> Option<String> {
     Some(format!("there is no {flag}: {instead}"))
 }
 
-/// Flags of other tools, and what does the same here.
+/// Flags of other tools, and the text that names the flag of Opilio with the same effect.
 const INSTEAD: [(&[&str], &str); 2] = [
     (
         &["--concurrency", "--parallel", "--threads", "--workers", "--jobs", "--connections"],

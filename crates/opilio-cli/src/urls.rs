@@ -1,4 +1,4 @@
-//! `opilio url canonicalize`: the key by which a crawl knows a URL.
+//! The command `opilio url canonicalize`: prints the key by which a crawl recognises a URL.
 
 use clap::{Args, Subcommand};
 use opilio::core::{canonicalize, strip_tracking, without_session_ids};
@@ -38,7 +38,7 @@ struct CanonicalizeArgs {
     urls: Vec<String>,
 }
 
-/// Runs the command.
+/// Runs `opilio url canonicalize`.
 ///
 /// # Errors
 /// When stdout cannot be written.

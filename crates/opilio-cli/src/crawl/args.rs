@@ -1,4 +1,4 @@
-//! The flags of `opilio crawl`: those of every crawl, and its own.
+//! The flags of `opilio crawl`: the flags of every crawl, and those that only this command has.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ pub(crate) struct CrawlArgs {
 }
 
 impl CrawlArgs {
-    /// Reads the settings that the command shares with other crawls.
+    /// Reads the settings that this command has in common with the programs of spiders.
     ///
     /// # Errors
     /// When the settings file cannot be read, or a setting is wrong.
@@ -46,55 +46,56 @@ impl CrawlArgs {
         self.flags.read()
     }
 
-    /// How often -v was given, and whether -q was.
+    /// Returns how often -v was given, and whether -q was given.
     pub(crate) fn messages(&self) -> (u8, bool) {
         let matches = self.flags.matches();
         (matches.get_count("verbose"), matches.get_flag("quiet"))
     }
 
-    /// The file for pages; `None` means stdout.
+    /// Returns the file for pages, or `None` for stdout.
     pub(crate) fn output(&self) -> Option<&PathBuf> {
         self.flags.matches().get_one("output")
     }
 
-    /// The directory of the crawl to resume.
+    /// Returns the state directory of the crawl, if the crawl is to be resumed.
     pub(crate) fn resumed(&self) -> Option<&PathBuf> {
         let matches = self.flags.matches();
         matches.get_one("state").filter(|_| matches.get_flag(RESUME))
     }
 
-    /// The seeds, as written.
+    /// Returns the seeds, as the user wrote them.
     pub(crate) fn seeds(&self) -> Vec<&String> {
         self.flags.matches().get_many(SEEDS).into_iter().flatten().collect()
     }
 
-    /// A file with more seeds.
+    /// Returns the file with more seeds, if one is named.
     pub(crate) fn urls(&self) -> Option<&PathBuf> {
         self.flags.matches().get_one(URLS)
     }
 
-    /// Sitemaps whose pages are seeds.
+    /// Returns the sitemaps that the user named: their pages are seeds.
     pub(crate) fn sitemap(&self) -> Vec<Url> {
         self.flags.matches().get_many(SITEMAP).into_iter().flatten().cloned().collect()
     }
 
-    /// Whether the sitemaps of the seeds' hosts are read, too.
+    /// Returns whether the sitemaps of the seeds' hosts are read, in addition to the seeds.
     pub(crate) fn sitemaps(&self) -> bool {
         self.flags.matches().get_flag(SITEMAPS)
     }
 
-    /// More fields of a page.
+    /// Returns the fields that are added to each page.
     pub(crate) fn css(&self) -> Vec<NamedField> {
         self.flags.matches().get_many(CSS).into_iter().flatten().cloned().collect()
     }
 
-    /// The directory for bodies.
+    /// Returns the directory for the bodies of pages, if bodies are kept.
     pub(crate) fn bodies(&self) -> Option<&PathBuf> {
         self.flags.matches().get_one(BODIES)
     }
 }
 
-/// The settings of a crawl, with the command's own flags inserted.
+/// The settings of a crawl with this command's own flags inserted among them: a type that is used only for its
+/// trait.
 #[derive(Debug)]
 enum CrawlFlags {}
 
@@ -160,11 +161,11 @@ const SITEMAP: &str = "sitemap";
 const SITEMAPS: &str = "sitemaps";
 const CSS: &str = "css";
 const BODIES: &str = "bodies";
-/// The table of settings contains these names.
+/// This name is also in the table of settings, where the flag is described.
 const RESUME: &str = "resume";
 
 const CSS_HELP: &str = "Adds a field: what a CSS selector matches, as text or as WORDS say; may be repeated";
-/// A test reads its examples.
+/// The long help of the flag `--css`. A test parses the examples in this text.
 pub(crate) const CSS_LONG_HELP: &str = "\
 The words, parted by commas:
   attr=NAME  an attribute, of the first match that has it

@@ -1,7 +1,7 @@
-//! `opilio crawl`: one line for each page, without writing a spider.
+//! The command `opilio crawl`: prints one line for each page. No spider has to be written.
 //!
-//! `args` holds the flags, `seeds` reads the URLs, `spider` turns pages into items. `opilio_app` does the
-//! rest, as for every program with a spider.
+//! The file `args` holds the flags, `seeds` reads the URLs, and `spider` makes items from pages. The crate
+//! `opilio_app` does everything else, as for every program with a spider.
 
 mod args;
 mod seeds;
@@ -16,10 +16,10 @@ pub(crate) use args::CrawlArgs;
 pub(crate) use seeds::web_url;
 use spider::PageSpider;
 
-/// Runs the command.
+/// Runs `opilio crawl`.
 ///
 /// # Errors
-/// When the arguments are wrong, which is found before any request, or the crawl fails.
+/// When the arguments are wrong (which is found before any request is sent), or the crawl fails.
 pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
     let (verbose, quiet) = args.messages();
     let display = program::begin(verbose, quiet, args.output().is_none())?;

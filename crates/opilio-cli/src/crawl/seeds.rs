@@ -1,4 +1,4 @@
-//! The seeds: from the command line, a file or stdin.
+//! Reads the seeds from the command line, a file or stdin.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use crate::crawl::CrawlArgs;
 /// Reads all seeds.
 ///
 /// # Errors
-/// At the first text that is no URL for a crawl. The error names its place.
+/// At the first text that is not a URL that can be crawled. The error names the place of that text.
 pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
     let mut seeds = Vec::new();
     for text in args.seeds() {
@@ -31,7 +31,7 @@ pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
     }
     if seeds.is_empty() && args.sitemap().is_empty() {
         match args.resumed() {
-            // A resumed crawl has the seeds of its first run.
+            // A resumed crawl already has its seeds: those of its first run.
             Some(dir) if DiskFrontier::is_there(dir) => {}
             Some(dir) => {
                 bail!("there is no crawl in {} to go on with, and no URL to begin one at", dir.display())
@@ -42,7 +42,7 @@ pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
     Ok(seeds)
 }
 
-/// One URL a line. Empty lines and lines that begin with `#` are skipped.
+/// Reads one URL from each line. Skips empty lines and lines that begin with `#`.
 fn lines(name: &str, input: impl BufRead, seeds: &mut Vec<Url>) -> anyhow::Result<()> {
     for (line, text) in (1..).zip(input.split(b'\n')) {
         let text = text.with_context(|| format!("cannot read {name}:{line}"))?;
@@ -56,10 +56,10 @@ fn lines(name: &str, input: impl BufRead, seeds: &mut Vec<Url>) -> anyhow::Resul
     Ok(())
 }
 
-/// Reads a URL that can be crawled.
+/// Reads a URL, which must be one that can be crawled.
 ///
 /// # Errors
-/// When the text is no such URL. The error does not repeat the text.
+/// When the text is not a URL that can be crawled. The error does not repeat the text.
 pub(crate) fn web_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => {

@@ -1,4 +1,4 @@
-//! The spider of `opilio crawl`: an item for each page, and a request for each link.
+//! The spider of `opilio crawl`. It makes an item for each page and a request for each link.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,24 +9,25 @@ use opilio::{Found, Page, ParseError, Request, Spider};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use url::Url;
 
-/// Describes each page, and requests all its links. The crawl's scope chooses among them.
+/// A spider that describes each page and requests all its links. The scope of the crawl decides which of these
+/// links are fetched.
 #[derive(Debug)]
 pub(crate) struct PageSpider {
     seeds: Vec<Url>,
     fields: Arc<[NamedField]>,
     with_canonical: bool,
-    /// Whether bodies are kept as files.
+    /// Whether the bodies of pages are kept as files.
     files: bool,
-    /// The sitemaps that the robots.txt of the seeds' origins name are read, too.
+    /// Whether the spider also reads the sitemaps that the robots.txt files of the seeds' origins name.
     sitemaps: bool,
-    /// Sitemaps that are read, too.
+    /// The sitemaps that the user named. Their pages are crawled, too.
     named: Vec<Url>,
-    /// Items are written as CSV.
+    /// Whether the items are written as CSV.
     as_csv: bool,
 }
 
 impl PageSpider {
-    /// Starts at these URLs, and adds these fields.
+    /// Makes a spider that begins at these seeds and adds these fields to each item.
     pub(crate) fn new(seeds: Vec<Url>, fields: Vec<NamedField>) -> Self {
         Self {
             seeds,
@@ -39,34 +40,34 @@ impl PageSpider {
         }
     }
 
-    /// Writes items as CSV.
+    /// Makes the items fit for CSV, where all rows have the same columns.
     pub(crate) fn with_csv(self) -> Self {
         Self { as_csv: true, ..self }
     }
 
-    /// Adds the canonical URL of each page.
+    /// Adds the page's canonical URL to each item.
     pub(crate) fn with_canonical(self) -> Self {
         Self { with_canonical: true, ..self }
     }
 
-    /// Keeps each body as a file, too.
+    /// Keeps the body of each page as a file.
     pub(crate) fn with_files(self) -> Self {
         Self { files: true, ..self }
     }
 
-    /// Reads the sitemaps that the robots.txt of the seeds' origins name, too.
+    /// Sets whether the spider also reads the sitemaps that the robots.txt files of the seeds' origins name.
     pub(crate) fn sitemaps(mut self, sitemaps: bool) -> Self {
         self.sitemaps = sitemaps;
         self
     }
 
-    /// Reads these sitemaps, too.
+    /// Sets sitemaps that the spider reads, too.
     pub(crate) fn sitemaps_at(mut self, sitemaps: Vec<Url>) -> Self {
         self.named = sitemaps;
         self
     }
 
-    /// The names of an item's fields, in order, with that of aliases.
+    /// Returns the names of an item's fields, in order, with the extra field of alias lines.
     pub(crate) fn columns(&self) -> Vec<String> {
         let own = ["url", "final_url", "status", "title", "depth", "bytes", "links"];
         let some = [("canonical", self.with_canonical), ("file", self.files)];
@@ -75,7 +76,8 @@ impl PageSpider {
         names.chain(self.fields.iter().map(|named| named.name.clone())).chain(["alias".to_owned()]).collect()
     }
 
-    /// The value of each field. Builds no DOM if there are no fields, or the page is no markup.
+    /// Returns the value of each field that the user asked for. Builds no DOM if there are no such fields or the
+    /// page is neither HTML nor XML.
     fn select(&self, page: &Page<()>) -> Result<Vec<Value>, ParseError> {
         if !page.document().is_markup() {
             return Ok(self.fields.iter().map(|named| named.field.nothing()).collect());
@@ -92,7 +94,7 @@ impl Spider for PageSpider {
         "opilio-crawl"
     }
 
-    /// The names of the fields that only some crawls have.
+    /// Returns a text with all fields that only some crawls have. A resumed crawl must have the same text.
     fn item_layout(&self) -> String {
         let fields = self.fields.iter().map(|NamedField { name, field }| match field.words() {
             words if words.is_empty() => format!("{name}={}", field.css()),
@@ -118,7 +120,7 @@ impl Spider for PageSpider {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        // First, since title and links are read from the DOM if there is one.
+        // The fields are selected first: if that builds a DOM, title and links are then read from this DOM.
         let selected = self.select(page)?;
         let links = page.links();
         let listed = listed(page);
@@ -138,7 +140,7 @@ impl Spider for PageSpider {
         });
         found.links(page, links, ());
         if listed.len() > LINKS_MAX || is_packed(page) {
-            // Requested once more as a sitemap, so that all of it is read.
+            // The sitemap is requested a second time as a sitemap: then all of it is read.
             found.request(Request::sitemap(page.url(), ()));
             return Ok(());
         }
@@ -152,7 +154,8 @@ impl Spider for PageSpider {
     }
 }
 
-/// The entries of a seed that is a sitemap. (Feeds have links, and their targets are read as pages.)
+/// Returns the entries of a seed that is a sitemap. A feed is not read here: it has links, and their targets are
+/// read as pages.
 fn listed(page: &Page<()>) -> Vec<Entry> {
     let body = page.body();
     let head = String::from_utf8_lossy(&body[..body.len().min(HEAD_BYTES)]).to_ascii_lowercase();
@@ -160,18 +163,19 @@ fn listed(page: &Page<()>) -> Vec<Entry> {
     if page.depth() > 0 || !is_sitemap {
         return Vec::new();
     }
-    // Entries before a broken place count, as in any sitemap.
+    // If the sitemap is broken, the entries before the broken place are used, as for any sitemap.
     sitemap::read(&body[..], &Bounds::default()).map_while(Result::ok).collect()
 }
 
-/// Whether a seed may be a compressed sitemap. This function does not decompress it, since a small file may hold much.
+/// Returns whether a seed may be a compressed sitemap. Does not decompress it, since a small file may contain a
+/// huge text.
 fn is_packed(page: &Page<()>) -> bool {
     let name = page.url().path().to_ascii_lowercase();
     let is_named = name.ends_with(".xml.gz") || name.ends_with(".gz") && name.contains("sitemap");
     page.depth() == 0 && is_named && page.body().starts_with(GZIP_MAGIC)
 }
 
-/// One line of the output.
+/// The item of one page: one line of the output.
 #[derive(Debug)]
 pub(crate) struct PageItem {
     url: String,
@@ -181,12 +185,13 @@ pub(crate) struct PageItem {
     depth: u16,
     bytes: usize,
     links: usize,
-    /// Only if it is asked for.
+    /// The canonical URL that the page names, if it names one. The outer `None` means that the crawl does not ask
+    /// for it.
     canonical: Option<Option<String>>,
-    /// The path of the body, if bodies are kept.
+    /// The path of the file with the page's body, if bodies are kept.
     file: Option<String>,
     fields: Arc<[NamedField]>,
-    /// One value for each field.
+    /// The value of each field that the user asked for, in the order of `fields`.
     selected: Vec<Value>,
 }
 
@@ -213,10 +218,10 @@ impl Serialize for PageItem {
     }
 }
 
-/// Reads a field that the user asks for.
+/// Reads the description of a field that the user asks for.
 ///
 /// # Errors
-/// When it is no field, or its name is that of a fixed field.
+/// When the text does not describe a field, or the field has the name of a fixed field.
 pub(crate) fn field(text: &str) -> Result<NamedField, String> {
     let field: NamedField = text.parse().map_err(|error: FieldError| error.to_string())?;
     if OWN_FIELDS.contains(&&*field.name) {
@@ -225,10 +230,10 @@ pub(crate) fn field(text: &str) -> Result<NamedField, String> {
     Ok(field)
 }
 
-/// Refuses two fields with one name, since an object can hold only one.
+/// Returns an error if two fields have the same name: a JSON object can hold only one of them.
 ///
 /// # Errors
-/// When a name occurs twice.
+/// When a name occurs twice. The error states the name.
 pub(crate) fn check_names(fields: &[NamedField]) -> anyhow::Result<()> {
     let mut names = HashSet::new();
     match fields.iter().find(|field| !names.insert(&field.name)) {
@@ -237,12 +242,13 @@ pub(crate) fn check_names(fields: &[NamedField]) -> anyhow::Result<()> {
     }
 }
 
-/// The root of a sitemap is searched in this many bytes: after its declaration and perhaps a comment.
+/// The number of bytes at the begin of a page in which the root element of a sitemap is searched. An XML
+/// declaration and a comment may come before that element.
 const HEAD_BYTES: usize = 1024;
 const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
 
-/// The fixed fields. `canonical` exists only if pages are merged by it, `file` only if bodies are kept;
-/// `alias` marks the lines of aliases.
+/// The names of the fixed fields. `canonical` exists only if pages are merged by their canonical URL, `file` only
+/// if bodies are kept, and `alias` only on the lines of aliases.
 const OWN_FIELDS: [&str; 10] =
     ["url", "final_url", "status", "title", "depth", "bytes", "links", "canonical", "file", "alias"];
 
