@@ -1,6 +1,6 @@
 //! The products and deals of the sandbox's shop. They are the same in every run and on every machine.
 //!
-//! Tests compare the results of a crawl with this data; `pages` renders it as HTML or JSON.
+//! Tests compare the results of a crawl with this data. The module `pages` renders the data as HTML or JSON.
 
 use std::sync::{Arc, LazyLock};
 
@@ -155,7 +155,7 @@ impl Catalog {
         self.products.iter().filter(move |product| category.is_none_or(|wanted| product.category == wanted))
     }
 
-    /// Returns the number of listing pages of a category (or of all categories), at least 1.
+    /// Returns the number of listing pages of a category, or of all categories together; at least 1.
     pub fn listing_pages(&self, category: Option<&str>) -> u32 {
         let count = self
             .products
@@ -210,13 +210,13 @@ fn deal(id: u32, price_cents: u64) -> Deal {
     }
 }
 
-/// Chooses a word from a list by a product's id. The lengths of the lists share no factor, so three lists give up to
-/// 17·13·11 different names.
+/// Chooses a word from a list by a product's id. The lengths of the three lists (17, 13 and 11) have no common
+/// factor, so three words give up to 17·13·11 different names.
 fn pick<T>(words: &[T], id: u32) -> &T {
     &words[id as usize % words.len()]
 }
 
-/// Mixes the bits of an id by a fixed hash, so that prices look arbitrary and are the same everywhere.
+/// Mixes the bits of an id in a fixed way, so that prices look arbitrary and are the same on every machine.
 fn scatter(id: u32) -> u32 {
     let mut x = id.wrapping_mul(0x9E37_79B9);
     x ^= x >> 15;

@@ -1,5 +1,5 @@
-//! The configuration of a host: its content, its rate limit, how it refuses, and its faults. A value built by
-//! chained calls.
+//! The configuration of a host: its content, its rate limit, how it refuses requests, and its faults. It is built
+//! by chained calls.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,23 +17,23 @@ use crate::quota::Dialect;
 pub enum Site {
     /// The shop with this catalog.
     Catalog(Arc<Catalog>),
-    /// A small page at every path, except `/go`, `/orders` and `/robots.txt`, which does not exist.
+    /// A small page at every path. Only `/go` and `/orders` work as in the shop, and `/robots.txt` does not exist.
     Blank,
-    /// Only the pages given by [`HostConfig::page`] and [`HostConfig::answer`]; every other path is not
-    /// found.
+    /// Only the pages given by [`HostConfig::page`] and [`HostConfig::answer`]. Every other path is answered by
+    /// 404.
     Empty,
-    /// Pages that a function writes on request, for sites without an end.
+    /// Pages that a function writes when they are requested, for sites without an end.
     Written(PageWriter),
 }
 
-/// A function that writes the HTML for a path and query. `None` is answered by 404.
+/// A function that writes the HTML for a path and query. If it returns `None`, the answer is 404.
 #[derive(Clone)]
 pub struct PageWriter(Arc<WritePage>);
 
 type WritePage = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl PageWriter {
-    /// Makes a writer of a function that gets path and query.
+    /// Makes a page writer from a function, which gets the path and the query.
     pub fn new(write: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(write))
     }
@@ -56,9 +56,9 @@ pub enum RefusalForm {
     Seconds,
     /// `Retry-After` as an HTTP-date by the host's own clock, rounded up to whole seconds.
     HttpDate,
-    /// No `Retry-After`. If the host announces its quota, these headers state the wait.
+    /// No `Retry-After`. If the host announces its quota in headers, these headers state the wait.
     Bare,
-    /// `Retry-After` with this number of seconds, whatever the limit.
+    /// `Retry-After` with this number of seconds, whatever the wait that the limit requires.
     Fixed(u64),
     /// `Retry-After: 0`, which states no wait.
     Zero,
@@ -70,19 +70,19 @@ pub enum RefusalForm {
     Reset,
 }
 
-/// What goes wrong with one request.
+/// A fault of the server that happens at one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The answer is replaced by a small page with this status.
     Status(u16),
-    /// Like [`Status`](Self::Status), with a `Retry-After` that is independent of any limit.
+    /// Like [`Status`](Self::Status), with a `Retry-After` that does not depend on the rate limit.
     Refusal {
         /// The status: 429 or 503 in practice.
         status: u16,
         /// The value of `Retry-After`, in seconds.
         wait_seconds: u64,
     },
-    /// The answer is complete, but sent this much later (the delay is already part of [`Answer::latency`]).
+    /// The answer is complete, but sent this much later. The delay is already part of [`Answer::latency`].
     ///
     /// [`Answer::latency`]: crate::Answer::latency
     Slow(Duration),
@@ -94,13 +94,13 @@ pub enum Fault {
     Truncated,
     /// The answer is complete, but sent in pieces of `chunk` bytes, with a pause of `every` after each.
     Drip {
-        /// The bytes in one piece, at least 1.
+        /// The number of bytes in one piece, at least 1.
         chunk: u32,
         /// The pause after each piece.
         every: Duration,
     },
-    /// The host accepts no connections, and resets open ones at the next request. Meant for outages: in the
-    /// real server the kernel refuses new connections, so they do not appear in the log. To count the
+    /// The host accepts no connections, and resets open connections at the next request. Meant for outages. In the
+    /// real server the operating system refuses new connections, so the log does not show them. To count the
     /// requests, use [`Fault::Reset`] or a status.
     Unreachable,
     /// The request is read, but never answered: the client must give up.
@@ -136,26 +136,27 @@ impl Fault {
     }
 }
 
-/// When a fault happens.
+/// The condition under which a fault happens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trigger {
-    /// With this probability, 0 to 1, at each arrival. The random number depends only on the seed and the
-    /// arrival's number.
+    /// The fault happens at each arrival with this probability, 0 to 1. The random number depends only on the seed
+    /// and the number of the arrival.
     Share(f64),
-    /// From the first time (included) to the second (excluded), since the sandbox's start. If the fault hides
-    /// the page, it affects every arrival in this span, including those beyond the limit.
+    /// The fault happens from the first of these times (included) to the second (excluded), counted from the
+    /// sandbox's start. If the fault hides the page, it affects every arrival in this span, including those beyond
+    /// the limit.
     Between(Duration, Duration),
-    /// From the first arrival after this many complete 2xx answers, for a time. Otherwise like
-    /// [`Trigger::Between`].
+    /// The fault begins at the first arrival after this many complete 2xx answers, and then lasts for some time. In
+    /// all else like [`Trigger::Between`].
     AfterServed {
         /// The number of complete 2xx answers before the fault.
         served: u64,
         /// How long the fault lasts, from that arrival (included).
         lasts: Duration,
     },
-    /// At each arrival for exactly this path and query.
+    /// The fault happens at each arrival for exactly this path and query.
     Path(String),
-    /// At the first arrivals for exactly this path and query, up to this number.
+    /// The fault happens at the first arrivals for exactly this path and query, at most this many times.
     PathTimes(String, u32),
 }
 
@@ -266,8 +267,8 @@ impl HostConfig {
         self
     }
 
-    /// Serves this answer at exactly this path and query, with these headers besides the usual ones: for
-    /// instance a redirect to itself, an encoded body, or a page that no longer exists.
+    /// Serves this answer at exactly this path and query. The headers are added to the usual ones. Examples are a
+    /// redirect to itself, an encoded body, or a page that no longer exists.
     pub fn answer(
         mut self,
         path_and_query: impl Into<String>,
@@ -281,21 +282,21 @@ impl HostConfig {
         self
     }
 
-    /// Sets the rate limit. Without this, all requests are allowed.
+    /// Sets the rate limit. Without a limit, all requests are allowed.
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Sets how requests are refused: the status (429 or 503 in practice) and the form of the wait. The
-    /// default is 429 with seconds.
+    /// Sets how requests are refused: the status (429 or 503 in practice) and the form in which the wait is stated.
+    /// The default is 429 with a wait in seconds.
     pub fn refusal(mut self, status: u16, form: RefusalForm) -> Self {
         self.refusals.status = status;
         self.refusals.form = form;
         self
     }
 
-    /// Counts refused requests against the limit, too.
+    /// Makes refused requests count against the limit, too.
     pub fn count_refused(mut self) -> Self {
         self.refusals.count = true;
         self
@@ -313,21 +314,22 @@ impl HostConfig {
         self
     }
 
-    /// Adds a fault. If several faults could happen, the one added first does; only slowness is combined with
-    /// others. An outage comes before the limit; all other faults affect only arrivals within the limit. In
-    /// both cases the arrival counts against the limit. A `POST /orders` that a fault other than an outage
-    /// affects is still carried out.
+    /// Adds a fault. If several faults could happen at a request, the one that was added first happens; only
+    /// slowness is combined with other faults. An outage is checked before the limit; all other faults happen only
+    /// to arrivals within the limit. In both cases the arrival counts against the limit. If a fault other than an
+    /// outage happens to a `POST /orders`, the order is still carried out.
     pub fn fault(mut self, trigger: Trigger, fault: Fault) -> Self {
         self.faults.push((trigger, fault));
         self
     }
 
-    /// Answers this share (0 to 1) of arrivals with this status.
+    /// Answers this share (0 to 1) of all arrivals with this status.
     pub fn errors(self, status: u16, share: f64) -> Self {
         self.fault(Trigger::Share(share), Fault::Status(status))
     }
 
-    /// Makes one answer in `one_in`, chosen at random, take `takes` longer.
+    /// Makes a share of the answers slower: each answer is chosen with probability 1 / `one_in` and takes `takes`
+    /// longer.
     pub fn slow(self, one_in: u32, takes: Duration) -> Self {
         let share = 1.0 / f64::from(one_in.max(1));
         self.fault(Trigger::Share(share), Fault::Slow(takes))
@@ -343,7 +345,7 @@ impl HostConfig {
         self.fault(Trigger::Share(share), Fault::Truncated)
     }
 
-    /// Makes every arrival from one time (included) to another (excluded) fail in this way.
+    /// Makes every arrival from one time (included) to another (excluded) fail with this fault.
     pub fn outage(self, from: Duration, to: Duration, fault: Fault) -> Self {
         self.fault(Trigger::Between(from, to), fault)
     }
@@ -379,15 +381,15 @@ impl HostConfig {
         self
     }
 
-    /// Sets the wall time of the sandbox's start, since the Unix epoch. The real server sets it to the real
-    /// time; by default it is 2026-01-01T00:00:00Z.
+    /// Sets the wall time at which the sandbox starts, counted from the Unix epoch. The real server sets the real
+    /// time. Without this call the time is 2026-01-01T00:00:00Z.
     pub fn wall_start_unix(mut self, wall_start: Duration) -> Self {
         self.wall_start_unix = wall_start;
         self
     }
 
-    /// Sets scheme and authority for the sitemap, without a slash at the end. The real server sets this
-    /// itself.
+    /// Sets the scheme and authority that the sitemap uses in its URLs, without a slash at the end. The real server
+    /// sets this value itself.
     pub fn base_url(mut self, base: impl Into<String>) -> Self {
         self.base_url = base.into();
         self
@@ -400,8 +402,8 @@ impl HostConfig {
         self
     }
 
-    /// Divides every duration (windows, latencies, slowness, outages) by `k`, for faster runs. `Retry-After`
-    /// and epoch seconds stay whole seconds, so do not scale scenarios that state waits in these.
+    /// Divides every duration (windows, latencies, slowness, outages) by `k`, for faster runs. `Retry-After` and
+    /// epoch seconds are still rounded to whole seconds, so do not scale scenarios that state waits in these.
     pub fn scaled(mut self, k: u32) -> Self {
         let k = k.max(1);
         self.limit = self.limit.map(|limit| limit.scaled(k));

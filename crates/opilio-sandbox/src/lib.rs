@@ -1,7 +1,8 @@
-//! A local copy of the shop Catalog108 that records a crawler's requests, to check its politeness.
+//! A local copy of the shop Catalog108, which records the requests of a crawler, to check whether the crawler is
+//! polite.
 //!
-//! The sandbox depends on no other Opilio crate, so it judges a crawler only by what a server receives. It
-//! has two layers.
+//! The sandbox uses no other Opilio crate, so it judges a crawler only by what a server receives. It has two
+//! layers.
 //!
 //! - **The rules**: a [`Host`] made from a [`HostConfig`] answers an [`Ask`] with an [`Answer`], and keeps a
 //!   [`Log`] of arrivals. The time is an argument; there is no clock, no socket and no runtime. Scripted

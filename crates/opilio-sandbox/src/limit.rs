@@ -1,5 +1,5 @@
-//! The rate limits of a host: three kinds of limit, and the counter that decides which arrivals are within the limit.
-//! The caller passes the time.
+//! The rate limits of a host: three kinds of limit, and a counter that decides whether an arrival is within the
+//! limit. The caller passes the time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,34 +24,35 @@ pub enum Limit {
         /// The most tokens in the bucket.
         burst: u32,
     },
-    /// At most `n` in each window. One window follows the other without a gap.
+    /// At most `n` requests in each window. The windows follow each other without a gap.
     FixedWindow {
         /// The most requests in a window.
         n: u32,
         /// The length of each window.
         per: Duration,
-        /// When the windows begin.
+        /// The time at which the first window begins.
         align: Align,
     },
 }
 
 impl Limit {
-    /// Returns a sliding window of `n` requests a minute.
+    /// Returns a limit of `n` requests in any minute.
     pub const fn per_minute(n: u32) -> Self {
         Self::sliding(n, MINUTE)
     }
 
-    /// Returns a sliding window of `n` requests in `per`.
+    /// Returns a limit of `n` requests in any window of length `per`.
     pub const fn sliding(n: u32, per: Duration) -> Self {
         Self::SlidingWindow { n, per }
     }
 
-    /// Returns a token bucket of `n` tokens in `per` that holds up to `burst`.
+    /// Returns a token bucket that gains `n` tokens in `per` and holds at most `burst`.
     pub const fn bucket(n: u32, per: Duration, burst: u32) -> Self {
         Self::TokenBucket { n, per, burst }
     }
 
-    /// Returns fixed windows of `n` requests in `per`; the first begins with the first arrival.
+    /// Returns a limit of `n` requests in each window of length `per`. The first window begins with the first
+    /// arrival.
     pub const fn fixed(n: u32, per: Duration) -> Self {
         Self::FixedWindow { n, per, align: Align::FirstArrival }
     }
@@ -75,10 +76,10 @@ impl Limit {
     }
 }
 
-/// When fixed windows begin.
+/// The time at which fixed windows begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Align {
-    /// The first window begins with the host's first arrival. The others follow without a gap.
+    /// The first window begins with the host's first arrival. The next windows follow without a gap.
     #[default]
     FirstArrival,
     /// Windows begin at multiples of their length since the sandbox's start.
@@ -92,8 +93,8 @@ pub(crate) struct QuotaState {
     pub(crate) limit: u32,
     /// The number of requests left after the current request.
     pub(crate) remaining: u32,
-    /// When the quota grows: at the next window, when the oldest arrival leaves the sliding window, or when
-    /// the bucket is full.
+    /// The time at which the quota grows: when the next window begins, the oldest arrival leaves the sliding
+    /// window, or the bucket is full.
     pub(crate) reset_at: Duration,
     /// The length of the window (for a token bucket: the time in which an empty bucket fills).
     pub(crate) window: Duration,
@@ -104,8 +105,8 @@ pub(crate) struct QuotaState {
 pub(crate) struct Ruling {
     /// Whether the arrival is within the limit.
     pub(crate) permitted: bool,
-    /// The earliest time at which a next request would be permitted, if no other request arrives before. Used for a
-    /// refused arrival.
+    /// The earliest time at which another request would be permitted, if no request arrives before. It is used if
+    /// the arrival is refused.
     pub(crate) opens_at: Duration,
     /// The quota after this arrival.
     pub(crate) quota: QuotaState,
@@ -124,14 +125,14 @@ enum LimiterState {
         n: u32,
         per: Duration,
         /// The last `n` arrivals that count. Older arrivals are not needed: the limit is reached if the oldest of
-        /// these is still within the window.
+        /// these `n` is still within the window.
         last: VecDeque<Duration>,
     },
     Bucket {
         burst: u32,
-        /// The time in which one token is added.
+        /// The time in which one token is added to the bucket.
         spacing: Duration,
-        /// When the bucket will be full again.
+        /// The time at which the bucket will be full again.
         full_at: Duration,
     },
     Fixed {
@@ -167,7 +168,7 @@ impl ArrivalCounter {
         Self { counts_refused, state }
     }
 
-    /// Decides about an arrival and counts it. `now` must not be earlier than in the last call.
+    /// Decides about an arrival and counts it. `now` must not be earlier than in the call before.
     pub(crate) fn rule(&mut self, now: Duration) -> Ruling {
         let counts_refused = self.counts_refused;
         match &mut self.state {
@@ -241,7 +242,7 @@ fn rule_bucket(
     if permitted {
         *full_at = now.saturating_add(missing.saturating_add(spacing));
     } else if counts_refused {
-        // A refused request takes a token, too. At most one bucket of tokens can be owed.
+        // A refused request takes a token, too. The bucket can owe at most as many tokens as it can hold.
         let debt = missing.saturating_add(spacing).min(size.saturating_mul(2));
         *full_at = now.saturating_add(debt);
     }

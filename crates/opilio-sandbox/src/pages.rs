@@ -1,4 +1,4 @@
-//! Renders the shop from the catalog: HTML, JSON, robots.txt and the sitemap.
+//! Renders the pages of the shop from the catalog: HTML, JSON, robots.txt and the sitemap.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const XML: &str = "application/xml";
 
-/// Returns content type and body of a route. Routes that are not pages return a short line.
+/// Returns the content type and the body for a route. For a route that is not a page, the body is a short line.
 pub(crate) fn render(route: &Route, catalog: &Catalog, base: &str) -> (&'static str, String) {
     match route {
         Route::Home => (HTML, home(catalog)),
@@ -43,7 +43,7 @@ pub(crate) fn content_type(route: &Route) -> &'static str {
     }
 }
 
-/// Returns a page with a title and a sentence.
+/// Returns a small page that contains a title and a sentence.
 pub(crate) fn small_page(title: &str, sentence: &str) -> String {
     let sentence = escape(sentence);
     document(title, &format!("<h1>{}</h1>\n<p>{sentence}</p>\n", escape(title)))
@@ -98,7 +98,7 @@ fn listing(catalog: &Catalog, page: u32, category: Option<&str>) -> String {
     document(&title, &body)
 }
 
-/// Returns the link to a listing page. Each page has one spelling, so that a crawler fetches it once.
+/// Returns the link to a listing page. Each listing page has only one URL, so that a crawler fetches it once.
 fn listing_href(page: u32, category: Option<&str>) -> String {
     match (page, category) {
         (1, None) => "/products".to_owned(),

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::limit::QuotaState;
 
-/// A format in which headers announce the limit, the remaining requests and the reset. The reset is the time at which
+/// A format of headers that announce the limit, the number of remaining requests, and the reset: the time at which
 /// the quota grows again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -42,8 +42,8 @@ impl Dialect {
         Self::Combined,
     ];
 
-    /// The eight dialects of the politeness benchmark: all but [`Dialect::XIsoDate`], which tests the same as
-    /// the HTTP-date.
+    /// The eight dialects of the politeness benchmark: all except [`Dialect::XIsoDate`], which would test the same
+    /// as `XHttpDate`.
     pub const EIGHT: [Self; 8] = [
         Self::XEpochSeconds,
         Self::XDeltaSeconds,
@@ -55,8 +55,8 @@ impl Dialect {
         Self::Combined,
     ];
 
-    /// Appends the headers for an answer sent at `sent`. Whole units are rounded up, because rounding down
-    /// would state an end before the real end of the window.
+    /// Appends the headers for an answer that is sent at the time `sent`. Times are rounded up to whole units:
+    /// rounded down, they would state an end before the real end of the window.
     pub(crate) fn announce(
         self,
         quota: &QuotaState,
@@ -96,7 +96,7 @@ impl Dialect {
     }
 }
 
-/// The host's wall clock. It starts with the sandbox, and may be wrong on purpose.
+/// The host's wall clock. It starts with the sandbox, and it can be set wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HostClock {
     start_unix: Duration,

@@ -1,4 +1,4 @@
-//! The decision about one request, before it becomes an answer with headers.
+//! The decision about one request, before an answer with headers is made from it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,9 +16,9 @@ pub(crate) struct HostReply {
     pub(crate) content_type: Cow<'static, str>,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
-    /// The title and the sentence of a small page. It is rendered only if answers have bodies.
+    /// The title and the sentence of a small page, which is rendered only if answers have bodies.
     pub(crate) small_page: Option<(&'static str, &'static str)>,
-    /// The delay of this reply, in addition to the host's own latency.
+    /// The delay of this reply. The host's own latency is added to it.
     pub(crate) latency: Duration,
     pub(crate) fault: Option<Fault>,
     pub(crate) refused: bool,

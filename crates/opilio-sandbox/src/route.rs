@@ -1,4 +1,4 @@
-//! Finds the page of the shop that belongs to a path and query. Any input is allowed.
+//! Finds the page of the shop for a path and query, which may be any text.
 
 use std::borrow::Cow;
 
@@ -51,7 +51,8 @@ impl Route {
     }
 }
 
-/// The default number of products on one page of the API, and the most that a client can ask for.
+/// The number of products on one page of the API: by default (this constant), and the most that a client can ask
+/// for (the next one).
 const PER_PAGE_DEFAULT: u32 = 20;
 const PER_PAGE_MAX: u32 = 100;
 

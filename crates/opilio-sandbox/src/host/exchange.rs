@@ -12,7 +12,7 @@ use crate::log::ArrivalId;
 pub struct Ask<'a> {
     /// The method, in upper case.
     pub method: &'a str,
-    /// Path and query, beginning with a slash.
+    /// The path and the query, beginning with a slash.
     pub path_and_query: &'a str,
     /// The whole body; empty if there is none.
     pub body: &'a [u8],
@@ -33,18 +33,18 @@ impl<'a> Ask<'a> {
 /// A host's answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The request's number, for [`Host::left`](crate::Host::left).
+    /// The number of the request on its host, for [`Host::left`](crate::Host::left).
     pub id: ArrivalId,
     /// The status; 0 if a fault prevents any answer.
     pub status: u16,
     /// Header names in lower case, and values. Includes `content-length`, but no hop-by-hop fields.
     pub headers: Vec<(&'static str, String)>,
-    /// The whole body, even if a fault lets only half of it be sent ([`Answer::sent_body`]).
+    /// The whole body, even if a fault lets only half of it be sent: see [`Answer::sent_body`].
     pub body: Bytes,
     /// The time from the arrival until the head is sent, or until the fault happens.
     pub latency: Duration,
-    /// The fault of the answer. If it does not [break the answer](Fault::breaks_answer), the other fields
-    /// already include its effects, except the pauses of a [`Fault::Drip`].
+    /// The fault that happens to this request. If the fault does not [break the answer](Fault::breaks_answer), the
+    /// other fields already include its effects, except for the pauses of a [`Fault::Drip`].
     pub fault: Option<Fault>,
 }
 
@@ -55,8 +55,8 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Returns the part of the body that is sent: half of it if the fault cuts it off, nothing if there is no
-    /// answer.
+    /// Returns the part of the body that is sent: half of the body if the fault cuts it off, and nothing if there
+    /// is no answer.
     pub fn sent_body(&self) -> Bytes {
         match self.fault {
             Some(Fault::Truncated | Fault::ResetMidBody) => self.body.slice(..self.body.len() / 2),

@@ -1,7 +1,7 @@
-//! A simulated host as a state machine: each arriving request gets an answer, and is recorded in the log.
+//! A simulated host as a state machine: it answers each request that arrives, and records the request in its log.
 //!
-//! It has no clock and no sockets: the time is an argument. The real server, scripted transports and
-//! simulations all use it.
+//! The host has no clock and no sockets: the caller passes the time. The real server, scripted transports and
+//! simulations all use this code.
 
 mod exchange;
 
@@ -43,15 +43,15 @@ pub struct Host {
     config: Arc<HostConfig>,
     clock: HostClock,
     limiter: Option<ArrivalCounter>,
-    /// The latest time given by a call. An earlier time is replaced by this one.
+    /// The latest time that a call has passed. If a call passes an earlier time, this time is used in its place.
     now: Duration,
     arrivals: u64,
     in_flight: u32,
     refusals: u32,
     banned: bool,
-    /// How often each fault with [`Trigger::PathTimes`] has happened, by its index in the list of faults.
+    /// How often each fault with [`Trigger::PathTimes`] has happened, by the fault's index in the configuration.
     fired: Vec<u32>,
-    /// When each fault with [`Trigger::AfterServed`] began, by its index in the list of faults.
+    /// The time at which each fault with [`Trigger::AfterServed`] began, by the fault's index in the configuration.
     began: HashMap<usize, Duration>,
     orders: HashMap<Bytes, u32>,
     date: (u64, String),
@@ -62,7 +62,8 @@ pub struct Host {
 const ORDERS_MAX: usize = 100_000;
 
 impl Host {
-    /// Returns a host without arrivals. With an `Arc`, many hosts share one configuration.
+    /// Returns a host that has received no request yet. If `config` is an `Arc`, many hosts can share one
+    /// configuration.
     pub fn new(config: impl Into<Arc<HostConfig>>) -> Self {
         let config = config.into();
         Self {
@@ -82,9 +83,10 @@ impl Host {
         }
     }
 
-    /// Answers a request and logs it. `now` is when its head arrived, counted from the sandbox's start.
+    /// Answers a request and logs it. `now` is the time at which its head arrived, counted from the sandbox's
+    /// start.
     ///
-    /// Time never goes back: if `now` is earlier than in the last call, that call's time is used.
+    /// Time never goes back: if `now` is earlier than in the call before, the time of that call is used.
     pub fn arrive(&mut self, now: Duration, ask: &Ask<'_>) -> Answer {
         self.now = self.now.max(now);
         let now = self.now;
@@ -97,8 +99,8 @@ impl Host {
         self.answer(now, id, ask, ruling.map(|ruling| ruling.quota), reply)
     }
 
-    /// Records that a request is over: the last byte was passed to the operating system, or the fault has
-    /// happened.
+    /// Records that a request has ended: the last byte of its answer was passed to the operating system, or its
+    /// fault has happened.
     pub fn left(&mut self, now: Duration, id: ArrivalId) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.log.left(now, id, false);
@@ -110,7 +112,7 @@ impl Host {
         self.log.left(now, id, true);
     }
 
-    /// Corrects the time at which the answer's head was sent, if it is not the arrival plus the latency.
+    /// Corrects the time at which the answer's head was sent, if this was not the time of arrival plus the latency.
     pub fn sent(&mut self, now: Duration, id: ArrivalId) {
         self.log.sent(now, id);
     }
@@ -135,7 +137,7 @@ impl Host {
         self.in_flight
     }
 
-    /// Returns whether the client is banned: every request is answered by 403.
+    /// Returns whether the client is banned. Every request of a banned client is answered by 403.
     pub fn is_banned(&self) -> bool {
         self.banned
     }
@@ -159,7 +161,8 @@ impl Host {
         }
         let (slowness, fault) = self.draw(now, id, ask);
         let mut reply = match fault {
-            // The page would not be sent, so it is not rendered. An order is still carried out.
+            // The page would not be sent, so it is not rendered. But if the request is an order, the order is
+            // carried out.
             Some(fault) if fault.hides_page() => {
                 if is_order(ask) {
                     self.serve(ask);
@@ -179,7 +182,7 @@ impl Host {
         reply
     }
 
-    /// Returns the outage at this time, if there is one. Outages come before the limit.
+    /// Returns the fault of the outage at this time, if there is an outage. Outages are checked before the limit.
     fn outage(&mut self, now: Duration) -> Option<Fault> {
         let config = Arc::clone(&self.config);
         let mut rules = config.faults.iter().enumerate();
@@ -189,7 +192,7 @@ impl Host {
         found.map(|(_, (_, fault))| *fault)
     }
 
-    /// Returns whether a fault with a time span happens at this time; `None` for other faults.
+    /// Returns whether a fault with a time span happens at this time, or `None` for a fault without a time span.
     fn in_span(&mut self, place: usize, trigger: &Trigger, now: Duration) -> Option<bool> {
         match trigger {
             Trigger::Between(from, to) => Some((*from..*to).contains(&now)),
@@ -216,7 +219,8 @@ impl Host {
         reply
     }
 
-    /// Decides which faults happen: returns the sum of slowness, and the first other fault.
+    /// Decides which faults happen to an arrival. Returns the sum of all slowness, and the first of the other
+    /// faults.
     fn draw(&mut self, now: Duration, id: u64, ask: &Ask<'_>) -> (Duration, Option<Fault>) {
         let config = Arc::clone(&self.config);
         let mut slowness = Duration::ZERO;
@@ -268,7 +272,7 @@ impl Host {
         reply
     }
 
-    /// Returns the value of `Retry-After`, and the end of the wait that the answer states.
+    /// Returns the value of `Retry-After`, and the time at which the wait that the answer states ends.
     fn state_wait(
         &self,
         form: RefusalForm,
@@ -292,7 +296,7 @@ impl Host {
             }
             RefusalForm::Zero => (Some("0".to_owned()), None),
             RefusalForm::Garbage => (Some("soon, perhaps".to_owned()), None),
-            // In a refusal, the reset in the quota headers states the wait, too.
+            // In a refusal, the reset time in the quota headers also states the wait.
             RefusalForm::Bare => (None, self.config.dialect.map(|_| opens_at)),
             RefusalForm::Reset => (None, None),
         }
@@ -320,7 +324,7 @@ impl Host {
 
     fn serve_blank(&mut self, ask: &Ask<'_>) -> HostReply {
         match ask.path_and_query.split('?').next() {
-            // The paths that do more than show content, and robots.txt.
+            // These two paths do more than show content, so the code of the shop answers them.
             Some("/go" | "/orders") => self.serve_shop(ask, &Catalog::new(0)),
             Some("/robots.txt") => HostReply::page(404, "Not found", "There are no rules."),
             _ => HostReply::page(200, "A page", "Nothing to see."),
@@ -467,14 +471,13 @@ fn status(route: &Route) -> u16 {
     }
 }
 
-/// Returns the part of a path that the log records: a long path must not fill the memory.
+/// Returns the part of a path that the log records. It is limited, so that long paths do not fill the memory.
 fn kept(path_and_query: &str) -> &str {
     const KEPT_BYTES_MAX: usize = 4096;
     &path_and_query[..path_and_query.floor_char_boundary(KEPT_BYTES_MAX)]
 }
 
-/// Returns the method as the log records it. Apart from the path, the log records no text that a client
-/// chose.
+/// Returns the method as the log records it. Only the path is logged as the client chose it.
 fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")

@@ -1,4 +1,4 @@
-//! The acts of the hostile server on a connection, performed one after the other.
+//! The acts of the hostile server on a connection. They are performed one after the other.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
-/// One thing that the server does after a request.
+/// One act of the server after it has received a request.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     /// Sends these bytes.
@@ -24,10 +24,10 @@ pub(super) enum Act {
     Reset,
 }
 
-/// What happens to the connection after the acts.
+/// The state of the connection after all acts were performed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum After {
-    /// It stays open for the next request.
+    /// The connection stays open for the next request.
     Keep,
     Close,
     Reset,
@@ -37,29 +37,30 @@ pub(super) fn send(bytes: impl AsRef<[u8]>) -> Act {
     Act::Send(Bytes::copy_from_slice(bytes.as_ref()))
 }
 
-/// Sends a head with this status line and these fields, each ended by CRLF. No framing is added.
+/// Returns an act that sends a head with this status line and these fields, each of which ends with CRLF. No fields
+/// that state the length of the body are added.
 pub(super) fn head(status: &str, fields: &str) -> Act {
     send(format!("HTTP/1.1 {status}\r\n{fields}\r\n"))
 }
 
-/// Sends a complete HTML page.
+/// Returns acts that send a complete HTML page.
 pub(super) fn page(html: impl AsRef<[u8]>) -> Vec<Act> {
     whole("200 OK", "Content-Type: text/html; charset=utf-8\r\n", html)
 }
 
-/// Sends a complete answer with correct framing.
+/// Returns acts that send a complete answer, with the correct length of the body.
 pub(super) fn whole(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<Act> {
     let body = body.as_ref();
     vec![head(status, &format!("{fields}Content-Length: {}\r\n", body.len())), send(body)]
 }
 
-/// Sends a redirect with exactly this `Location`.
+/// Returns acts that send a redirect with exactly this `Location`.
 pub(super) fn redirect(location: impl AsRef<[u8]>) -> Vec<Act> {
     let head = [b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ", location.as_ref(), b"\r\n\r\n"];
     vec![send(head.concat())]
 }
 
-/// Performs the acts until the last one, or until the client closes the connection.
+/// Performs the acts in order, until the last one or until the client closes the connection.
 pub(super) async fn perform<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, acts: Vec<Act>) -> After {
     for act in acts {
         let done = match act {
@@ -69,7 +70,7 @@ pub(super) async fn perform<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, a
             Act::Stall => wait_for_the_end(stream).await,
             Act::Close => return After::Close,
             Act::Reset => {
-                // Waits, so that the bytes sent before arrive first.
+                // This pause makes sure that the bytes sent before the reset arrive first.
                 sleep(Duration::from_millis(20)).await;
                 return After::Reset;
             }
@@ -82,7 +83,7 @@ pub(super) async fn perform<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, a
 }
 
 async fn repeat<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], times: u64) -> io::Result<()> {
-    // Small pieces are written together, since otherwise system calls would limit the speed.
+    // Small pieces are joined and written together: otherwise the many system calls would limit the speed.
     let together = (BLOCK / bytes.len().max(1)).max(1) as u64;
     let block = bytes.repeat(usize::try_from(together.min(times)).unwrap_or(1));
     let mut left = times;
@@ -108,14 +109,14 @@ async fn wait_for_the_end<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()
     Ok(())
 }
 
-/// Closes a connection so that the client gets all bytes: if unread bytes were left, the kernel would send a
-/// reset.
+/// Closes a connection in such a way that the client gets all bytes. For this, everything from the client is read
+/// first: if bytes were left unread, the kernel would send a reset.
 pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let _ = stream.shutdown().await;
     let _ = timeout(LINGER, wait_for_the_end(stream)).await;
 }
 
-/// A number of repetitions that no test waits for.
+/// A number of repetitions so large that no test reaches its end.
 pub(super) const ENDLESS: u64 = u64::MAX;
 const BLOCK: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(5);

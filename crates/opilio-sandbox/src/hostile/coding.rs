@@ -1,4 +1,4 @@
-//! Content codings, for bodies that decompress to large sizes.
+//! Encodes bodies with content codings, for bodies that become very large when they are decompressed.
 
 use async_compression::Level;
 use async_compression::codecs::brotli::params::EncoderParams;
@@ -18,7 +18,8 @@ pub(super) fn encode(coding: &str, plain: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut block = vec![0; 64 << 10];
     let mut input = PartialBuffer::new(plain);
-    // Encoding into memory does not fail. If it did, the body would not be a bomb, and tests would notice.
+    // Encoding into memory does not fail. If it did, the result would not be a decompression bomb, and tests would
+    // notice.
     while !input.unwritten().is_empty() {
         let mut output = WriteBuffer::new_initialized(&mut block);
         if encoder.encode(&mut input, &mut output).is_err() {
@@ -36,7 +37,7 @@ pub(super) fn encode(coding: &str, plain: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Two megabytes of zeros in this coding, which take a few hundred bytes.
+/// Returns two megabytes of zeros in this coding, which take only a few hundred bytes.
 pub(super) fn bomb(coding: &str) -> Vec<u8> {
     encode(coding, &vec![0; 2 << 20])
 }

@@ -1,11 +1,11 @@
-//! A server that misbehaves in every way: each misbehaviour has a host of its own. Other hosts serve healthy
+//! A server that misbehaves in many ways. Each misbehaviour has a host of its own; further hosts serve healthy
 //! pages.
 //!
-//! [`Hostile::start`] serves on 127.66.0.0/16. Every [`Trouble`] describes its misbehaviour and how a crawler
-//! must report its URL. The index page links all of them and the healthy pages. Each host with a trouble also
-//! has a healthy page `/ok`, which shows whether a crawler stops fetching a whole host because of one bad
-//! URL. A listener outside that network stands for private addresses, written in every notation: no crawler
-//! may connect to it.
+//! [`Hostile::start`] serves on 127.66.0.0/16. Every [`Trouble`] describes its misbehaviour and how a crawler must
+//! report its URL. The index page links to all troubles and to the healthy pages. Each host with a trouble also has
+//! a healthy page `/ok`, which shows whether a crawler stops fetching a whole host because of one bad URL. A
+//! listener outside that network stands for private addresses. URLs name its address in many notations, and no
+//! crawler may connect to it.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use act::Act;
 pub use serve::{Hostile, HostileBuilder, HostileError};
 
-/// One misbehaviour of a server.
+/// One misbehaviour of a server: its description, its URL, and how the crawl of this URL must end.
 pub struct Trouble {
     name: String,
     does: String,
@@ -50,11 +50,12 @@ pub struct Trouble {
 /// How the crawl of a URL must end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ends {
-    /// As a page.
+    /// The URL must end as a page.
     Page,
-    /// As a failure for one of these reasons. There are several if a crawler cannot tell them apart.
+    /// The URL must end as a failure for one of these reasons. There are several if a crawler cannot tell them
+    /// apart.
     Failure(&'static [&'static str]),
-    /// In any way, but after at most this many pages of its host.
+    /// The URL may end in any way, but the crawler may fetch at most this many pages of its host.
     Trap(u64),
 }
 
@@ -69,7 +70,7 @@ impl fmt::Debug for Trouble {
 }
 
 impl Trouble {
-    /// Returns the trouble's name: a stable word or two.
+    /// Returns the trouble's name: one or two words, which never change.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -81,7 +82,7 @@ impl Trouble {
         &self.does
     }
 
-    /// Returns the URL with the misbehaviour: absolute, and spelled as on the index page.
+    /// Returns the absolute URL at which the misbehaviour happens, spelled as on the index page.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -93,19 +94,19 @@ impl Trouble {
         &self.ends
     }
 
-    /// Returns whether the trouble's page has 2 to 17 MiB, so that a crawl needs that much memory to read it.
+    /// Returns whether the trouble's page has 2 to 17 MiB, so that reading it takes that much memory.
     #[must_use]
     pub fn is_large(&self) -> bool {
         self.large
     }
 
-    /// Returns a healthy page on the same host, and how its crawl must end: usually as a page.
+    /// Returns the URL of the healthy page on the same host, and how its crawl must end: usually as a page.
     #[must_use]
     pub fn ok(&self) -> Option<(&str, &Ends)> {
         self.ok_url.as_deref().map(|url| (url, &self.ok))
     }
 
-    /// Makes a trouble at one path of a host. The host's robots.txt is missing, and its `/ok` is healthy.
+    /// Makes a trouble at one path of a host. The host has no robots.txt, and its page `/ok` is healthy.
     fn at(
         name: &str,
         does: &str,
@@ -141,11 +142,11 @@ impl Trouble {
     }
 }
 
-/// Where the misbehaviour happens.
+/// The place where the misbehaviour happens.
 enum TroublePlace {
     /// At `/{name}` and the paths below, on a host of its own.
     Path(TroubleScript),
-    /// On a whole host, including robots.txt. Its URL is `/ok`.
+    /// On a whole host, including its robots.txt. The trouble's URL is `/ok`.
     Host(TroubleScript),
     /// In the TLS handshake or certificate of a host of its own.
     Tls(tls::TlsKind),
@@ -153,7 +154,7 @@ enum TroublePlace {
     Url(String),
 }
 
-/// A function that decides a host's answer.
+/// A function that returns a host's answer to a request, as acts.
 type TroubleScript = Arc<dyn Fn(&Asked) -> Vec<Act> + Send + Sync>;
 
 /// The facts about a request that scripts use.
@@ -165,7 +166,7 @@ struct Asked {
     count: u64,
 }
 
-/// The addresses that the table refers to.
+/// The addresses and the year that the pages of the table refer to.
 #[derive(Clone, Copy, Debug)]
 struct Targets {
     /// The address that no crawler may connect to.

@@ -1,4 +1,4 @@
-//! Serves the hostile hosts in real time: one thread, one listener per host, and a minimal parser of
+//! Serves the hostile hosts in real time, with one thread, one listener for each host, and a minimal parser of
 //! requests.
 
 use std::io;
@@ -17,7 +17,7 @@ use super::act::{After, close, page, perform, whole};
 use super::tls::{Certificates, TlsKind};
 use super::{Act, Asked, Ends, Targets, Trouble, TroublePlace, TroubleScript, table};
 
-/// Why the hostile hosts could not start.
+/// The reason why the hostile hosts could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostileError {
@@ -38,7 +38,7 @@ pub enum HostileError {
     Thread(#[source] io::Error),
 }
 
-/// Sets how many healthy hosts and pages there are, and whether there are troubles.
+/// Describes a hostile server: how many healthy hosts and pages it has, and whether it has troubles.
 #[derive(Clone, Debug)]
 pub struct HostileBuilder {
     hosts: usize,
@@ -48,7 +48,7 @@ pub struct HostileBuilder {
 }
 
 impl HostileBuilder {
-    /// Sets the number of healthy hosts (5 by default), the index not counted.
+    /// Sets the number of healthy hosts (5 by default). The host of the index page does not count.
     #[must_use]
     pub fn healthy_hosts(mut self, hosts: usize) -> Self {
         self.hosts = hosts;
@@ -62,7 +62,7 @@ impl HostileBuilder {
         self
     }
 
-    /// Serves no troubles.
+    /// Leaves out all troubles, so that only healthy and silent hosts are served.
     #[must_use]
     pub fn no_troubles(mut self) -> Self {
         self.troubles = false;
@@ -80,7 +80,7 @@ impl HostileBuilder {
     /// Starts the server. When this returns, connections are accepted.
     ///
     /// # Errors
-    /// When an address cannot be bound, or certificates or the thread cannot be made.
+    /// When an address cannot be bound, certificates cannot be made, or the thread cannot be started.
     pub fn start(self) -> Result<Hostile, HostileError> {
         let forbidden = bind(Ipv4Addr::LOCALHOST)?;
         let targets = Targets { forbidden: address(&forbidden)?, year: this_year() };
@@ -129,7 +129,7 @@ impl HostileBuilder {
     }
 }
 
-/// A server of all troubles and healthy pages on loopback. It stops when this value is dropped.
+/// A running server of troubles and healthy pages on loopback. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct Hostile {
     troubles: Vec<Trouble>,
@@ -143,7 +143,7 @@ pub struct Hostile {
 }
 
 impl Hostile {
-    /// The network of all its hosts. Nothing else uses it.
+    /// The network that contains the addresses of all its hosts. Nothing else uses this network.
     pub const NETWORK: &str = "127.66.0.0/16";
 
     /// Returns a builder for other numbers of hosts and pages.
@@ -178,26 +178,26 @@ impl Hostile {
         &self.silent
     }
 
-    /// Returns the URL of the index page, which links all others.
+    /// Returns the URL of the index page, which links to the troubles and the healthy pages.
     #[must_use]
     pub fn index(&self) -> String {
         format!("http://{}/", self.index)
     }
 
-    /// Returns the address of the index.
+    /// Returns the address of the host of the index page.
     #[must_use]
     pub fn index_addr(&self) -> SocketAddr {
         self.index
     }
 
-    /// Returns the certificate of the authority that signed the healthy TLS host, as PEM: for
-    /// `SSL_CERT_FILE`.
+    /// Returns the certificate of the authority that signed the certificate of the healthy TLS host. It is in PEM
+    /// format, for the variable `SSL_CERT_FILE`.
     #[must_use]
     pub fn authority_pem(&self) -> &str {
         self.certificates.authority_pem()
     }
 
-    /// Returns the number of connections to the forbidden address.
+    /// Returns the number of connections that were made to the forbidden address.
     #[must_use]
     pub fn trespasses(&self) -> u64 {
         self.trespasses.load(Ordering::Relaxed)
@@ -222,14 +222,14 @@ struct ServedTrouble {
     certificates: Option<Certificates>,
 }
 
-/// All hosts, at consecutive addresses.
+/// All hosts of the server. Their addresses follow each other without a gap.
 #[derive(Default)]
 struct Net {
     hosts: Vec<ServedTrouble>,
 }
 
 impl Net {
-    /// Gives a trouble its host and its URLs.
+    /// Makes the host of a trouble, and sets the trouble's URLs.
     fn place(&mut self, trouble: &mut Trouble, certificates: &Certificates) -> Result<(), HostileError> {
         let name = trouble.name.clone();
         match &trouble.place {
@@ -280,8 +280,8 @@ fn address(listener: &StdListener) -> Result<SocketAddr, HostileError> {
     listener.local_addr().map_err(|source| HostileError::Listen { addr: unknown, source })
 }
 
-/// Makes a script that runs another one at `/{name}` and below. robots.txt is missing, and every other path
-/// is a page.
+/// Returns a script that uses another script at `/{name}` and the paths below. There is no robots.txt, and every
+/// other path is a healthy page.
 fn mostly_healthy(name: &str, script: TroubleScript) -> impl Fn(&Asked) -> Vec<Act> + use<> {
     let own = format!("/{name}");
     move |asked| match asked.path.as_str() {
@@ -318,7 +318,7 @@ fn index_host(entries: &[String], troubles: &[Trouble]) -> TroubleScript {
     })
 }
 
-/// Escapes markup in the descriptions of troubles.
+/// Escapes markup in a text: the descriptions of troubles contain markup.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }
@@ -336,7 +336,7 @@ fn spawn(
                 tokio::spawn(accept(host));
             }
             tokio::spawn(count(forbidden, trespasses));
-            // An error means that the owner was dropped; then the server stops, too.
+            // An error means that the owner of the server was dropped. Then the server stops, too.
             let _ = stopped.wait_for(|stop| *stop).await;
         });
     })
@@ -356,7 +356,7 @@ async fn accept(host: ServedTrouble) {
     let count = Arc::new(AtomicU64::new(0));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // The process has no file descriptor left, or the connection ended in the queue.
+            // Either the process has no file descriptor left, or the connection ended before it was accepted.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -411,7 +411,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     After::Close
 }
 
-/// Returns the path of the next request, and whether it is the connection's last request.
+/// Reads the next request. Returns its path, and whether the client wants to close the connection afterwards.
 async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<(String, bool)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Certificates: one signed by the sandbox's own authority, and one for each possible flaw.
+//! Certificates for TLS hosts: one that the sandbox's own authority has signed, and one for each possible flaw.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
-/// What is wrong with a TLS host.
+/// The kind of a TLS host: the flaw that it has, if any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TlsKind {
-    /// Nothing: the sandbox's authority signed the certificate for this address.
+    /// No flaw: the sandbox's authority has signed the certificate for this address.
     Good,
-    /// The certificate is signed by itself.
+    /// The certificate is signed with its own key, and not by an authority.
     SelfSigned,
     /// The certificate was valid until 2020.
     Expired,
@@ -31,7 +31,7 @@ pub(super) enum TlsKind {
     Plain,
 }
 
-/// The authority, its key, and the certificates of all kinds.
+/// The authority of the sandbox, the authority's key, and the certificates of all kinds of hosts.
 #[derive(Clone)]
 pub(super) struct Certificates(Arc<Made>);
 
@@ -73,8 +73,8 @@ impl Certificates {
         &self.0.authority_pem
     }
 
-    /// Returns the TLS settings with this kind's certificate. Kinds that never finish a handshake get the
-    /// good one.
+    /// Returns the TLS settings with the certificate of this kind. For kinds whose handshake never ends, this is
+    /// the certificate without a flaw.
     pub(super) fn acceptor(&self, kind: TlsKind) -> TlsAcceptor {
         let (certificate, key) = match kind {
             TlsKind::SelfSigned => &self.0.self_signed,
@@ -122,8 +122,8 @@ fn self_signed() -> Result<Pair, rcgen::Error> {
     Ok((certificate.der().clone(), key.serialize_der()))
 }
 
-/// Returns the parameters of a certificate. There are few TLS hosts, so one certificate names all addresses
-/// that they may have.
+/// Returns the parameters of a certificate. There are only a few TLS hosts, so one certificate names all addresses
+/// that they can have.
 fn params((from, to): (i32, i32), own_name: bool) -> Result<CertificateParams, rcgen::Error> {
     let names = match own_name {
         true => (0..=511_u16).map(|n| format!("127.66.{}.{}", n >> 8, n & 0xff)).collect(),

@@ -1,6 +1,7 @@
-//! The log of a simulated host: each request that arrived, how many requests were in flight, and the host's answer.
+//! The log of a simulated host. It records each request that arrived, how many requests were in flight then, and
+//! the host's answer.
 //!
-//! This file records arrivals; the file `statements` evaluates the log.
+//! This file records arrivals; the functions in the file `statements` evaluate the log.
 
 mod statements;
 
@@ -21,13 +22,13 @@ pub type ArrivalId = u64;
 pub struct Arrival {
     /// The number of the request on its host.
     pub id: ArrivalId,
-    /// When the head of the request had arrived completely.
+    /// The time at which the head of the request had arrived completely.
     #[serde(rename = "at_us", serialize_with = "micros")]
     pub at: Duration,
-    /// When the head of the answer was sent.
+    /// The time at which the head of the answer was sent.
     #[serde(rename = "sent_us", serialize_with = "micros")]
     pub sent: Duration,
-    /// When the request ended; `None` while it is in flight.
+    /// The time at which the request ended; `None` while it is in flight.
     #[serde(rename = "left_us", serialize_with = "micros_or_null")]
     pub left: Option<Duration>,
     /// The end of the wait that a refusal of this request stated; `None` if no wait was stated.
@@ -40,16 +41,16 @@ pub struct Arrival {
     pub method: &'static str,
     /// The number of requests in flight at the arrival, including this one.
     pub in_flight: u32,
-    /// The status of the answer; 0 if none was sent.
+    /// The status of the answer; 0 if no answer was sent.
     pub status: u16,
-    /// The fault that the sandbox caused on purpose.
+    /// The fault that the sandbox caused on purpose at this request, if any.
     #[serde(serialize_with = "debug_or_null")]
     pub fault: Option<Fault>,
     /// Whether the request was refused because of the limit.
     pub refused: bool,
     /// Whether the request was answered by 403 because the client is banned.
     pub banned: bool,
-    /// Whether the host's quota was used up when the request arrived, whatever the answer was.
+    /// Whether the host's quota was used up when the request arrived, even if it was answered in full.
     pub on_spent_quota: bool,
     /// Whether the client closed the connection before it had received the whole answer.
     pub abandoned: bool,
@@ -73,9 +74,9 @@ pub struct Counts {
     pub refused: u64,
     /// The number of requests that were answered by 403 because the client is banned.
     pub banned: u64,
-    /// The number of requests that were affected by a fault, including slowness.
+    /// The number of requests to which a fault happened, including slowness.
     pub faulted: u64,
-    /// The number of requests that arrived when the quota was used up.
+    /// The number of requests that arrived while the quota was used up.
     pub on_spent_quota: u64,
     /// The number of requests whose client closed the connection before the end of the answer.
     pub abandoned: u64,
@@ -83,7 +84,7 @@ pub struct Counts {
     pub max_in_flight: u32,
 }
 
-/// The arrivals at a host in order. They show whether the client was polite.
+/// The arrivals at a host, in order. Tests check with them whether the client was polite.
 ///
 /// Methods that look at single arrivals cover only the recorded arrivals ([`HostConfig::log_max`]); [`Log::unkept`]
 /// returns how many are missing.
@@ -160,7 +161,7 @@ impl Log {
         }
     }
 
-    /// Returns a recorded arrival. The first arrivals are recorded and later ones only counted, so the id is the
+    /// Returns a recorded arrival. Only the first arrivals are recorded (later ones are counted), so the id is the
     /// index.
     fn entry(&mut self, id: ArrivalId) -> Option<&mut Arrival> {
         let index = usize::try_from(id).ok()?;

@@ -1,4 +1,4 @@
-//! Evaluates a log: each function computes one fact from the arrivals, which a test can check.
+//! Evaluates a log: each function computes one fact about the arrivals, so that a test can check this fact.
 //!
 //! Windows are half-open: a window of length `w` that begins at `t` contains `t` but not `t + w`.
 
@@ -10,16 +10,16 @@ use serde::Serialize;
 use super::{Arrival, Counts, Log};
 
 /// A time span in which the host had stated that it is closed. It begins when a refusal that states a wait is sent,
-/// and lasts until the end of this wait. Overlapping waits are joined to one closing.
+/// and lasts until the end of this wait. If waits overlap, they count as one closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
-    /// When the first refusal of the closing was sent.
+    /// The time at which the first refusal of the closing was sent.
     pub from: Duration,
-    /// The latest end of a wait that a refusal stated.
+    /// The latest end of the waits that refusals stated.
     pub until: Duration,
 }
 
-/// The most used facts about a log, in one struct, for printing and for JSON.
+/// The facts about a log that are used most, in one struct, for printing and for JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Statements {
     /// The counts of all arrivals, recorded or not.
@@ -76,13 +76,13 @@ impl Log {
         self.counts().max_in_flight
     }
 
-    /// Returns the number of arrivals when the quota was used up, whatever their answers.
+    /// Returns the number of arrivals while the quota was used up, whatever their answers.
     pub fn arrivals_on_spent_quota(&self) -> u64 {
         self.counts().on_spent_quota
     }
 
-    /// Returns the largest number of arrivals in any half-open window of this length; 0 for a window of
-    /// length 0. If it is at most `n` for a minute, a limit of `n` a minute was kept.
+    /// Returns the largest number of arrivals in any half-open window of this length; 0 for a window of length 0.
+    /// If the result for a minute is at most `n`, a limit of `n` requests a minute was kept.
     pub fn max_in_window(&self, window: Duration) -> usize {
         let entries = self.entries();
         let (mut first, mut most) = (0, 0);
@@ -100,12 +100,12 @@ impl Log {
         self.max_in_window(window)
     }
 
-    /// Returns the smallest time between two successive arrivals; `None` for fewer than two.
+    /// Returns the smallest time between two successive arrivals, or `None` if there are fewer than two arrivals.
     pub fn smallest_gap(&self) -> Option<Duration> {
         self.entries().windows(2).map(|pair| pair[1].at - pair[0].at).min()
     }
 
-    /// Returns the time from the first to the last arrival; zero for fewer than two.
+    /// Returns the time from the first to the last arrival, or zero if there are fewer than two arrivals.
     pub fn span(&self) -> Duration {
         match (self.entries().first(), self.entries().last()) {
             (Some(first), Some(last)) => last.at - first.at,
@@ -135,8 +135,8 @@ impl Log {
         closings
     }
 
-    /// Returns the number of arrivals between sending a refusal that states a wait and the end of this wait.
-    /// Requests that had arrived before the refusal was sent do not count.
+    /// Returns the number of arrivals during stated waits: after a refusal that states a wait was sent, and before
+    /// the end of this wait. Requests that arrived before the refusal was sent do not count.
     pub fn arrivals_while_closed(&self) -> usize {
         self.arrivals_while_closed_grace(Duration::ZERO)
     }
@@ -157,9 +157,9 @@ impl Log {
         count
     }
 
-    /// Returns the largest number of arrivals in a window of this length that begins with the first arrival
-    /// after the end of a closing. The window does not begin at the end of the closing itself, so that a
-    /// burst that comes later is still found. 0 if no request came after a closing.
+    /// Returns the largest number of arrivals in a window of this length that begins with the first arrival after
+    /// the end of a closing. The window does not begin at the end of the closing itself, so that a later burst is
+    /// found, too. Returns 0 if no request came after a closing.
     pub fn starts_after_hold(&self, window: Duration) -> usize {
         self.closings()
             .iter()
@@ -171,15 +171,15 @@ impl Log {
             .unwrap_or(0)
     }
 
-    /// Returns the share of a rate of `n` in `per` that was used: (accepted arrivals − 1) divided by the
-    /// number that the rate allows between the first and the last arrival. `None` if there is no time between
-    /// these.
+    /// Returns the share of a rate of `n` requests in `per` that was used: (accepted arrivals − 1) divided by the
+    /// number of requests that the rate allows between the first and the last arrival. Returns `None` if there is
+    /// no time between these two.
     pub fn budget_used(&self, n: u32, per: Duration) -> Option<f64> {
         self.budget_used_after(Duration::ZERO, n, per)
     }
 
-    /// Returns the same as [`Log::budget_used`], but only for the arrivals at or after `from` (since the sandbox's
-    /// start).
+    /// Returns the same as [`Log::budget_used`], but counts only the arrivals at or after `from`, a time since the
+    /// sandbox's start.
     pub fn budget_used_after(&self, from: Duration, n: u32, per: Duration) -> Option<f64> {
         let entries = self.between(from, Duration::MAX);
         let span = entries.last()?.at - entries.first()?.at;
@@ -191,8 +191,8 @@ impl Log {
         Some(accepted.saturating_sub(1) as f64 / permitted)
     }
 
-    /// Returns each path and query whose GET was completely answered by 200 more than once, and how often. An
-    /// answer that the client aborted does not count.
+    /// Returns each path and query that was answered completely by 200 more than once, with the number of these
+    /// answers. Only GET requests count, and only answers that the client did not abort.
     pub fn served_twice(&self) -> Vec<(String, usize)> {
         let mut times: BTreeMap<&str, usize> = BTreeMap::new();
         for arrival in self.entries() {
@@ -224,8 +224,8 @@ impl Log {
         never.map(|(path, _)| path.to_owned()).collect()
     }
 
-    /// Returns the share of paths and queries whose first arrival had a complete answer with a 2xx status,
-    /// among those for which `of` returns true. `None` if there are none.
+    /// Returns the share of paths and queries whose first request got a complete answer with a 2xx status. Only
+    /// those count for which `of` returns true. Returns `None` if there are none.
     pub fn first_try_ok(&self, of: impl Fn(&str) -> bool) -> Option<f64> {
         let mut first: BTreeMap<&str, bool> = BTreeMap::new();
         for arrival in self.entries().iter().filter(|arrival| of(&arrival.path)) {
@@ -253,7 +253,8 @@ impl Log {
         }
     }
 
-    /// Returns the start (when the refusal was sent) and the end of each stated wait, sorted by start.
+    /// Returns each stated wait: its start (when the refusal was sent) and its end. The waits are sorted by their
+    /// start.
     fn stated_waits(&self) -> Vec<(Duration, Duration)> {
         let stated = self.entries().iter().filter_map(|arrival| Some((arrival.sent, arrival.closed_until?)));
         let mut waits: Vec<_> = stated.filter(|(sent, until)| sent < until).collect();

@@ -1,4 +1,4 @@
-//! Accepts a host's connections, and refuses them while the host is configured as unreachable.
+//! Accepts a host's connections, except at times when the host is configured as unreachable.
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::wire::{Wire, WireEnd};
 use super::{Served, exchange, listen_on, reserve};
 
-/// Accepts connections without end. While the host is unreachable, the listener is closed, so the kernel
+/// Accepts connections without end. At times when the host is unreachable, the listener is closed, so the kernel
 /// refuses connections.
 pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
     let mut spans: Vec<_> = served.lock().config().unreachable_spans().collect();
@@ -30,8 +30,8 @@ pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
     accept(&served, listener).await;
 }
 
-/// Waits until `at`, then listens again. The port stays reserved during the wait: otherwise one of the crawler's many
-/// outgoing connections could get this port.
+/// Waits until `at`, then listens again. The port stays reserved during the wait: otherwise the kernel could give
+/// it to one of the crawler's many outgoing connections.
 async fn reopen(served: &Served, at: Instant) -> StdListener {
     loop {
         let reserved = reserve(served.addr);
@@ -60,9 +60,10 @@ async fn accept(served: &Arc<Served>, listener: StdListener) {
     }
 }
 
-/// Serves one connection until it ends or breaks. The answer decides how it breaks.
+/// Serves one connection until it ends or breaks. A configured fault decides how it breaks.
 async fn converse(served: Arc<Served>, stream: TcpStream) {
-    // Without this option small answers wait for acknowledgements, and the configured latencies would be wrong.
+    // Without this option small answers would wait for acknowledgements of the client, which adds to the configured
+    // latencies.
     let _ = stream.set_nodelay(true);
     let end = WireEnd::default();
     let wire = TokioIo::new(Wire::new(stream, end.clone()));

@@ -17,7 +17,7 @@ use crate::config::Fault;
 use crate::host::{Answer, Ask};
 use crate::log::ArrivalId;
 
-/// An error that is returned to hyper so that hyper breaks the connection, as a fault is configured to do.
+/// An error that is returned to hyper, so that hyper breaks the connection as the configured fault requires.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is broken on purpose")]
 pub(super) struct BrokenOnPurpose;
@@ -42,8 +42,8 @@ pub(super) async fn answer(
     deliver(answer, visit, end).await
 }
 
-/// A request whose head has arrived. If the client closes the connection before the body has arrived, the
-/// request still counts as an arrival.
+/// A request whose head has arrived. If the client closes the connection before the body has arrived, the request
+/// is still logged as an arrival.
 struct Knock<'a> {
     served: &'a Served,
     arrived: Duration,
@@ -70,7 +70,8 @@ impl Drop for Knock<'_> {
     }
 }
 
-/// Returns the sandbox's own pages that show its log. Requests for them are neither limited nor logged.
+/// Returns the body of one of the sandbox's own pages about its log, if `target` names such a page. Requests for
+/// these pages are neither limited nor logged.
 fn report(served: &Served, target: &str) -> Option<String> {
     let log = match target {
         "/__log" | "/__stats" => served.lock().log().clone(),
@@ -123,7 +124,7 @@ async fn deliver(
     };
     let mut response =
         Response::new(PacedBody { rest, chunk_bytes, pause, waiting: None, ending, end, visit: Some(visit) });
-    // A status outside of 100 to 999 may be configured but cannot be sent. Status 500 is sent instead.
+    // A status outside of 100 to 999 can be configured but not sent. In its place, status 500 is sent.
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -133,8 +134,8 @@ async fn deliver(
     Ok(response)
 }
 
-/// A request in flight. When this is dropped, the host logs the end of the request. If `over` is not set by then, the
-/// client has closed the connection.
+/// A request in flight. When this value is dropped, the host logs the end of the request. If `over` is not set by
+/// then, the client has closed the connection.
 #[derive(Debug)]
 struct OpenArrival {
     served: Arc<Served>,
@@ -161,7 +162,7 @@ impl Drop for OpenArrival {
     }
 }
 
-/// How the connection ends after the body.
+/// The way in which the connection ends after the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BodyEnd {
     Whole,
@@ -234,7 +235,7 @@ impl Body for PacedBody {
         let length = self.chunk_bytes.clamp(1, self.rest.len());
         let chunk = self.rest.split_to(length);
         let pause = if self.rest.is_empty() {
-            // Waits before the connection breaks, so that the bytes before the cut are sent.
+            // This pause before the connection breaks makes sure that the bytes before the cut are sent.
             (self.ending != BodyEnd::Whole).then_some(FLUSH_PAUSE)
         } else {
             (!self.pause.is_zero()).then_some(self.pause)

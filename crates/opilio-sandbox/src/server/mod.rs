@@ -74,7 +74,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Divides every duration of all hosts added so far by `k`: see [`HostConfig::scaled`].
+    /// Divides every duration of the hosts that were added so far by `k`: see [`HostConfig::scaled`].
     pub fn scaled(mut self, k: u32) -> Self {
         self.hosts = self.hosts.into_iter().map(|host| host.scaled(k)).collect();
         self
@@ -130,10 +130,10 @@ impl Sandbox {
         self.served.len()
     }
 
-    /// Returns the address of a host, counted from 0.
+    /// Returns the address of the host with this number, counted from 0.
     ///
     /// # Panics
-    /// If there is no such host. The other methods that take the number of a host panic, too.
+    /// If there is no such host. All methods that take the number of a host panic in this case.
     pub fn addr(&self, host: usize) -> SocketAddr {
         self.served[host].addr
     }
@@ -154,7 +154,7 @@ impl Sandbox {
     }
 
     /// Calls a function with a host, for instance to read which orders were carried out. The host serves no request
-    /// meanwhile.
+    /// while the function runs.
     pub fn with_host<T>(&self, host: usize, look: impl FnOnce(&Host) -> T) -> T {
         look(&self.served[host].lock())
     }
@@ -182,8 +182,8 @@ impl Sandbox {
         }
     }
 
-    /// Stops at once: closes listeners and connections, even if requests are in flight. The logs can be read
-    /// until the sandbox is dropped.
+    /// Stops the sandbox at once: closes listeners and connections, even if requests are in flight. The logs can be
+    /// read until the sandbox is dropped.
     pub fn stop(&mut self) {
         self.stopper().stop();
         self.wait();
@@ -222,7 +222,7 @@ impl Served {
         self.began.elapsed()
     }
 
-    /// The host's state is consistent after every call, so a poisoned lock can be used on.
+    /// Locks the host. Its state is consistent after every call, so the lock is used even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, Host> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,7 +245,7 @@ fn spawn(tasks: Vec<Task>, mut stopped: watch::Receiver<bool>) -> io::Result<Joi
 
 type Listeners = Vec<(SocketAddr, TcpListener)>;
 
-/// Binds one address per host, all with the same port.
+/// Binds one address for each host, all with the same port.
 fn listen(hosts: usize, port: u16) -> Result<Listeners, SandboxError> {
     const TRIES: usize = 50;
     let mut outcome = bind_all(hosts, port);

@@ -82,7 +82,8 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.end.is_reset() {
-            // A FIN sent now would look like an orderly end to a client that reads quickly.
+            // No FIN is sent before the reset: to a client that reads quickly, a FIN would look like an orderly
+            // end.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

@@ -62,7 +62,7 @@ fn sizes() -> Vec<Trouble> {
     ]
 }
 
-/// A complete answer that is labelled with these codings, whatever its bytes.
+/// Makes a trouble whose answer is complete and is labelled with these codings, whatever its bytes really are.
 fn coded(name: &str, does: &str, ends: Ends, coding: &str, body: impl AsRef<[u8]>) -> Trouble {
     acts(name, does, ends, whole("200 OK", &format!("{HTML}Content-Encoding: {coding}\r\n"), body))
 }
@@ -76,7 +76,7 @@ fn codings() -> Vec<Trouble> {
     broken[end - 6] ^= 1;
     let inner = bomb("gzip");
     let thousand = bomb("gzip").repeat(500);
-    // A frame that claims a window of 2 GiB (RFC 8878 §3.1.1.1.2), and a block of one byte.
+    // A frame of zstd that claims a window of 2 GiB (RFC 8878 §3.1.1.1.2), and a block of one byte.
     let window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x09, 0x00, 0x00, b'x'];
     vec![
         coded("gzip-bomb", "a gigabyte of zeros in gzip", BOMB, "gzip", thousand),
@@ -158,7 +158,7 @@ fn charsets() -> Vec<Trouble> {
     ]
 }
 
-/// The "billion laughs" attack: XML entities that expand exponentially.
+/// Returns the "billion laughs" attack: XML entities whose text grows exponentially when they are expanded.
 fn entities() -> Vec<u8> {
     let mut xml = String::from("<?xml version=\"1.0\"?><!DOCTYPE l [<!ENTITY l0 \"lol\">");
     for n in 1..12 {

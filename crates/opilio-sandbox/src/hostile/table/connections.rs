@@ -113,8 +113,8 @@ fn slow() -> Vec<Trouble> {
             TIMEOUT,
             vec![drip("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")],
         ),
-        // Only 2,500 a second: at higher speeds, hyper reads all available bytes in one go, and blocks its
-        // thread meanwhile.
+        // Only 2,500 interim answers are sent in a second: at higher speeds, hyper reads all bytes that have
+        // arrived in one go, and blocks its thread meanwhile.
         acts(
             "flood-of-1xx",
             "sends thousands of early hints a second",
@@ -156,7 +156,7 @@ fn lengths() -> Vec<Trouble> {
         acts(
             "huge-length",
             "states the largest number of 64 bits",
-            // hyper has the same error for a length and for a head that it cannot store.
+            // hyper returns the same error for a wrong length and for a head that is too large to store.
             fails(&["body_too_large", "protocol", "too_many_headers"]),
             answer("Content-Length: 18446744073709551615\r\n", vec![send("hello"), Act::Stall]),
         ),

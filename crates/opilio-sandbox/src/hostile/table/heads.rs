@@ -70,13 +70,13 @@ fn statuses() -> Vec<Trouble> {
     ]
 }
 
-/// A complete answer with these lines among its header fields.
+/// Makes a trouble whose answer is complete and has these lines among its header fields.
 fn head(name: &str, does: &str, ends: Ends, fields: &[u8]) -> Trouble {
     let fields = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", fields, b"\r\nok"].concat();
     acts(name, does, ends, vec![Act::Send(fields.into())])
 }
 
-/// Fields that break the grammar of RFC 9112 §5.
+/// Returns troubles with header fields that break the grammar of RFC 9112 §5.
 fn malformed_fields() -> Vec<Trouble> {
     vec![
         head("no-colon", "a field without a colon", Ends::Page, b"nonsense\r\n"),
@@ -95,7 +95,7 @@ fn malformed_fields() -> Vec<Trouble> {
     ]
 }
 
-/// Fields with a known name whose value makes no sense.
+/// Returns troubles with header fields that have a known name but a senseless value.
 fn senseless_values() -> Vec<Trouble> {
     vec![
         head(
@@ -143,7 +143,7 @@ fn senseless_values() -> Vec<Trouble> {
     ]
 }
 
-/// Line ends and lengths that contradict the bytes that follow.
+/// Returns troubles with line ends or lengths that contradict the bytes that follow.
 fn framing() -> Vec<Trouble> {
     vec![
         acts(

@@ -1,4 +1,4 @@
-//! Pages that are sent correctly but are hard to parse.
+//! Pages that are sent correctly but are difficult to parse.
 
 use super::super::act::{page, whole};
 use super::super::{Ends, Trouble};
@@ -71,7 +71,7 @@ pub(super) fn troubles() -> Vec<Trouble> {
     all
 }
 
-/// Pages that are so large that they need extra memory.
+/// Returns troubles with pages so large that parsing them takes much memory.
 fn large_pages() -> Vec<Trouble> {
     let large = |name: &str, does: &str, html: String| acts(name, does, Ends::Page, page(html)).large();
     vec![

@@ -1,4 +1,4 @@
-//! The table of all misbehaviours, grouped by what is wrong: the body, the connection, the head and so on.
+//! The table of all misbehaviours, grouped by the faulty part: the body, the connection, the head and so on.
 
 mod bodies;
 mod connections;
@@ -27,12 +27,12 @@ pub(super) fn all(targets: &Targets) -> Vec<Trouble> {
     all
 }
 
-/// A trouble that performs the same acts at every request.
+/// Makes a trouble that performs the same acts at every request.
 fn acts(name: &str, does: &str, ends: Ends, acts: Vec<Act>) -> Trouble {
     Trouble::at(name, does, ends, move |_| acts.clone())
 }
 
-/// An answer with these header fields, whose body is sent by these acts.
+/// Returns acts that send a head with these header fields, and then perform the acts of `body`.
 fn answer(fields: &str, body: Vec<Act>) -> Vec<Act> {
     let mut acts = vec![head("200 OK", fields)];
     acts.extend(body);

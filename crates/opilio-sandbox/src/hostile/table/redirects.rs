@@ -1,4 +1,4 @@
-//! Redirects in circles, without a target, and to forbidden addresses.
+//! Redirects in circles, redirects without a target, and redirects to forbidden addresses.
 
 use super::super::act::{head, redirect, send};
 use super::super::{Asked, Ends, Targets, Trouble, TroublePlace};
@@ -56,7 +56,7 @@ fn circles() -> Vec<Trouble> {
     ]
 }
 
-/// Redirects without a target, or with two.
+/// Returns troubles with redirects that have no target, or two targets.
 fn no_target() -> Vec<Trouble> {
     vec![
         acts(
@@ -86,7 +86,7 @@ fn no_target() -> Vec<Trouble> {
     ]
 }
 
-/// Redirects whose `Location` is not a URL that a crawler may fetch.
+/// Returns troubles with redirects whose `Location` is not a URL that a crawler may fetch.
 fn bad_locations() -> Vec<Trouble> {
     let to = |name: &str, location: &[u8], ends: Ends| {
         acts(
@@ -132,7 +132,7 @@ fn bad_locations() -> Vec<Trouble> {
     ]
 }
 
-/// Redirects to an address where no server answers.
+/// Returns troubles with redirects to an address where no server answers.
 fn unreachable() -> Vec<Trouble> {
     vec![
         acts(
@@ -150,7 +150,8 @@ fn unreachable() -> Vec<Trouble> {
     ]
 }
 
-/// Notations of private addresses; `{port}` is the port of the forbidden listener.
+/// Returns notations of private addresses, each with a short name in front. `{port}` stands for the port of the
+/// forbidden listener.
 fn addresses() -> Vec<(&'static str, &'static str)> {
     vec![
         ("loopback", "http://127.0.0.1:{port}/"),
@@ -211,15 +212,15 @@ fn addresses() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-/// One redirect to each of these addresses.
+/// Returns troubles with one redirect to each of the forbidden addresses.
 fn forbidden(targets: &Targets) -> Vec<Trouble> {
     let port = targets.forbidden.port().to_string();
     let mut all: Vec<Trouble> = addresses()
         .into_iter()
         .map(|(name, url)| {
             let mut url = url.replace("{port}", &port);
-            // Each target gets a path of its own. Otherwise they would be the same URL, and all but one would
-            // be reported as aliases.
+            // Each target gets a path of its own. Otherwise several targets would be the same URL, and all but one
+            // of them would be reported as aliases.
             if url.ends_with(['/', '\\']) {
                 url += &format!("to-{name}");
             }
@@ -239,8 +240,8 @@ fn forbidden(targets: &Targets) -> Vec<Trouble> {
     all
 }
 
-/// Links to some of these addresses. Their paths differ, because several notations are the same host by the
-/// URL standard.
+/// Returns troubles that are links to some of the forbidden addresses. Their paths differ, because several
+/// notations mean the same host by the URL standard.
 fn links(targets: &Targets) -> Vec<Trouble> {
     let port = targets.forbidden.port().to_string();
     addresses()
@@ -253,12 +254,12 @@ fn links(targets: &Targets) -> Vec<Trouble> {
         .collect()
 }
 
-/// Returns the number after `n=`, or 0.
+/// Returns the number after `n=` in a path, or 0 if there is none.
 fn number(path: &str) -> u64 {
     path.split_once("n=").and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
 }
 
-/// Mixes the bits of a number, so that it looks random.
+/// Mixes the bits of a number, so that the result looks random.
 pub(super) fn scramble(count: u64) -> u64 {
     (count + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ 0x5851_f42d_4c95_7f2d
 }

@@ -1,5 +1,4 @@
-//! Every kind of broken robots.txt, each on a host of its own. The trouble's URL is a healthy page of that
-//! host.
+//! Broken robots.txt files, each on a host of its own. The trouble's URL is a healthy page of that host.
 
 use std::sync::Arc;
 
@@ -10,8 +9,8 @@ use super::super::{Asked, Ends, Targets, Trouble, TroublePlace};
 use super::heads::noise;
 use super::{BLOCKED, HTML, LONG, PROTOCOL, RESET, SECOND, TIMEOUT, answer, fails};
 
-/// How a URL must end if its host's robots.txt cannot be fetched, which closes the host (RFC 9309 §2.3.1.4).
-/// URLs of a host that never answered end with the reason why the host could not be reached.
+/// The required end of a URL whose host's robots.txt cannot be fetched, since that closes the host (RFC 9309
+/// §2.3.1.4). A URL of a host that never answered must end with the reason why the host could not be reached.
 const CLOSED: Ends = fails(&["host_closed"]);
 
 pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
@@ -20,7 +19,7 @@ pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
     all
 }
 
-/// A host on which only robots.txt is broken.
+/// Makes a trouble on whose host only robots.txt is broken.
 fn rules(
     name: &str,
     does: &str,
@@ -103,7 +102,7 @@ fn readable() -> Vec<Trouble> {
         rules("chain", "that redirects for ever", ok, |asked| {
             redirect(format!("/robots.txt?n={}", asked.count))
         }),
-        // Either the robots.txt counts as unavailable, which allows everything, or as a server error.
+        // A crawler may regard this robots.txt as unavailable, which allows everything, or as a server error.
         same("nowhere", "that redirects to nothing", fails(&["bad_redirect", "page"]), redirect("")),
     ]
 }
@@ -129,7 +128,7 @@ fn unreadable(targets: &Targets) -> Vec<Trouble> {
             PROTOCOL,
             vec![send("SSH-2.0-OpenSSH_9.6\r\n\r\n"), Act::Close],
         ),
-        // Only the first 500 KiB apply.
+        // A crawler may ignore everything after the first 500 KiB.
         same(
             "bomb",
             "that is a bomb",

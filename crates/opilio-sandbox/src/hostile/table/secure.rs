@@ -16,7 +16,7 @@ pub(super) fn troubles() -> Vec<Trouble> {
         tls("not-yet-valid", "of the future", REFUSED, TlsKind::NotYet),
         tls("wrong-host", "for another host", REFUSED, TlsKind::WrongHost),
         tls("unknown-authority", "of an authority that nobody knows", REFUSED, TlsKind::Stranger),
-        // For the client, a handshake without an answer looks like a connection that is never made.
+        // For a client, a TLS handshake without an answer looks like a connection that cannot be made.
         tls(
             "stalled",
             "that never comes: the handshake stalls",

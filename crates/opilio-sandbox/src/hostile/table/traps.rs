@@ -1,4 +1,4 @@
-//! Sites that generate new URLs without end, so the crawler must stop by itself.
+//! Sites that produce new URLs without end, so that the crawler has to stop by itself.
 
 use super::super::act::page;
 use super::super::{Asked, Ends, Targets, Trouble};
@@ -10,8 +10,8 @@ pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
         Trouble::at(name, does, Ends::Trap(pages), move |asked| page(links(&next(asked))))
     };
     vec![
-        // The limit of 90 pages allows twelve months of each of the next five years, and the months around
-        // the first.
+        // The limit of 90 pages allows for the twelve months of each of the next five years, and for the months
+        // around the first month.
         Trouble::at("calendar", "a link to the next month on every month", Ends::Trap(90), move |asked| {
             page(links(&next_months(&asked.path, year)))
         }),
