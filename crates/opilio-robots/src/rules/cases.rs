@@ -1,7 +1,8 @@
-//! The table of robots.txt cases. Sources: RFC 9309, the documentation and tests of Google's parser, and
-//! decisions of this project where both are silent. Existing crates were measured against this table.
+//! The table of robots.txt cases for the tests. Sources: RFC 9309, the documentation and tests of Google's
+//! parser, and decisions of this project where both are silent. Existing crates were measured against this
+//! table.
 
-/// One robots.txt, one crawler, and the paths that it may fetch.
+/// One robots.txt, one crawler, and paths that the crawler may or may not fetch.
 pub(crate) struct RobotsCase {
     /// The source of the rule (`rfc` with its section, `google` or `ours`), and the rule itself.
     pub(crate) name: &'static str,

@@ -1,9 +1,9 @@
-//! The lines of a robots.txt: keys, values, and the errors that Google's parser tolerates.
+//! Splits a robots.txt into lines with keys and values, and tolerates the same errors as Google's parser.
 
 use std::time::Duration;
 
 /// The most bytes of a line that are read; the rest is ignored. This is the limit of Google's parser: eight
-/// times the longest URL of old browsers, less one byte.
+/// times 2083 bytes (the longest URL of old browsers), less one byte.
 pub(crate) const LINE_BYTES_MAX: usize = 2083 * 8 - 1;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -19,8 +19,8 @@ pub(crate) enum LineKey {
     CrawlDelay,
 }
 
-/// Spellings of the keys. A key matches if it starts with a spelling (`Disallowed:` is a rule, too). The
-/// misspellings are exactly those of Google's parser.
+/// The spellings of each key. The key of a line matches if it starts with a spelling (so `Disallowed:` is a
+/// rule, too). The misspellings are exactly those that Google's parser accepts.
 const SPELLINGS: &[(&[u8], LineKey)] = &[
     (b"user-agent", LineKey::UserAgent),
     (b"useragent", LineKey::UserAgent),
@@ -98,15 +98,15 @@ fn two_words(line: &[u8]) -> Option<(&[u8], &[u8])> {
     words.next().is_none().then_some((key, value))
 }
 
-/// Reads seconds with an optional fraction. Text after the number (`10s`) is ignored.
+/// Reads a number of seconds with an optional fraction. Text after the number is ignored, as in `10s`.
 pub(crate) fn seconds(value: &[u8]) -> Option<Duration> {
     let end = value.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.')).unwrap_or(value.len());
     let number: f64 = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
     Duration::try_from_secs_f64(number).ok()
 }
 
-/// Returns whether C's `isspace` accepts the byte, as in tolerant parsers: includes vertical tab and form
-/// feed.
+/// Returns whether C's `isspace` accepts the byte, as many robots.txt parsers do. Unlike ASCII white space in
+/// Rust, this includes the vertical tab.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0B
 }

@@ -1,4 +1,4 @@
-//! robots.txt (RFC 9309): the rules of one site for one crawler.
+//! Reads a robots.txt (RFC 9309), and keeps the rules of one site that apply to one crawler.
 //!
 //! No existing crate passed the 88 cases of `cases.rs`: robotxt 0.7 fails 10 (agents with a version or
 //! several words, `%2A`, encoded queries), texting_robots 0.2 fails 15 (also hex case, encoded slashes),
@@ -79,7 +79,8 @@ struct PathRule {
     access: Access,
 }
 
-/// Whether a rule allows or forbids. `Allow` sorts first: it wins among patterns of the same length.
+/// Whether a rule allows or forbids. `Allow` sorts first, since it wins over a `Disallow` with a pattern of
+/// the same length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Access {
     Allow,
@@ -92,7 +93,7 @@ impl Robots {
     ///
     /// `user_agent` is a product token or a whole `User-Agent` header, see [`product_token`]. Reads the first
     /// [`ROBOTS_BYTES_MAX`] bytes; the last line of a longer file is dropped, since it may be cut. A file
-    /// with a UTF-16 byte order mark is read as UTF-16, any other file as UTF-8 (§2.2).
+    /// with a UTF-16 byte order mark is read as UTF-16, any other file as UTF-8 (RFC 9309 §2.2).
     pub fn parse(bytes: &[u8], user_agent: &str) -> Self {
         let mut reader = Groups::new(product_token(user_agent));
         for line in RuleLines::new(&counted(bytes)) {
@@ -113,9 +114,9 @@ impl Robots {
     }
 
     /// Returns whether a path with its query may be fetched. A fragment is ignored, a missing leading slash
-    /// is added, and `/robots.txt` itself is always allowed (§2.2.2).
+    /// is added, and `/robots.txt` itself is always allowed (RFC 9309 §2.2.2).
     ///
-    /// Takes at most one pass over the path per rule, for any pattern.
+    /// For any pattern, matching a rule takes at most one pass over the path.
     pub fn allows(&self, path_and_query: &str) -> bool {
         let target = PathTarget::new(path_and_query);
         target.is_robots_txt()
@@ -198,8 +199,9 @@ fn counted(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(head(text.as_bytes(), bytes.len() > ROBOTS_BYTES_MAX).to_vec())
 }
 
-/// Returns the part of a file that is read. If the file was cut, the last line is dropped: its missing rest
-/// may have made the rule narrower. A cut file without any line end is one line beyond the line limit anyway.
+/// Returns the part of a file that is read. If the file was cut, the last line is dropped: the part that was
+/// cut off may have made its rule narrower. A cut file without any line end is a single line, longer than any
+/// line that is read in full.
 fn head(bytes: &[u8], cut: bool) -> &[u8] {
     if !cut {
         return bytes;
@@ -220,7 +222,7 @@ struct Groups<'a> {
     /// Whether a group named this crawler. If so, the `*` groups do not apply, even if this crawler's group
     /// has no rules.
     named: bool,
-    /// Whether the current group names this crawler, `*`, or both: its rules are theirs.
+    /// Whether the current group names this crawler, `*`, or both: the rules of the group apply to these.
     current: Members,
     /// Whether a rule has followed the last `User-agent` line. If so, the next `User-agent` line starts a new
     /// group.
@@ -285,7 +287,7 @@ impl<'a> Groups<'a> {
             self.closed = false;
         }
         let value = String::from_utf8_lossy(value);
-        // As in Google's parser, a `*` that more words follow is a `*`.
+        // As in Google's parser, a `*` with further words after it counts as `*`.
         let mut words = value.split_ascii_whitespace();
         if words.next() == Some("*") {
             self.current.star = true;
@@ -312,9 +314,9 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Applies a delay to the agents named since the last delay. It does not end a group of rules: §2.2.4
-    /// says that lines which the RFC does not define must not change the groups. So `opilio` with 1 s before
-    /// `*` with 60 s is one group of rules with two delays.
+    /// Applies a delay to the agents named since the last delay. A delay does not end a group of rules: RFC
+    /// 9309 §2.2.4 says that lines which the RFC does not define must not change the groups. So `opilio` with
+    /// 1 s before `*` with 60 s is one group of rules with two delays.
     fn crawl_delay(&mut self, value: &[u8]) {
         self.delay_said = true;
         let Some(delay) = line::seconds(value) else {
@@ -328,7 +330,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Keeps the address of a sitemap. A `Sitemap` line belongs to no group (§2.2.4).
+    /// Keeps the address of a sitemap. A `Sitemap` line belongs to no group (RFC 9309 §2.2.4).
     fn sitemap(&mut self, value: &[u8]) {
         let full =
             self.sitemaps.len() >= SITEMAPS_MAX || self.sitemap_bytes + value.len() > SITEMAPS_BYTES_MAX;
@@ -345,7 +347,8 @@ impl<'a> Groups<'a> {
     fn finish(self) -> Robots {
         let ours = if self.named { self.own } else { self.star };
         let mut rules: Vec<PathRule> = ours.rules.into_iter().collect();
-        // The pattern's text decides last, so that equal files give equal rules in the same order.
+        // Equal lengths and kinds are sorted by the pattern's text, so that the same file always gives the
+        // same order.
         rules.sort_by(|a, b| {
             let key = |rule: &PathRule| (std::cmp::Reverse(rule.pattern.octets()), rule.access);
             key(a).cmp(&key(b)).then_with(|| a.pattern.cmp(&b.pattern))
@@ -360,12 +363,12 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Changes all but the first `max` rules that have a `*`, so that they allow nothing more: a `Disallow` is
-/// cut at its `*`, an `Allow` is removed. Returns how many rules were changed.
+/// Changes all but the first `max` rules that have a `*`, so that they never allow more than before: a
+/// `Disallow` is cut at its `*`, an `Allow` is removed. Returns how many rules were changed.
 fn widen(rules: &mut Vec<PathRule>, max: usize) -> usize {
     let (mut starred, mut widened) = (0, HashSet::new());
-    // The order stays: a rule that now forbids more still comes before all the rules that it won against
-    // before.
+    // The order is kept: a rule that now forbids more paths still comes before all the rules that it won
+    // against before it was changed.
     rules.retain_mut(|rule| {
         let Some(wider) = rule.pattern.up_to_star() else { return true };
         starred += 1;

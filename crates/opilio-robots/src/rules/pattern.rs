@@ -1,4 +1,4 @@
-//! The two spellings in which patterns and paths are compared (RFC 9309 §2.2.2, §2.2.3).
+//! Matches paths against the patterns of rules. Both are compared in two spellings (RFC 9309 §2.2.2, §2.2.3).
 //!
 //! *Plain*: unreserved octets are decoded, hex digits are upper-case, all octets that a URI must not contain
 //! raw are encoded, and a `*` or `$` without its special meaning is `%2A` or `%24`. *Loose*: in the query,
@@ -39,8 +39,8 @@ impl Pattern {
         Some(Self { plain: Glob::new(plain, end), loose })
     }
 
-    /// Returns the length that decides which rule wins: octets of the pattern. The shorter spelling counts,
-    /// so that two spellings of one pattern have the same length.
+    /// Returns the pattern's length in octets; the longest of all matching patterns decides. The shorter
+    /// spelling counts, so that two spellings of one pattern have the same length.
     pub(crate) fn octets(&self) -> usize {
         self.loose.as_ref().unwrap_or(&self.plain).octets()
     }
@@ -108,9 +108,9 @@ impl Glob {
         Some(Self { text: self.text[..star].into(), end: PatternEnd::Open })
     }
 
-    /// Returns whether the pattern matches. Each piece between two stars is searched at its first place only:
-    /// that leaves the most text for the later pieces. So nothing is tried twice, and the cost is one pass
-    /// over pattern and path.
+    /// Returns whether the pattern matches. Each piece of text between two stars is taken at the first place
+    /// where it occurs, which leaves the most text for the later pieces. So no other place has to be tried,
+    /// and the cost is one pass over pattern and path.
     fn matches(&self, path: &[u8]) -> bool {
         let Some(star) = memchr::memchr(b'*', &self.text) else {
             return match self.end {
@@ -194,7 +194,8 @@ fn loosen(plain: &[u8]) -> Option<Vec<u8>> {
     (out.len() < plain.len()).then_some(out)
 }
 
-/// Returns the octet that a percent-encoding at the start of `bytes` encodes.
+/// Returns the octet that is percent-encoded at the start of `bytes`; `None` if `bytes` does not start with a
+/// percent-encoding.
 fn escaped(bytes: &[u8]) -> Option<u8> {
     let &[b'%', high, low, ..] = bytes else {
         return None;

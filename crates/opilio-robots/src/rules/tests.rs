@@ -53,7 +53,7 @@ fn decides_the_table_alike_in_utf_16_with_its_mark() {
         }
     }
     for octets in ends {
-        // Letters beyond ASCII, each kind of line end, and an odd byte at the end.
+        // The files contain letters beyond ASCII, each kind of line end, and an odd byte at the end.
         for end in ["\n", "\r\n", "\r"] {
             let lines = ["User-agent: *", "Disallow: /ツ", "Disallow: /a", "Sitemap: http://a.example/s.xml"];
             let mut file = utf16(&lines.join(end), octets);
@@ -240,9 +240,9 @@ fn takes_urls_and_careless_paths() {
     assert!(!query.allows("?a"));
 }
 
-/// A backtracking matcher needs years for the first pattern, and a quadratic one needs minutes for the last
-/// two files. The time limit of this test distinguishes both from linear time, even in a debug build on a
-/// busy machine; it does not measure speed.
+/// A backtracking matcher needs years for the first pattern, and a matcher that takes quadratic time needs
+/// minutes for the last two files. The time limit of this test distinguishes both from linear time, even in a
+/// debug build on a busy machine; it does not measure speed.
 #[test]
 fn hostile_patterns_take_linear_time() {
     let path = format!("/{}", "a".repeat(8_000));
@@ -256,7 +256,8 @@ fn hostile_patterns_take_linear_time() {
     }
 }
 
-/// The definition of §2.2.3 by exhaustive search. The fast matcher must give the same results.
+/// Matches a path as RFC 9309 §2.2.3 defines it, by exhaustive search. The fast matcher must give the same
+/// results.
 fn matches_by_definition(pattern: &[u8], path: &[u8]) -> bool {
     match pattern {
         [] => true,

@@ -1,4 +1,4 @@
-//! `xml:base` (RFC 4287 §2): the base of relative addresses in a feed.
+//! Resolves relative addresses in a feed by its `xml:base` attributes (RFC 4287 §2).
 
 use url::Url;
 
@@ -17,14 +17,14 @@ impl BaseStack {
         }
     }
 
-    /// Forgets the bases of all elements at this depth or deeper, which are now closed.
+    /// Removes the bases of all elements at this depth or deeper, since these elements are closed now.
     pub(super) fn close(&mut self, depth: usize) {
         while self.0.last().is_some_and(|(own, _)| *own >= depth) {
             self.0.pop();
         }
     }
 
-    /// Resolves an address. The result may still be relative to the file.
+    /// Resolves an address by the innermost base. The result may still be relative to the file.
     pub(super) fn resolve(&self, address: &str) -> String {
         match self.0.last() {
             Some((_, base)) => joined(base, address.trim()),
@@ -57,7 +57,7 @@ fn base_in_nowhere(base: &str) -> Option<Url> {
     Url::parse("http://nowhere.invalid/").ok()?.join(base).ok()
 }
 
-/// The most bytes of a base that is used; longer ones are ignored. No crawler fetches a longer URL.
+/// The most bytes that a base may have; longer bases are ignored, since no crawler fetches such long URLs.
 const BASE_BYTES_MAX: usize = 2 * 1024;
 
 #[cfg(test)]

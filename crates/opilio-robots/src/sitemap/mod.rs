@@ -46,7 +46,8 @@ pub struct Entry {
     /// `xml:base`. It should be absolute, but some feeds have relative addresses: join them to the URL of the
     /// sitemap.
     pub loc: String,
-    /// When the page or sitemap changed, as written: W3C date-time in sitemaps and Atom, RFC 2822 in RSS.
+    /// The time when the page or sitemap changed, as written: W3C date-time in sitemaps and Atom, RFC 2822 in
+    /// RSS.
     pub lastmod: Option<String>,
     /// How often the page changes; `None` if the word is not one of the seven of [`ChangeFreq`].
     pub changefreq: Option<ChangeFreq>,
@@ -66,7 +67,7 @@ pub enum SitemapEntryKind {
     Sitemap,
 }
 
-/// How often a page changes, as sitemaps say it.
+/// How often a page changes, in the words of the sitemap format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words say it")]
@@ -95,7 +96,8 @@ impl ChangeFreq {
     }
 }
 
-/// Why reading a sitemap stopped early. Earlier entries remain valid.
+/// The reason why reading a sitemap stopped, or why entries are missing. The entries that were returned
+/// before remain valid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SitemapError {
@@ -105,7 +107,8 @@ pub enum SitemapError {
     /// The XML is broken or cut off.
     #[error("cannot read the sitemap's XML at byte {at}: {reason}")]
     Xml {
-        /// Where the error is: the offset in bytes in the decompressed text, as UTF-8.
+        /// The place of the error: its offset in bytes, in the text after decompression and conversion to
+        /// UTF-8.
         at: u64,
         /// The parser's message.
         reason: String,
@@ -213,7 +216,7 @@ impl<'a> Entries<'a> {
         let mut source = Source::open(reader, bounds);
         Ok(match source.first_octet()? {
             None => return Err(SitemapError::NotASitemap { found: "an empty file".into() }),
-            // A warning of the server's script may come before the XML.
+            // Text may come before the XML, such as a warning from the script that generates the sitemap.
             Some(first) if source.skip_to_xml() || first == b'<' => {
                 ReadState::Xml(Box::new(xml::XmlWalk::new(source, bounds)))
             }

@@ -1,7 +1,8 @@
-//! Converts the bytes of a file to UTF-8 text of limited size: decompresses, counts bytes, decodes.
+//! Converts the bytes of a file to UTF-8 text of limited size.
 //!
-//! The layers, from the file up: counting the input, decompressing, counting the output, decoding to UTF-8,
-//! and a buffer that refuses a single XML event (a tag, a text or a comment) of more than one MiB.
+//! The readers, each reading from the reader before it: one counts the input, one decompresses, one counts
+//! the output, one decodes to UTF-8, and the last one is a buffer that refuses a single XML event (a tag, a
+//! text or a comment) of more than one MiB.
 
 use std::io::{self, BufRead, Cursor, Read};
 use std::sync::Arc;
@@ -19,11 +20,12 @@ const MARK: &[u8] = "\u{feff}".as_bytes();
 
 const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
 
-/// The most gzip layers that are removed. Some servers compress a `.gz` file once more; a third layer is not
-/// an accident.
+/// The most gzip layers that are removed. Some servers compress a `.gz` file once more by mistake; a third
+/// layer is hardly a mistake.
 const GZIP_LAYERS_MAX: usize = 2;
 
-/// The output in bytes from which on the ratio is checked. Below it a high ratio is harmless.
+/// The size of the output, in bytes, from which on the compression ratio is checked. Below this size a high
+/// ratio is harmless.
 const RATIO_BYTES_MIN: u64 = 1024 * 1024;
 
 /// The most bytes of one XML event (a text, a tag or a comment).
@@ -34,7 +36,8 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// The number of bytes at the start of the file that are searched for its encoding.
 const HEAD_BYTES: usize = 1024;
 
-/// The limit that a reader of this module hit. It is returned inside an [`io::Error`], see [`explain`].
+/// The limit that a reader of this module has reached. A `Hit` is returned inside an [`io::Error`], see
+/// [`explain`].
 #[derive(Debug, Clone, thiserror::Error)]
 enum Hit {
     #[error("too many bytes")]
@@ -51,7 +54,7 @@ impl From<Hit> for io::Error {
     }
 }
 
-/// Converts an I/O error of these readers to the sitemap error that caused it.
+/// Converts an I/O error of these readers to a sitemap error, for instance to the limit that was reached.
 pub(super) fn explain(error: io::Error, at: u64) -> SitemapError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Hit>()) {
         Some(&Hit::Bytes { bytes_max }) => SitemapError::TooManyBytes { bytes_max },
@@ -98,11 +101,12 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Skips text before the XML, if XML is found in the first buffer of the file. Returns whether it was
+    /// Skips text before the XML, if XML is found in the first buffer of the file. Returns whether XML was
     /// found.
     pub(super) fn skip_to_xml(&mut self) -> bool {
         let Ok(buffer) = self.fill_buf() else { return false };
-        // If the file starts with markup, only `<?xml` counts: an HTML page may show the source of a sitemap.
+        // If the file starts with markup, only `<?xml` is searched for: an HTML page may show the source of a
+        // sitemap.
         let roots: &[&[u8]] = &[b"<?xml", b"<urlset", b"<sitemapindex"];
         let roots = if buffer.starts_with(b"<") { &roots[..1] } else { roots };
         let found = roots.iter().filter_map(|root| memchr::memmem::find(buffer, root)).min();
@@ -113,7 +117,7 @@ impl<'a> Source<'a> {
         found.is_some()
     }
 
-    /// Begins a new XML event: the bytes returned from now on count towards its limit.
+    /// Begins a new XML event: the bytes returned from now on count towards the limit `EVENT_BYTES_MAX`.
     pub(super) fn mark(&mut self) {
         self.since_mark = 0;
     }
@@ -183,7 +187,8 @@ fn transcoded<'a>(reader: ByteReader<'a>, bounds: &Bounds) -> Transcoded<'a> {
     let (head, reader) = peek(inflated(reader, bounds), HEAD_BYTES);
     Transcoded {
         reader,
-        // If the file starts with a byte order mark, the decoder uses and removes it, whatever this encoding.
+        // If the file starts with a byte order mark, the decoder removes that mark, and uses its encoding
+        // instead of this one.
         decoder: encoding_of(&head).new_decoder(),
         raw: vec![0; BUFFER_BYTES].into_boxed_slice(),
         pending: 0..0,
@@ -232,8 +237,8 @@ fn inflated<'a>(mut reader: ByteReader<'a>, bounds: &Bounds) -> ByteReader<'a> {
     Box::new(Bounded { reader, compressed, bytes: 0, bytes_max: bounds.bytes_max, ratio_max })
 }
 
-/// Reads the first bytes; returns them and a reader of the whole file. An error is kept until the reader
-/// reaches it, so that the bytes before the error are read.
+/// Reads the first bytes. Returns these bytes, and a reader of the whole file. An error is returned by that
+/// reader in its place, so that the bytes before the error are read.
 fn peek<'a>(mut reader: ByteReader<'a>, bytes: usize) -> (Vec<u8>, ByteReader<'a>) {
     let mut head = vec![0; bytes];
     let mut filled = 0;
@@ -251,7 +256,7 @@ fn peek<'a>(mut reader: ByteReader<'a>, bytes: usize) -> (Vec<u8>, ByteReader<'a
     (head.clone(), Box::new(Cursor::new(head).chain(reader)))
 }
 
-/// A reader that returns its error once, and then the end of the file.
+/// A reader that returns its error at the first read, and the end of the file afterwards.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {
@@ -295,7 +300,7 @@ struct Bounded<'a> {
 
 impl Read for Bounded<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // Reads one byte beyond the limit to tell whether the file is too long.
+        // At the limit, one more byte is read to tell whether the file is too long.
         let room = self.bytes_max.saturating_sub(self.bytes).max(1);
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(out.len());
         let count = self.reader.read(&mut out[..room])?;

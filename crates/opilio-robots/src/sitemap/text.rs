@@ -1,11 +1,11 @@
-//! Plain-text sitemaps: one URL per line.
+//! Reads plain-text sitemaps, which have one URL per line.
 
 use std::io::BufRead;
 
 use super::source::{Source, explain};
 use super::{Bounds, Entry, SitemapEntryKind, SitemapError, is_url};
 
-/// The lines of a list that are http or https URLs; other lines are skipped.
+/// Reads those lines of a file that are http or https URLs, and skips other lines.
 pub(super) struct Lines<'a> {
     source: Source<'a>,
     field_bytes_max: usize,

@@ -1,9 +1,9 @@
-//! XML sitemaps, sitemap indexes, RSS (2.0 and 1.0) and Atom.
+//! Reads XML sitemaps, sitemap indexes, RSS feeds (2.0 and 1.0) and Atom feeds.
 //!
 //! Elements are identified by their local names. Namespaces are not resolved, since many sites write wrong
-//! ones or none. The page's own `<loc>` differs from an `<image:loc>` by its place (a direct child of the
-//! entry) and its prefix (the same as the entry's). Entities that a document type declares are never
-//! expanded, so the text cannot grow.
+//! namespaces, or leave them out. The page's own `<loc>` differs from an `<image:loc>` by its place (a direct
+//! child of the entry) and its prefix (the same as the entry's). Entities that the document itself declares
+//! are never expanded, so the text cannot grow.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -22,10 +22,11 @@ use super::{Bounds, ChangeFreq, Entry, SitemapEntryKind, SitemapError, address, 
 /// The deepest nesting of elements that is read. Real sitemaps with all their extensions nest about six deep.
 const DEPTH_MAX: usize = 64;
 
-/// The most addresses of one entry that are kept. An entry should have one.
+/// The most addresses of one entry that are kept. An entry should have one address.
 const LOCS_MAX: usize = 100;
 
-/// The most bytes kept of text directly in the root element, which should have none.
+/// The most bytes that are kept of the text directly in the root element. The root element should have no
+/// text.
 const LOOSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads the entries of one XML document, one after the other.
@@ -38,7 +39,7 @@ pub(super) struct XmlWalk<'a> {
     bases: BaseStack,
     dialect: Option<XmlFormat>,
     draft: Option<Draft>,
-    /// Text directly in the root element.
+    /// The text directly in the root element.
     loose: String,
     /// Entries that were read and not returned yet.
     ready: VecDeque<Entry>,
@@ -58,10 +59,10 @@ enum XmlFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryField {
     Loc,
-    /// An address that is used if there is no better one: RSS `guid`.
+    /// An address that is used if the entry has no `Loc`: `guid` in RSS.
     FallbackLoc,
     LastMod,
-    /// A date that is used if there is no better one: Atom `published`.
+    /// A date that is used if the entry has no `LastMod`: `published` in Atom.
     FallbackLastMod,
     ChangeFreq,
     Priority,
@@ -75,7 +76,7 @@ struct Draft {
     /// The element being read and its text so far; `None` once the text is too long to be kept.
     field: Option<(EntryField, Option<String>)>,
     values: Vec<(EntryField, String)>,
-    /// Text directly in the entry's element, outside its children.
+    /// The text directly in the entry's element, outside the element's children.
     own: String,
 }
 
@@ -101,7 +102,7 @@ impl OpenElements {
         self.names.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    /// The depth of the innermost element with this name, ignoring case.
+    /// Returns the depth of the innermost open element with this name, ignoring case.
     fn find(&self, name: &str) -> Option<usize> {
         (1..=self.depth()).rev().find(|depth| self.name(*depth).eq_ignore_ascii_case(name))
     }
@@ -188,7 +189,7 @@ impl<'a> XmlWalk<'a> {
         let begins = entry_kind(dialect, name);
         let unclosed = self.draft.as_ref().filter(|draft| begins.is_some() && draft.prefix == prefix(name));
         if let Some(draft) = unclosed {
-            // Entries do not nest: the start of a new one closes the one before.
+            // Entries do not nest: the start of a new entry closes the entry before it.
             self.close_to(draft.depth);
         }
         self.open.push(name.0);
@@ -214,7 +215,7 @@ impl<'a> XmlWalk<'a> {
         Ok(())
     }
 
-    /// Stores the element's `xml:base`. Only feeds have one.
+    /// Stores the element's `xml:base`. In sitemaps the attribute has no meaning and is ignored.
     fn keep_base(&mut self, dialect: XmlFormat, element: &BytesStart<'_>) {
         if dialect != XmlFormat::Sitemap
             && let Some(base) = attribute(element, "xml:base")
@@ -308,8 +309,8 @@ impl<'a> XmlWalk<'a> {
         self.loose.clear();
     }
 
-    /// Called at the end of a file that is cut off. Queues the last entry if all its values were read to
-    /// their ends; returns whether any entry is queued.
+    /// Queues the last entry of a file that is cut off, if all values of the entry were read to their ends.
+    /// Returns whether any entry is queued.
     fn keeps_last(&mut self) -> bool {
         self.read_loose();
         // A value whose end was not read may be longer than the part that was read.
@@ -320,9 +321,9 @@ impl<'a> XmlWalk<'a> {
         !self.ready.is_empty()
     }
 
-    /// Adds the text of a reference: a character, or one of XML's own five entities. Any other reference
-    /// stays as written: declared entities are not expanded, and in `&copy=1;` the ampersand was meant
-    /// literally.
+    /// Adds the text of a reference: a character by its number, or one of the five entities that XML defines.
+    /// Any other reference stays as written: declared entities are not expanded, and in `&copy=1;` the
+    /// ampersand was meant literally.
     fn reference(&mut self, reference: &BytesRef<'_>) {
         match (reference.resolve_char_ref(), resolve_xml_entity(reference)) {
             (Ok(Some(character)), _) => self.text(character.encode_utf8(&mut [0; 4])),
@@ -361,8 +362,8 @@ impl<'a> XmlWalk<'a> {
 }
 
 impl Draft {
-    /// Returns whether another value of this field is kept. Only the first value is, except for the addresses
-    /// of a sitemap (at most [`LOCS_MAX`]).
+    /// Returns whether another value of this field is kept. Only the first value is kept, except for the
+    /// addresses of a sitemap (at most [`LOCS_MAX`]).
     fn has_room(&self, dialect: Option<XmlFormat>, field: EntryField) -> bool {
         let count = self.values.iter().filter(|(known, _)| *known == field).count();
         let several = dialect == Some(XmlFormat::Sitemap) && field == EntryField::Loc;
@@ -429,12 +430,12 @@ fn entry_kind(dialect: XmlFormat, name: QName<'_>) -> Option<SitemapEntryKind> {
 fn field_of(dialect: XmlFormat, entry: &str, element: &BytesStart<'_>) -> Option<(EntryField, String)> {
     let local = element.local_name();
     let name = &*lower(local.as_ref());
-    // Dublin Core's date is the only one that RSS 1.0 has.
+    // RSS 1.0 has no date of its own; its feeds use the element `date` of Dublin Core.
     if dialect == XmlFormat::Rss && name == "date" {
         return Some((EntryField::LastMod, String::new()));
     }
     if prefix(element.name()) != entry {
-        // An `atom:link` in an RSS item.
+        // An RSS item may have an `atom:link`, which is used if the item has no other address.
         let is_link = dialect == XmlFormat::Rss && name == "link";
         return page_of(element).filter(|_| is_link).map(|href| (EntryField::FallbackLoc, href));
     }
@@ -463,7 +464,7 @@ fn page_of(element: &BytesStart<'_>) -> Option<String> {
     attribute(element, "href").filter(|_| page)
 }
 
-/// Converts a name to lower case. Most names already are, and are not copied.
+/// Converts a name to lower case. Most names are in lower case already, and are not copied.
 fn lower(name: &str) -> Cow<'_, str> {
     match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => name.to_ascii_lowercase().into(),
