@@ -230,8 +230,7 @@ fn mistake(css: &str, (at, said): (usize, &str), kind: &SelectorParseErrorKind) 
     (at, reason)
 }
 
-/// Returns the byte offset at which the last token of a text begins. A token is a name with the characters that mark
-/// it (such as `.` or `#`), or one character.
+/// Returns the byte offset at which the last token of a text begins. Here, a token is a name or one other character.
 fn last_token(text: &str) -> usize {
     let name = text.len() - text.chars().rev().take_while(|c| is_name(*c)).map(char::len_utf8).sum::<usize>();
     if name < text.len() {

@@ -1,10 +1,10 @@
-//! The DOM for CSS selectors: the tree of html5ever (for XML, of xml5ever) as scraper stores it, built in
+//! The DOM for CSS selectors: the tree that html5ever (for XML, xml5ever) builds and scraper stores. It is built in
 //! limited memory.
 //!
 //! The parsers themselves limit neither depth nor size: each start tag may visit all open elements, and open
-//! formatting elements are cloned into each new paragraph. So a page of 200,000 nested tags would take
-//! minutes, and some pages of 10 MB would take gigabytes of memory. Therefore a page is given to the parser
-//! in small pieces. When a limit is passed, the rest of the page is left out.
+//! formatting elements are cloned into each new paragraph. So a page of 200,000 nested tags would take minutes, and
+//! some pages of 10 MB would take gigabytes of memory. Therefore a page is given to the parser in small pieces. When
+//! a limit is exceeded, the rest of the page is left out.
 
 use crate::base::{Bases, TooMuch};
 use crate::error::Flaw;
@@ -25,22 +25,22 @@ use std::sync::Arc;
 use url::Url;
 use xml5ever::driver::{XmlParseOpts, XmlParser};
 
-/// The deepest level of elements, as in browsers. The last piece may exceed it.
+/// The deepest level of elements that is parsed: 512, as in browsers. The last piece may exceed this level.
 const DEPTH_MAX: usize = 512;
 
 /// The most nodes (elements and texts) of a DOM. Each takes a few hundred bytes while the DOM is built.
 const NODES_MAX: usize = 250_000;
 
-/// The most attributes of a tag: html5ever compares each attribute with all others. They are estimated by
-/// counting separators, which also occur in comments and embedded images, so the limit is far higher than
-/// needed for real tags.
+/// The most attributes of a tag (16,384), since html5ever compares each attribute with all others. The attributes
+/// are estimated by counting separators, which also occur in comments and embedded images, so the limit is far
+/// higher than needed for real tags.
 const SEPARATORS_MAX: usize = 16 * 1024;
 
-/// The bytes that are parsed between two checks of depth and size. In the worst case, every three bytes clone
-/// all open formatting elements, so this limits how far a piece can exceed the limits.
+/// The number of bytes that are parsed between two checks of depth and size. In the worst case, every three bytes
+/// clone all open formatting elements, so this number limits how far a piece can exceed the limits.
 const PIECE_BYTES: usize = 1024;
 
-/// The most bytes of a link's text, and the most nodes that are visited to collect it.
+/// The most bytes of a link's text, and, below, the most nodes that are visited to collect the text.
 const LINK_TEXT_BYTES_MAX: usize = 4 * 1024;
 const LINK_TEXT_NODES_MAX: usize = 4 * 1024;
 
@@ -50,13 +50,13 @@ pub(crate) struct Dom {
     html: Html,
     /// Whether the end of the page was left out because of a limit.
     pub(crate) cut: bool,
-    /// Why the document was not read as well-formed XML, if it should have been.
+    /// The reason why the document was not read as well-formed XML, if it should have been.
     pub(crate) flaw: Option<Flaw>,
-    /// The base URLs that elements set for links (`xml:base`).
+    /// The base URLs that elements set for their links with `xml:base`.
     bases: RefCell<Bases>,
 }
 
-/// Whether links are collected with their text, which requires visiting all nodes in each link.
+/// Whether links are collected with their texts, which requires visiting all nodes inside each link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkTexts {
     Skip,
@@ -74,15 +74,16 @@ impl Dom {
         Self { html: parser.finish(), cut, flaw: None, bases: RefCell::new(Bases::new(false)) }
     }
 
-    /// Reads XML. Markup that is not well-formed is read as HTML instead. A broken feed is repaired, since
-    /// its links would be lost in HTML.
+    /// Reads XML. Markup that is not well-formed is read as HTML instead, except a feed: a broken feed is repaired,
+    /// since its links would be lost in HTML.
     pub(crate) fn parse_xml(text: &str) -> Self {
         let mut parser = xml5ever::driver::parse_document(XmlSink::new(), XmlParseOpts::default());
         let mut cut = false;
         for part in xml::without_declarations(text) {
             cut = cut || feed(&mut parser, part, tree_of_xml);
         }
-        // Read before the parser ends, because then it closes open elements and completes a partial tag.
+        // This state is read before the parser ends, because at its end the parser closes open elements and
+        // completes a partial tag.
         let (open, misnested) = parser.tokenizer.sink.sink.state();
         let flaw = match (misnested, cut) {
             (true, _) => Some(Flaw::Mended),
@@ -95,24 +96,25 @@ impl Dom {
         let readable_as_html = match dom.flaw {
             Some(Flaw::Unfinished) => is_html,
             Some(_) => !dom.root().is_some_and(feed::is_feed),
-            // In XML, unclosed paragraphs nest without limit; in HTML they do not.
+            // Unclosed paragraphs nest without limit if they are read as XML, but not as HTML. So a page that is cut
+            // off with many open elements is read as HTML.
             None if cut => is_html && open > DEPTH_MAX / 2,
             None => dom.root().is_none() && !text.trim().is_empty(),
         };
         if readable_as_html {
             return Self { flaw: Some(Flaw::ReadAsHtml), ..Self::parse(text) };
         }
-        // HTML no longer has `xml:base`.
+        // In HTML, `xml:base` has no effect any more.
         dom.bases = RefCell::new(Bases::new(read.has_bases && !is_html));
         dom
     }
 
-    /// Returns the root element. In HTML this is `<html>`, which html5ever creates for any input.
+    /// Returns the root element. In HTML, the root is `<html>`, which html5ever creates for any input.
     pub(crate) fn root(&self) -> Option<ElementRef<'_>> {
         self.html.tree.root().children().find_map(ElementRef::wrap)
     }
 
-    /// Returns the base of an element's links that is set by an `xml:base`, in a document with this URL.
+    /// Returns the base URL that an `xml:base` sets for an element's links. `document` is the URL of the document.
     ///
     /// # Errors
     /// When the bases would take too much memory.
@@ -124,10 +126,10 @@ impl Dom {
         self.bases.borrow_mut().of(element, document)
     }
 
-    /// Reads from the tree the same facts that the streaming pass finds.
+    /// Reads from the tree the same facts that the streaming pass reads from the text.
     pub(crate) fn skim(&self, texts: LinkTexts, reach: Reach, document: &Url) -> Skim {
         let mut collecting = Collecting { into: Collector::default(), texts, reach, dom: self, document };
-        // An `Enough` error has already been recorded in the skim.
+        // If this fails with `Enough`, the skim already records that not all links were read.
         let _ = self.collect(&mut collecting);
         let mut skim = collecting.into.skim;
         if self.cut && skim.cut.is_none() {
@@ -159,7 +161,8 @@ fn tree_of_xml(parser: &XmlParser<XmlSink>) -> Ref<'_, Html> {
     parser.tokenizer.sink.sink.tree.0.borrow()
 }
 
-/// Gives text to a parser until its tree is too large or too deep. Returns whether some text was left out.
+/// Gives the text to a parser until its tree is too large or too deep. Returns whether some of the text was left
+/// out.
 fn feed<P: TendrilSink<UTF8>>(
     parser: &mut P,
     text: &str,
@@ -181,7 +184,8 @@ fn feed<P: TendrilSink<UTF8>>(
     false
 }
 
-/// How large a tree is. While it does not grow, the parser is within one tag or comment.
+/// The size of a tree, to see whether it grows. While the tree does not grow, the parser is inside one tag or
+/// comment.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Grown {
     nodes: usize,
@@ -202,8 +206,8 @@ fn count_separators(piece: &str) -> usize {
     piece.as_bytes().iter().filter(|byte| separates(byte)).count()
 }
 
-/// Returns whether the tree is too large, or too deep at the last element that was added after the first
-/// `known` nodes. This element is about as deep as the parser's current position.
+/// Returns whether the tree is too large, or too deep at the first node added after the first `known` nodes; that
+/// element is about as deep as the parser's current position.
 fn goes_too_far(html: &Html, known: usize) -> bool {
     let nodes = html.tree.nodes();
     let new = nodes.len().saturating_sub(known);
@@ -212,7 +216,7 @@ fn goes_too_far(html: &Html, known: usize) -> bool {
         || last.is_some_and(|node| node.ancestors().take(DEPTH_MAX + 1).count() > DEPTH_MAX)
 }
 
-/// Collects the links of a page.
+/// The state while the links of a page are collected.
 struct Collecting<'d> {
     into: Collector,
     texts: LinkTexts,
@@ -250,7 +254,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Collects the links of elements other than simple links: bases, metas, images and so on.
+    /// Collects the links of elements that are not simple links: bases, metas, images and so on.
     fn other(&mut self, name: &str, element: ElementRef<'_>) -> Result<(), Enough> {
         match name {
             "base" => {
@@ -272,7 +276,8 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Collects the link of an `<a>` in SVG or MathML. Other names do not have their HTML meaning there.
+    /// Collects the link of an `<a>` in SVG or MathML. Other elements there do not have the meaning of the HTML
+    /// elements of the same name.
     fn foreign(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
         let name = &element.value().name;
         if (name.ns != ns!(svg) && name.ns != ns!(mathml)) || &*name.local != "a" {
@@ -287,7 +292,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Collects the links and the title of a feed or of its entry.
+    /// Collects the links and the title of a feed, or the links of its entry.
     fn feed(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
         if feed::is_title_of_feed(element) {
             self.into.title(&element.text().collect::<String>());
@@ -303,7 +308,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Adds text and base to the links that an element has added.
+    /// Completes the links that an element has added, from index `from` on, with their text and their base.
     fn complete(&mut self, from: usize, element: ElementRef<'_>, text: impl Fn(ElementRef<'_>) -> String) {
         let links = &mut self.into.skim.links;
         if links.len() == from {
@@ -335,13 +340,13 @@ fn is_html(element: ElementRef<'_>) -> bool {
     element.value().name.ns == ns!(html)
 }
 
-/// Returns the `href` (or `xlink:href`) of an element, whatever its name.
+/// Returns the `href` (or `xlink:href`) of an element, whatever the element's name is.
 pub(crate) fn href_of(element: ElementRef<'_>) -> Option<&str> {
     element.attr("href").or_else(|| attribute(element, xml::XLINK_HREF))
 }
 
-/// Returns the value of an attribute. In XML, the prefix is part of the attribute's name. In HTML, a few
-/// attributes of SVG and MathML have a separate prefix.
+/// Returns the value of an attribute. In XML, the prefix is part of the attribute's name. In HTML, the parser
+/// separates the prefix from the name in a few attributes of SVG and MathML.
 pub(crate) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a str> {
     let value = element.attr(name);
     if value.is_some() {
@@ -353,9 +358,8 @@ pub(crate) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a s
     attributes.find(|(name, _)| is(name)).map(|(_, value)| &**value)
 }
 
-/// Returns the text inside `element` in one line: white space is collapsed, and there is a space wherever a
-/// reader sees a break. Excludes scripts, styles, templates and `<noscript>`, unless `element` is one of
-/// these.
+/// Returns the text inside `element` in one line: white space is collapsed, and a space is added wherever a reader
+/// sees a break. Scripts, styles, templates and `<noscript>` are left out, unless `element` itself is one of these.
 pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max: usize) -> String {
     let mut out = String::new();
     let mut walk = DomWalk::new(element, is_hidden);
@@ -364,7 +368,7 @@ pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max:
         visited += 1;
         let (WalkStep::Enter(node) | WalkStep::Leave(node)) = step;
         if let Some(text) = node.value().as_text() {
-            // A text has no children, so the walk never returns a step for leaving it.
+            // A text node has no children, so the walk never returns a `Leave` step for it.
             let room = bytes_max.saturating_sub(out.len());
             push_collapsed(&mut out, bounded(text, room));
         } else if ElementRef::wrap(node).is_some_and(breaks_line) {
@@ -377,7 +381,7 @@ pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max:
     trim_end(out)
 }
 
-/// Returns the text directly in `element` in one line, without that of elements inside.
+/// Returns the text directly in `element` in one line, without the text of elements inside it.
 pub(crate) fn own_text(element: ElementRef<'_>) -> String {
     let mut out = String::new();
     for child in element.children() {
@@ -407,7 +411,7 @@ pub(crate) fn below(root: ElementRef<'_>) -> impl Iterator<Item = (usize, Elemen
                 }
                 WalkStep::Leave(node) => {
                     level = level.saturating_sub(1);
-                    // The next node that is entered is a sibling of this one.
+                    // The node that is entered next is a sibling of this node.
                     above = node;
                 }
             }
@@ -415,7 +419,7 @@ pub(crate) fn below(root: ElementRef<'_>) -> impl Iterator<Item = (usize, Elemen
     })
 }
 
-/// Returns whether a reader sees nothing of the element.
+/// Returns whether a reader sees nothing of the element's content.
 fn is_hidden(element: ElementRef<'_>) -> bool {
     match element.value().name() {
         "template" | "noscript" => is_html(element),
@@ -424,8 +428,8 @@ fn is_hidden(element: ElementRef<'_>) -> bool {
     }
 }
 
-/// Returns whether a reader sees a break before and after the element: the HTML standard displays it as a
-/// block, a cell or a list item ("Rendering"), or it is `<br>`.
+/// Returns whether a reader sees a break before and after the element: because the HTML standard ("Rendering")
+/// displays it as a block, a cell or a list item, or because it is `<br>`.
 fn breaks_line(element: ElementRef<'_>) -> bool {
     is_html(element)
         && matches!(
@@ -490,19 +494,19 @@ fn breaks_line(element: ElementRef<'_>) -> bool {
         )
 }
 
-/// A node of the tree.
+/// A node of scraper's tree.
 type Node<'a> = <ElementRef<'a> as Deref>::Target;
 
-/// A step of a walk.
+/// A step of a walk through the tree.
 #[derive(Clone, Copy)]
 enum WalkStep<'a> {
     Enter(Node<'a>),
-    /// The walk has visited all nodes below this one.
+    /// The walk has visited all nodes below this node and leaves it.
     Leave(Node<'a>),
 }
 
-/// Visits the descendants of an element in document order, except those below elements that `skips` accepts.
-/// It follows pointers and needs no stack, so any depth is possible.
+/// A walk through the descendants of an element in document order, without those below elements that `skips`
+/// accepts. The walk follows pointers and needs no stack, so the tree may have any depth.
 struct DomWalk<'a, F> {
     root: Node<'a>,
     at: WalkStep<'a>,

@@ -1,10 +1,11 @@
-//! The errors of extraction, one for each thing that a caller could correct: the selector, or the type.
+//! The errors of extraction. There is one error for each thing that a caller could correct: the selector, or the
+//! type.
 //!
 //! Broken markup is not an error, since it is common on the web.
 
 use thiserror::Error;
 
-/// Why nothing could be extracted.
+/// The reason why nothing could be extracted.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExtractError {
@@ -19,23 +20,23 @@ pub enum ExtractError {
         url: String,
         /// The requested Rust type.
         wanted: &'static str,
-        /// The place in the body, and the reason.
+        /// The error of the JSON parser, with the place in the body and the reason.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Why a document was not read as its type says, or only after repairs. It was read nevertheless.
+/// The reason why a document was not read as its type says, or only after repairs. It was read nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// The XML is not well-formed and was read as HTML: names in lower case, no CDATA.
+    /// The XML is not well-formed, so it was read as HTML: names are in lower case, and there is no CDATA.
     #[error("the document is broken XML (its tags do not match) and was read as HTML")]
     ReadAsHtml,
-    /// The XML is not well-formed: tags that match no other tag were left out.
+    /// The XML is not well-formed. Tags that match no other tag were left out.
     #[error("the document is broken XML (its tags do not match) and was repaired")]
     Mended,
-    /// The XML ends before its elements are closed; they were closed at the end.
+    /// The XML ends before all its elements are closed. They were closed at the end of the document.
     #[error("the document is XML that ends too early: it was read to its end")]
     Unfinished,
 }

@@ -16,29 +16,29 @@ pub(crate) struct FeedLink<'a> {
 /// The meaning of an element in a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FeedPart {
-    /// `<channel>`, `<feed>`.
+    /// `<channel>` of RSS or `<feed>` of Atom: the feed itself.
     Feed,
-    /// `<item>`, `<entry>`.
+    /// `<item>` of RSS or `<entry>` of Atom: an entry of the feed.
     Entry,
-    /// `<link>` of RSS: the URL is its text.
+    /// `<link>` of RSS, whose text is the URL.
     Link,
-    /// `<link>` of Atom: the URL is its `href`.
+    /// `<link>` of Atom, whose `href` is the URL.
     AtomLink,
-    /// `<content>` of Atom, whose text may be at another URL (`src`).
+    /// `<content>` of Atom, whose content may be at another URL (`src`).
     Content,
-    /// `<guid>` of RSS: a URL unless an attribute says otherwise.
+    /// `<guid>` of RSS, whose text is a URL unless an attribute says otherwise.
     Guid,
     Title,
 }
 
-/// Returns whether the root element is that of a feed, or of an entry of a feed.
+/// Returns whether a document with this root element is a feed, or a single entry of a feed.
 pub(crate) fn is_feed(root: ElementRef<'_>) -> bool {
     let name = root.value().name();
     name == "rss" || name.ends_with(":RDF") || matches!(part(root), Some(FeedPart::Feed | FeedPart::Entry))
 }
 
-/// Returns the links directly in an entry or in the feed itself, and the title element. Returns nothing for
-/// other elements. Visits each child once, since an entry may have very many.
+/// Returns the links directly in an entry or in the feed itself, and the element of its title. Returns nothing for
+/// other elements. Visits each child once, since an entry may have very many children.
 pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option<ElementRef<'a>>) {
     let in_entry = match part(parent) {
         Some(FeedPart::Entry) => true,
@@ -52,7 +52,7 @@ pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option
             Some(FeedPart::Link) => {
                 let kind = if in_entry { LinkKind::Entry } else { LinkKind::Alternate };
                 let text = own_text(element);
-                // Some RSS feeds write the link as Atom does, in `href`.
+                // Some RSS feeds write the URL of the link as Atom does, in `href`.
                 let href = if text.is_empty() { element.attr("href").map(Cow::Borrowed) } else { Some(text) };
                 links.extend(href.map(|href| FeedLink { kind, href, rel: None, element }));
             }
@@ -90,8 +90,8 @@ pub(crate) fn is_title_of_feed(element: ElementRef<'_>) -> bool {
     part(element) == Some(FeedPart::Title) && parent.and_then(part) == Some(FeedPart::Feed)
 }
 
-/// Reads a link of Atom (RFC 4287 §4.2.7). Returns `None` for links about the feed itself (`self`, `hub`) and
-/// to files (`enclosure`).
+/// Reads a link of Atom (RFC 4287 §4.2.7). Returns `None` for links to files (`enclosure`) and for links that
+/// concern the feed itself (`self`, `hub`).
 fn atom_link(element: ElementRef<'_>, in_entry: bool) -> Option<FeedLink<'_>> {
     let href = Cow::Borrowed(element.attr("href")?);
     let rel = element.attr("rel");
@@ -100,7 +100,7 @@ fn atom_link(element: ElementRef<'_>, in_entry: bool) -> Option<FeedLink<'_>> {
     let kind = match relation.to_ascii_lowercase().as_str() {
         "" | "alternate" if in_entry => LinkKind::Entry,
         "" | "alternate" => LinkKind::Alternate,
-        // RFC 5005: the next page of the feed.
+        // The link leads to the next page of the feed (RFC 5005).
         "next" if !in_entry => LinkKind::Next,
         "prev" | "previous" if !in_entry => LinkKind::Prev,
         _ => return None,
@@ -112,7 +112,7 @@ fn part(element: ElementRef<'_>) -> Option<FeedPart> {
     let name = &element.value().name;
     let local = name.local.rsplit(':').next().unwrap_or_default();
     if name.ns == ns!() && name.prefix.is_some() {
-        // The prefix is not declared, but only `atom:link` is meant by such elements.
+        // The prefix of this element is not declared. Only `atom:link` has a known meaning without a declaration.
         return (&*name.local == "atom:link").then_some(FeedPart::AtomLink);
     }
     let part = match (&*name.ns, local) {
@@ -130,7 +130,7 @@ fn part(element: ElementRef<'_>) -> Option<FeedPart> {
     Some(part)
 }
 
-/// Returns the text directly in an element; empty if it is too long for a link.
+/// Returns the text directly in an element. The result is empty if the text is too long for a link.
 fn own_text(element: ElementRef<'_>) -> Cow<'_, str> {
     let mut texts = element.children().filter_map(|child| child.value().as_text());
     let first: &str = texts.next().map_or("", |text| text);

@@ -1,6 +1,6 @@
-//! Fields of a page: a CSS selector, and the part of its matches that becomes the value.
+//! Fields of a page: a CSS selector, and the part of the matching elements that becomes the value.
 //!
-//! The command line, files and code use the same words.
+//! The command line, configuration files and code describe fields with the same words:
 //!
 //! | words | value |
 //! | --- | --- |
@@ -25,10 +25,10 @@ use crate::document::Document;
 use crate::error::SelectorError;
 use crate::select::{Element, Matches, selector};
 
-/// The part of an element that becomes a value.
+/// The part of a matching element that becomes a value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Part {
-    /// The text, as [`Element::text`] returns it.
+    /// The text, in one line, as [`Element::text`] returns it.
     #[default]
     Text,
     /// The text directly in the element ([`Element::own_text`]).
@@ -41,19 +41,19 @@ pub enum Part {
     Attr(String),
 }
 
-/// How many matches become values.
+/// The number of matches that become values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Count {
-    /// The first match.
+    /// Only the first match becomes the value.
     #[default]
     First,
-    /// The only match; several are an error.
+    /// The only match becomes the value. Several matches are an error.
     One,
-    /// All matches.
+    /// All matches become values, in a list.
     All,
 }
 
-/// A CSS selector, and the part of its matches that becomes the value.
+/// A CSS selector, and the part of the matching elements that becomes the value.
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
@@ -81,7 +81,7 @@ impl Field {
         Ok(Self { css: css.to_owned(), part: Part::default(), count: Count::default() })
     }
 
-    /// Returns a field described by words, separated by commas.
+    /// Returns a field that is described by words, which are separated by commas.
     ///
     /// # Errors
     /// When the selector is not valid, a word is unknown, or two words contradict each other.
@@ -120,7 +120,8 @@ impl Field {
         &self.css
     }
 
-    /// Returns the words that describe part and count; empty for the text of the first match.
+    /// Returns the words that describe part and count. The result is empty for the default, the text of the first
+    /// match.
     #[must_use]
     pub fn words(&self) -> String {
         let part = match &self.part {
@@ -138,7 +139,7 @@ impl Field {
         part.into_iter().chain(count).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the value of the field on a page. Builds the page's DOM.
+    /// Reads the value of the field from a page. Builds the page's DOM.
     ///
     /// # Errors
     /// When several elements match and [`Count::One`] is wanted.
@@ -156,7 +157,7 @@ impl Field {
         }
     }
 
-    /// Returns the value for a document without markup.
+    /// Returns the value that the field has for a document without markup.
     #[must_use]
     pub fn nothing(&self) -> Value {
         match self.count {
@@ -171,7 +172,7 @@ impl Field {
 }
 
 impl Part {
-    /// Returns this part of an element; `None` for an attribute that the element does not have.
+    /// Returns this part of an element. `None` if the part is an attribute that the element does not have.
     #[must_use]
     pub fn of(&self, element: &Element<'_>) -> Option<String> {
         match self {
@@ -184,17 +185,17 @@ impl Part {
     }
 }
 
-/// The value of a field on one page. As JSON it is a text, `null`, or a list of texts.
+/// The value of a field on one page. In JSON, it is a text, `null`, or a list of texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// The value of one match; `None` without a match.
+    /// The value of one match; `None` if nothing matches.
     Text(Option<String>),
     /// The values of all matches.
     List(Vec<String>),
 }
 
-/// A field with its name, read from `NAME=SELECTOR` or `NAME[WORDS]=SELECTOR`.
+/// A field with its name, parsed from `NAME=SELECTOR` or `NAME[WORDS]=SELECTOR`.
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
@@ -209,7 +210,7 @@ pub enum Value {
 pub struct NamedField {
     /// The field's name in the output.
     pub name: String,
-    /// The field.
+    /// The selector and the words of the field.
     pub field: Field,
 }
 
@@ -218,7 +219,8 @@ impl FromStr for NamedField {
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
         let shape = || FieldError::Shape { text: text.to_owned() };
-        // `h1::text` without a name has two mistakes; this one is reported.
+        // `h1::text` without a name has two mistakes: the name is missing, and `::text` is not CSS. The second is
+        // reported.
         if let Some(meant) = NotCss::find(text).filter(|_| !text.contains(['=', '['])) {
             return Err(FieldError::NotCss { instead: instead("NAME", &meant), meant });
         }
@@ -245,7 +247,8 @@ impl FromStr for NamedField {
     }
 }
 
-/// Returns the same selector written as a field, if that is unambiguous.
+/// Returns the text of a field that has the same meaning as the construct of another tool, if there is only one such
+/// field.
 fn instead(name: &str, meant: &NotCss) -> Option<String> {
     match meant {
         NotCss::Text { selector } => Some(format!("{name}={selector}")),
@@ -258,28 +261,28 @@ fn instead(name: &str, meant: &NotCss) -> Option<String> {
     }
 }
 
-/// Why a text is not a field.
+/// The reason why a text is not a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FieldError {
-    /// Name and selector are not separated by `=`, as they must be.
+    /// There is no `=` between name and selector.
     #[error(
         "{text:?} is not a field: write NAME=SELECTOR or NAME[WORDS]=SELECTOR, such as price=.price or link[attr=href]=a"
     )]
     Shape {
-        /// The text.
+        /// The text that was given.
         text: String,
     },
     /// There is no name before the `=`.
     #[error("the name of a field is empty: write NAME=SELECTOR, such as price=.price")]
     NoName,
-    /// A word is not one that fields have.
+    /// A word is not a known word of fields.
     #[error("{word:?} is not a word that a field knows: the words are {}", WORDS.join(", "))]
     Word {
-        /// The word.
+        /// The unknown word.
         word: String,
     },
-    /// Two words set the same thing.
+    /// Two words contradict each other, since they set the same property.
     #[error("the words {words:?} contradict each other: {word:?} is one too many")]
     Contradiction {
         /// All words of the field.
@@ -292,7 +295,7 @@ pub enum FieldError {
     NotCss {
         /// The construct of another tool.
         meant: NotCss,
-        /// The field that means the same, if there is one.
+        /// The text of the field that means the same, if there is one.
         instead: Option<String>,
     },
     /// The selector is not valid.
@@ -308,14 +311,14 @@ impl fmt::Display for Instead<'_> {
     }
 }
 
-/// Why a field has no value on a page.
+/// The reason why a field cannot be read on a page.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FieldReadError {
-    /// Several elements match, but the field allows one.
+    /// Several elements match, but the field allows only one match.
     #[error("several elements match the CSS selector `{selector}`, where one is expected")]
     Several {
-        /// The selector.
+        /// The selector of the field.
         selector: String,
     },
     /// The selector is not valid.
@@ -337,7 +340,7 @@ fn read_word(word: &str) -> Result<Word, FieldError> {
         None => (word, None),
     };
     Ok(match (key, value) {
-        // HTML names are in lower case in the tree; SVG names (`viewBox`) keep their case.
+        // The tree has HTML names in lower case; SVG names (`viewBox`) keep their case.
         ("attr", Some(name)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
             Word::Part(Part::Attr(name.to_owned()))
         }

@@ -1,8 +1,8 @@
-//! Forms: the request that a browser would send for a form, with the values that the page contains.
+//! Forms: builds the request that a browser would send for a form, with the values that the page contains.
 //!
-//! Hidden fields (such as tokens against forged requests) are included. The caller sets the values that a
-//! person would type. The rules are those of the HTML standard, "constructing the entry list", for forms sent
-//! as `application/x-www-form-urlencoded`.
+//! Hidden fields (such as tokens against forged requests) are included. The caller sets the values that a person
+//! would type. The rules are those of the HTML standard ("constructing the entry list") for forms that are sent as
+//! `application/x-www-form-urlencoded`.
 
 use crate::document::Document;
 use crate::error::SelectorError;
@@ -44,15 +44,15 @@ pub struct Form {
 /// The request that a form sends.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// `GET` or `POST`.
+    /// The method: `GET` or `POST`.
     pub method: &'static str,
-    /// The URL of the request. For a GET it contains the fields.
+    /// The URL of the request. For a GET, it contains the fields of the form.
     pub url: Url,
     /// The body of a POST with the fields, as `application/x-www-form-urlencoded`; `None` for a GET.
     pub body: Option<String>,
 }
 
-/// Why a page has no form that can be sent.
+/// The reason why a page has no form that can be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormError {
@@ -65,12 +65,12 @@ pub enum FormError {
         /// The selector as the caller gave it.
         selector: String,
     },
-    /// The form sends files, belongs to a dialog, or its target is not a web URL.
+    /// The form sends files, belongs to a dialog, or its target is not an http or https URL.
     #[error("cannot fill the form at `{selector}`: {why}")]
     Unsupported {
         /// The selector as the caller gave it.
         selector: String,
-        /// The unsupported property.
+        /// The property of the form that is not supported, in words.
         why: &'static str,
     },
 }
@@ -87,7 +87,7 @@ impl Document {
         let unsupported = |why| FormError::Unsupported { selector: css.to_owned(), why };
         let encoding = encoding_of(element, self.decoded().encoding);
         let (fields, submitter) = read_fields(self, element, encoding)?;
-        // Attributes of the button that a person would press take precedence over those of the form.
+        // Attributes of the button that a person would press take precedence over attributes of the form.
         let told = |name: &str, on_button: &str| {
             submitter.and_then(|button| button.attr(on_button)).or_else(|| element.attr(name))
         };
@@ -102,7 +102,7 @@ impl Document {
         }
         let action = match told("action", "formaction").map(str::trim).filter(|action| !action.is_empty()) {
             Some(action) => self.resolve(action).ok_or_else(|| unsupported("its action is not a web URL"))?,
-            // The page's own URL, regardless of `<base>`.
+            // Without an `action`, the form is sent to the page's own URL, regardless of `<base>`.
             None => {
                 let mut url = self.url().clone();
                 url.set_fragment(None);
@@ -126,7 +126,7 @@ impl Form {
         self.posts
     }
 
-    /// Iterates over the fields, name and value, in the order in which they are sent.
+    /// Iterates over the names and values of the fields, in the order in which they are sent.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -137,8 +137,9 @@ impl Form {
         self.fields().find(|(other, _)| *other == name).map(|(_, value)| value)
     }
 
-    /// Sets the value of a field. If the form has such a field, it keeps its place; otherwise it is added at
-    /// the end. Other fields with this name are removed, since radio buttons and selections have one value.
+    /// Sets the value of a field. If the form has a field with this name, the field keeps its place; otherwise it is
+    /// added at the end. Further fields with this name are removed, since radio buttons and selections have one
+    /// value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         let (name, value) = (name.into(), value.into());
         match self.fields.iter().position(|(other, _)| *other == name) {
@@ -155,23 +156,24 @@ impl Form {
         self
     }
 
-    /// Adds a field, even if there is one with this name: for a second ticked box.
+    /// Adds a field, even if the form already has a field with this name. For example, a second ticked box needs
+    /// this.
     pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         self.fields.push((name.into(), value.into()));
         self
     }
 
-    /// Removes all fields with this name: for unticking a box.
+    /// Removes all fields with this name. For example, unticking a box needs this.
     pub fn remove(&mut self, name: &str) -> &mut Self {
         self.fields.retain(|(other, _)| other != name);
         self
     }
 
-    /// Returns the request, encoded in the encoding of the form (`accept-charset`) or of its page, as in
-    /// browsers. Line breaks become CR LF.
+    /// Returns the request that the form sends. It is encoded in the encoding of the form (`accept-charset`) or of
+    /// its page, as in browsers. Line breaks become CR LF.
     #[must_use]
     pub fn submission(&self) -> Submission {
-        // Characters that the encoding does not have become character references.
+        // Characters that the encoding does not contain become character references.
         let encode: &dyn Fn(&str) -> Cow<'_, [u8]> = &|text| self.encoding.encode(text).0;
         let mut encoder = url::form_urlencoded::Serializer::new(String::new());
         encoder.encoding_override(Some(encode));
@@ -188,7 +190,7 @@ impl Form {
     }
 }
 
-/// Shows no values, since one of them may be a password.
+/// The debug output contains no values, since one of them may be a password.
 impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.fields().map(|(name, _)| name).collect();
@@ -204,7 +206,7 @@ impl fmt::Debug for Submission {
 
 type Fields = Vec<(String, String)>;
 
-/// Returns the encoding of the form: HTML standard, "pick an encoding for the form".
+/// Returns the encoding of the form, by the HTML standard, "picking an encoding for the form".
 fn encoding_of(form: Element<'_>, page: &'static Encoding) -> &'static Encoding {
     let picked = form.attr("accept-charset").map(|labels| {
         let mut labels = labels.split_ascii_whitespace();
@@ -213,7 +215,7 @@ fn encoding_of(form: Element<'_>, page: &'static Encoding) -> &'static Encoding 
     picked.unwrap_or(page).output_encoding()
 }
 
-/// Returns the fields with the values of the page, and the button that a person would press: the first one.
+/// Returns the fields with their values on the page, and the button that a person would press: the first button.
 fn read_fields<'a>(
     page: &'a Document,
     form: Element<'a>,
@@ -222,7 +224,7 @@ fn read_fields<'a>(
     let disabled: Vec<Element<'a>> = form.css(DISABLED_CONTROLS)?.iter().collect();
     let mut controls: Vec<Element<'a>> =
         form.css(CONTROLS)?.iter().filter(|c| c.attr("form").is_none()).collect();
-    // Adds controls elsewhere on the page that belong to this form by its id.
+    // Controls elsewhere on the page that name this form by its id belong to the form, too.
     if let Some(id) = form.attr("id").filter(|id| !id.is_empty()) {
         controls.extend(page.css(CONTROLS)?.iter().filter(|control| control.attr("form") == Some(id)));
     }
@@ -246,17 +248,17 @@ fn read_fields<'a>(
     Ok((fields, submitter))
 }
 
-/// Returns the values of a control: none for a box that is not ticked, several for several chosen options.
+/// Returns the values of a control: none for a box that is not ticked, and several if several options are selected.
 fn values(control: &Element<'_>, encoding: &'static Encoding) -> Result<Vec<String>, SelectorError> {
     let value = control.attr("value").map(str::to_owned);
     Ok(match control.name() {
         "select" => chosen(control)?,
-        // The parser has removed a line break directly after the tag.
+        // The HTML parser has already removed a line break directly after the tag.
         "textarea" => vec![control.raw_text()],
         "input" => match kind(control).as_str() {
             "checkbox" | "radio" if control.attr("checked").is_none() => Vec::new(),
             "checkbox" | "radio" => vec![value.unwrap_or_else(|| "on".to_owned())],
-            // A browser would send the coordinates of the click.
+            // A browser would send the coordinates of the click, but a crawler does not click.
             "image" => Vec::new(),
             "hidden" if control.attr("name").is_some_and(|name| name.eq_ignore_ascii_case("_charset_")) => {
                 vec![encoding.name().to_owned()]
@@ -269,8 +271,8 @@ fn values(control: &Element<'_>, encoding: &'static Encoding) -> Result<Vec<Stri
     })
 }
 
-/// Returns the values of the selected options. A list that shows one option at a time sends its first one if
-/// none is selected.
+/// Returns the values of the selected options. If no option is selected, a list that shows one option at a time
+/// sends its first option.
 fn chosen(select: &Element<'_>) -> Result<Vec<String>, SelectorError> {
     let options: Vec<Element<'_>> =
         select.css("option")?.iter().filter(|option| option.attr("disabled").is_none()).collect();
@@ -280,7 +282,7 @@ fn chosen(select: &Element<'_>) -> Result<Vec<String>, SelectorError> {
     if select.attr("multiple").is_some() {
         return Ok(selected);
     }
-    // If several options are selected, the last one counts.
+    // If several options are selected where only one is allowed, the last one counts.
     Ok(selected.into_iter().next_back().or_else(|| options.first().map(value)).into_iter().collect())
 }
 

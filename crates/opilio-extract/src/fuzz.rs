@@ -1,12 +1,12 @@
-//! Functions for fuzzing. Each takes any bytes and panics if a promise is broken. The property tests call the
-//! same functions.
+//! Functions for fuzzing. Each function takes any bytes, and panics if the parser violates its guarantees. The
+//! property tests call the same functions.
 
 use crate::{Directives, Document, Flaw, Kind, LINKS_MAX, Link, LinkKind};
 use std::collections::HashSet;
 use url::Url;
 
-/// Reads the bytes as a document, in one pass and with a DOM. The first line is the Content-Type, if it is
-/// text.
+/// Reads the bytes as a document, first in one streaming pass and then with a DOM. The first line is the
+/// Content-Type, if it is valid text.
 pub fn links(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n');
     let (content_type, body) = end.map_or((&b""[..], bytes), |end| (&bytes[..end], &bytes[end + 1..]));
@@ -30,7 +30,7 @@ pub fn links(bytes: &[u8]) {
     let _ = Directives::of_header(&String::from_utf8_lossy(body), "Opilio");
 }
 
-/// Reads the bytes as XML, in every way.
+/// Reads the bytes as XML, in every way in which this crate reads XML.
 ///
 /// # Panics
 /// When a link is not valid, a text has more than one line, or two ways of reading give different results.
@@ -58,7 +58,7 @@ pub fn xml(bytes: &[u8]) {
     assert!(entries.count() == 0 || read.flaw() != Some(Flaw::ReadAsHtml));
 }
 
-/// Reads the first line as the values of a Content-Type, whatever its bytes are, and the rest as a body.
+/// Reads the first line as the values of a Content-Type, whatever bytes it contains, and the rest as a body.
 ///
 /// # Panics
 /// When a document without markup has links, or a binary body counts as a page.
@@ -89,10 +89,11 @@ pub fn media(bytes: &[u8]) {
     assert_eq!(read(&[b"html"]).kind(), untyped.kind());
 }
 
-/// Checks that links are absolute, http or https, without fragment, each URL once, and not too many.
+/// Checks that all links are absolute http or https URLs without fragment, that each URL occurs once, and that there
+/// are not too many links.
 ///
 /// # Panics
-/// When a link breaks this.
+/// When the links violate one of these rules.
 pub(crate) fn assert_are_sound(links: &[Link]) {
     assert!(links.len() <= LINKS_MAX);
     let mut seen = HashSet::new();

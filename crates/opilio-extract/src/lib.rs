@@ -79,6 +79,7 @@ pub use skim::{Cut, Skim, TITLE_BYTES_MAX};
 #[cfg(feature = "derive")]
 pub use typed::{Currency, Extract, ExtractEach, ExtractFaults, FieldFault, Price};
 
-/// So that the macro's words work in this crate's own tests.
+/// The code of the derive macro names this crate `opilio_extract`. With this alias, it also compiles in this crate's
+/// own tests.
 #[cfg(all(test, feature = "derive"))]
 extern crate self as opilio_extract;

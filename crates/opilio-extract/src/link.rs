@@ -8,13 +8,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use url::Url;
 
-/// The most links that are read from one page. If there are more, [`Skim::cut`](crate::Skim::cut) says so.
+/// The most links that are read from one page. If a page has more, [`Skim::cut`](crate::Skim::cut) says so.
 pub const LINKS_MAX: usize = 20_000;
 
 /// The most bytes of a link, after entities are decoded. Longer links are left out.
 pub const LINK_BYTES_MAX: usize = 8 * 1024;
 
-/// Where a link occurs in the markup.
+/// The kind of place in which a link occurs in the markup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum LinkKind {
@@ -42,17 +42,19 @@ pub enum LinkKind {
     Entry,
 }
 
-/// Which links of a page are read. Images are many and rarely wanted.
+/// The kinds of links that are read from a page. Images are read only on request: pages have many, and they are
+/// rarely wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Every kind except images.
+    /// Links of every kind except images.
     Pages,
-    /// Every kind, including images.
+    /// Links of every kind, including images.
     Images,
 }
 
 impl LinkKind {
-    /// Returns a stable word for output: the element's name, or the relation of a `<link>`.
+    /// Returns the word for this kind in outputs, which never changes: the element's name, or the relation of a
+    /// `<link>`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,9 +72,9 @@ impl LinkKind {
         }
     }
 
-    /// Returns whether a crawler follows the link by default: it leads a reader to another page, or shows
-    /// another page inside this one. Links that only mention a page (canonical, alternate, prev) are not
-    /// followed; a site that offers these pages to readers also has an `<a>` for them.
+    /// Returns whether a crawler follows links of this kind by default: links that lead a reader to another page, or
+    /// that show another page inside this page. Links that only mention a page (canonical, alternate, prev) are not
+    /// followed; a site that offers the mentioned pages to readers has an `<a>` for them, too.
     #[must_use]
     pub fn is_followed(self) -> bool {
         match self {
@@ -82,8 +84,7 @@ impl LinkKind {
         }
     }
 
-    /// Returns the kind of a `<link>` with this `rel`. If `rel` has several words, the most specific one
-    /// counts.
+    /// Returns the kind of a `<link>` with this `rel`. If `rel` has several words, the most specific word decides.
     pub(crate) fn of_relation(rel: &str) -> Option<Self> {
         let has = |word: &str| rel.split_ascii_whitespace().any(|token| token.eq_ignore_ascii_case(word));
         if has("canonical") {
@@ -106,22 +107,22 @@ impl fmt::Display for LinkKind {
     }
 }
 
-/// A link as written in the markup, with only its entities decoded.
+/// A link as it is written in the markup. Only its character references (entities) are decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawLink {
-    /// The value of `href` or `src`, or one URL of a list: relative or absolute, with any scheme, perhaps not
-    /// a URL at all.
+    /// The value of `href` or `src`, or one URL of a list. It may be relative or absolute, may have any scheme, and
+    /// may not even be a URL.
     pub href: String,
-    /// Where the link occurs.
+    /// The kind of place in which the link occurs.
     pub kind: LinkKind,
     /// Whether `rel` contains `nofollow`, `ugc` or `sponsored`.
     pub nofollow: bool,
-    /// The value of `rel`, if there is one.
+    /// The value of the attribute `rel`, if the element has one.
     pub rel: Option<String>,
-    /// The text of the link with white space collapsed, if requested.
+    /// The text of the link with white space collapsed; `None` if texts were not requested.
     pub text: Option<String>,
-    /// The base of the link set by an `xml:base`; `None` for the document's base.
+    /// The base that an `xml:base` sets for this link; `None` if the document's base applies.
     pub(crate) base: Option<Arc<Url>>,
 }
 
@@ -139,20 +140,21 @@ fn asks_not_to_follow(rel: &str) -> bool {
         .any(|token| ["nofollow", "ugc", "sponsored"].iter().any(|word| token.eq_ignore_ascii_case(word)))
 }
 
-/// A link that can be followed.
+/// A link that a crawler can follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Link {
     /// The URL: absolute, http or https, without fragment.
     pub url: Url,
-    /// Where the link occurs. If several links have this URL, the first one of a followed kind counts.
+    /// The kind of place in which the link occurs. If several links have this URL, the first link of a followed kind
+    /// decides.
     pub kind: LinkKind,
-    /// Whether all links of the page to this URL ask not to be followed.
+    /// Whether every link of the page to this URL asks crawlers not to follow it.
     pub nofollow: bool,
     /// The value of `rel` of the first link to this URL, if there is one.
     pub rel: Option<String>,
-    /// The first text that is not empty. Only [`Document::links_with_text`](crate::Document::links_with_text)
-    /// sets it.
+    /// The first text of a link to this URL that is not empty. Only
+    /// [`Document::links_with_text`](crate::Document::links_with_text) sets this field.
     pub text: Option<String>,
 }
 
@@ -162,28 +164,28 @@ impl Link {
     }
 }
 
-/// The base against which a document's links are resolved.
+/// The base URL and the encoding with which a document's links are resolved.
 #[derive(Debug, Clone)]
 pub(crate) struct Base<'a> {
     pub(crate) url: Cow<'a, Url>,
-    /// The encoding of the document, which is also used in the queries of its links.
+    /// The encoding of the document. The queries of its links are encoded in it.
     pub(crate) encoding: &'static Encoding,
 }
 
-/// Resolves one link: absolute, http or https, without fragment. `None` if that is not possible.
+/// Resolves one link to an absolute http or https URL without fragment. Returns `None` if that is not possible.
 pub(crate) fn resolve(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
-    // With an http(s) base, the first `#` always starts the fragment, so the text after it is not parsed. The
-    // `#` itself stays: without it, a space before it would be at the end and be trimmed.
+    // With an http(s) base, the first `#` always starts the fragment, so the text after it is not parsed. The `#`
+    // itself remains: without it, a space before the `#` would be at the end and would be trimmed.
     let without_fragment = memchr::memchr(b'#', href.as_bytes()).map_or(href, |at| &href[..=at]);
     let mut url = parse(without_fragment, base, encoding)?;
     url.set_fragment(None);
     is_web(&url).then_some(url)
 }
 
-/// Parses a link by the WHATWG URL standard: handles white space, tabs, line breaks and backslashes, and
-/// encodes the query in the document's encoding.
+/// Parses a link by the WHATWG URL standard, which handles white space, tabs, line breaks and backslashes. The query
+/// is encoded in the document's encoding.
 pub(crate) fn parse(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
-    // In a few encodings no form can be sent; then UTF-8 is used ("output encoding").
+    // A few encodings cannot be used for output. In their place, UTF-8 is used ("output encoding" in the standard).
     let encoding = encoding.output_encoding();
     if encoding == UTF_8 || href.is_ascii() {
         return join(base, href).ok();
@@ -201,8 +203,8 @@ pub fn join(base: &Url, href: &str) -> Result<Url, url::ParseError> {
     base.join(&without_needless_slashes(href))
 }
 
-/// Reduces more than two slashes at the start of a URL to two ("special authority ignore slashes state"). The
-/// parser does this only after a scheme, not if the scheme is that of the base.
+/// Reduces more than two slashes at the start of a URL to two (WHATWG URL standard, "special authority ignore
+/// slashes state"). The parser does this only after a scheme, not if the scheme is that of the base.
 fn without_needless_slashes(href: &str) -> Cow<'_, str> {
     let trimmed = href.trim_start_matches(|c: char| c <= ' ');
     if !trimmed.starts_with(['/', '\\']) {
@@ -221,14 +223,14 @@ fn without_needless_slashes(href: &str) -> Cow<'_, str> {
     Cow::Owned(format!("//{}", &trimmed[end.unwrap_or(trimmed.len())..]))
 }
 
-/// Encodes a query: URL standard, "percent-encode after encoding". A character that the encoding does not
-/// have is written as a character reference. The parser escapes bytes that are not ASCII.
+/// Encodes a query by the URL standard, "percent-encode after encoding". A character that the encoding does not
+/// contain is written as a character reference. Bytes that are not ASCII are escaped later, by the URL parser.
 fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
     let mut encoder = encoding.new_encoder();
     let mut out = Vec::with_capacity(query.len() * 2);
     let mut rest = query;
     loop {
-        // Makes room for the rest, or for a few of its characters.
+        // Reserves room for the rest of the query, or for a few of its characters.
         out.reserve(rest.len() * 2 + 16);
         let (result, read) = encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, true);
         rest = &rest[read..];
@@ -240,15 +242,15 @@ fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
     }
 }
 
-/// Returns whether a crawler can fetch the URL.
+/// Returns whether a crawler can fetch the URL: whether it is http or https.
 pub(crate) fn is_web(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
 }
 
-/// Resolves links in their order. Each URL is returned once.
+/// Resolves links in their order. If several links have the same URL, one merged link is returned for them.
 pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Base<'_>) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::with_capacity(raw.size_hint().1.unwrap_or(0));
-    // Indices into `links`, so that no URL is stored twice.
+    // The table holds indices into `links`, so that no URL is stored twice.
     let mut seen: HashTable<usize> = HashTable::with_capacity(links.capacity());
     let hasher = RandomState::new();
     for raw in raw {
@@ -265,9 +267,9 @@ pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Bas
     links
 }
 
-/// Merges a link into an earlier one with the same URL. The result may be followed if one of the two may. It
-/// takes the text of the second if the first has none (it is often an image). A followed kind takes
-/// precedence over one that only mentions the page.
+/// Merges a link into an earlier link with the same URL. The result may be followed if one of the two may be
+/// followed. It takes the text of the second link if the first link has none (the first link is often an image). A
+/// kind that is followed takes precedence over a kind that only mentions the page.
 fn merge(first: &mut Link, again: &RawLink) {
     if !again.kind.is_followed() && first.kind.is_followed() {
         return;

@@ -1,38 +1,38 @@
-//! Reads the media type and the encoding of a `Content-Type`.
+//! Reads the media type and the encoding in a `Content-Type`.
 //!
-//! Follows MIME Sniffing §4.4 (parse a MIME type) and Fetch §2.2.2 (extract a MIME type), but reads bytes: a
-//! byte above 0x7F in a parameter does not affect the other parameters. For wrong or missing types see
-//! `sniff`.
+//! The rules are those of MIME Sniffing §4.4 (parse a MIME type) and Fetch §2.2.2 (extract a MIME type), but for
+//! bytes: a byte above 0x7F in a parameter does not affect the other parameters. The module `sniff` handles wrong or
+//! missing types.
 
 use crate::sniff;
 use encoding_rs::Encoding;
 
-/// How a document is read.
+/// The way in which a document is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// HTML.
     Html,
-    /// XML: XHTML, a feed, or another vocabulary.
+    /// XML: XHTML, a feed, or another kind of XML.
     Xml,
-    /// Text without markup: plain text, JSON, code. It has neither title nor links.
+    /// Text without markup, such as plain text, JSON or code. It has neither title nor links.
     Text,
-    /// Anything else: images, archives, PDF. It has neither title nor links.
+    /// Anything else, such as images, archives or PDF. It has neither title nor links.
     Data,
 }
 
-/// The content of a Content-Type.
+/// The parsed content of a Content-Type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label {
     /// The encoding that the `charset` parameter names, if that encoding exists.
     pub(crate) charset: Option<&'static Encoding>,
-    /// The kind that the type states; `None` if the type is meaningless.
+    /// The kind that the media type states; `None` if the type is meaningless.
     said: Option<Kind>,
 }
 
 impl Label {
-    /// Reads the values of a Content-Type. The last meaningful value counts. If it names no encoding, that of
-    /// an earlier value with the same type counts.
+    /// Reads the values of a Content-Type. The last meaningful value decides. If it names no encoding, the encoding
+    /// of an earlier value with the same type is used.
     pub(crate) fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut label = Self { charset: None, said: None };
         let mut essence: Option<&[u8]> = None;
@@ -42,7 +42,7 @@ impl Label {
                 continue;
             };
             if essence.is_none_or(|essence| !essence.eq_ignore_ascii_case(parsed.essence)) {
-                // A charset in a meaningless value before this one also concerns the body.
+                // If the earlier values were all meaningless, their charset still concerns the body, so it is kept.
                 label.charset = label.charset.filter(|_| essence.is_none());
             }
             essence = Some(parsed.essence);
@@ -64,7 +64,7 @@ impl Label {
 
 /// A parsed media type.
 struct MediaType<'a> {
-    /// `type/subtype`, as written.
+    /// The text `type/subtype`, as written.
     essence: &'a [u8],
     charset: Option<&'static Encoding>,
 }
@@ -84,7 +84,8 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// Returns the encoding in the parameters of a media type. The first `charset` counts.
+/// Returns the encoding that the parameters of a media type name. If there are several `charset` parameters, the
+/// first decides.
 fn charset_of(parameters: &[u8]) -> Option<&'static Encoding> {
     let mut rest = parameters;
     while let Some((b';', behind)) = rest.split_first() {
@@ -108,7 +109,7 @@ fn charset_of(parameters: &[u8]) -> Option<&'static Encoding> {
     None
 }
 
-/// Reads a quoted value from after its opening quote. Returns the value, and the text after the closing
+/// Reads a quoted value; `text` begins after the opening quote. Returns the value, and the text after the closing
 /// quote.
 fn quoted_value(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
@@ -127,8 +128,8 @@ fn quoted_value(text: &[u8]) -> (Vec<u8>, &[u8]) {
     (value, text.get(at..).unwrap_or_default())
 }
 
-/// Returns the encoding that a text names anywhere: HTML standard, "extracting a character encoding from a
-/// meta element". For the `content` of a `<meta>`, and for a Content-Type without a valid type.
+/// Returns the encoding that a text names anywhere, by the HTML standard ("extracting a character encoding from a
+/// meta element"). Used for the `content` of a `<meta>`, and for a Content-Type without a valid type.
 pub(crate) fn charset_in(text: &[u8]) -> Option<&'static Encoding> {
     const NAME: &[u8] = b"charset";
     let mut rest = text;
@@ -149,20 +150,20 @@ pub(crate) fn charset_in(text: &[u8]) -> Option<&'static Encoding> {
     encoding_of_label(label)
 }
 
-/// Returns the encoding with this label. By the standard, single quotes would be part of the label; they are
-/// removed here, since no label has any.
+/// Returns the encoding with this label. By the standard, single quotes would be part of the label; here they are
+/// removed, since no label contains single quotes.
 fn encoding_of_label(label: &[u8]) -> Option<&'static Encoding> {
     let label = label.trim_ascii();
     let label = label.strip_prefix(b"'").unwrap_or(label);
     encoding_named(label.strip_suffix(b"'").unwrap_or(label))
 }
 
-/// Returns the encoding with this label, except encodings that decode everything to an error.
+/// Returns the encoding with this label, but not the encodings that decode every text to an error.
 pub(crate) fn encoding_named(label: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label)
 }
 
-/// Returns the kind of a media type; `None` for a meaningless one (MIME Sniffing §7).
+/// Returns the kind of documents with this media type; `None` for a meaningless type (MIME Sniffing §7).
 fn kind_of(essence: &[u8]) -> Option<Kind> {
     let is = |other: &[u8]| essence.eq_ignore_ascii_case(other);
     let begins = |start: &[u8]| essence.get(..start.len()).is_some_and(|e| e.eq_ignore_ascii_case(start));
@@ -183,7 +184,7 @@ fn kind_of(essence: &[u8]) -> Option<Kind> {
     }
 }
 
-/// Splits a field with several values at the commas that are not within quotes.
+/// Splits a header field with several values at the commas that are not inside quotes.
 fn split(values: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(values);
     std::iter::from_fn(move || {

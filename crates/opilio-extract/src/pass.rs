@@ -1,6 +1,6 @@
-//! The streaming pass: reads title, links and metas of a page without building a DOM.
+//! The streaming pass, which reads title, links and metas of a page without building a DOM.
 //!
-//! lol_html reads all tags, but calls a handler only for elements that a selector matches. It does not read
+//! lol_html reads all tags, but calls a handler only for elements that match one of its selectors. It does not read
 //! markup in comments, scripts and styles. The handlers here ignore the content of templates.
 
 use crate::link::{LINK_BYTES_MAX, LinkKind, Reach};
@@ -14,14 +14,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-/// The most memory of the streaming pass: its stack of open elements (200,000 fit), and an unfinished tag or
-/// comment at the end of the page.
+/// The most memory of the streaming pass (32 MiB). It holds the stack of open elements (200,000 fit), and an
+/// unfinished tag or comment at the end of the page.
 const PASS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// How many times shorter a value can become when its entities are decoded, at most.
+/// The factor by which a value becomes shorter, at most, when its entities are decoded.
 const ENTITY_SHRINKS_MAX: usize = 8;
 
-/// The most `<noscript>` elements of a page that are read.
+/// The most `<noscript>` elements of a page that are read, since each of them takes a pass of its own.
 const NOSCRIPTS_MAX: usize = 64;
 
 const HTML_NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
@@ -37,8 +37,8 @@ pub(crate) fn skim(text: &str, reach: Reach) -> Skim {
     skim
 }
 
-/// The kinds of elements that the pass handles. lol_html tests every selector on every tag, so a page gets
-/// only the selectors that it needs: see [`listeners`].
+/// The kinds of elements that the pass handles. lol_html tests every selector on every tag, so each page gets only
+/// the selectors that it needs: see [`listeners`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Anchor,
@@ -58,8 +58,8 @@ enum Listener {
 
 const LISTENERS: usize = 13;
 
-/// The parsed selectors of all listeners. They are parsed once per process; lol_html compiles them again for
-/// each pass.
+/// The parsed selectors of all listeners. They are parsed once per process; lol_html compiles them again for each
+/// pass.
 static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(|| {
     [
         (Listener::Anchor, "a"),
@@ -73,15 +73,16 @@ static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(||
         (Listener::Noscript, "noscript"),
         (Listener::Image, "img"),
         (Listener::Source, "source"),
-        // After `title`, whose handler has run already: this one corrects its result.
+        // This handler must come after that of `title`, because it corrects the result of that handler.
         (Listener::ForeignTitle, "svg title, math title"),
         (Listener::Template, "template"),
     ]
     .map(|(listener, css)| (listener, css.parse().expect("a constant, and a selector")))
 });
 
-/// Returns the listeners that `text` needs: the usual ones, and those of rare elements whose names occur in
-/// it, even in a comment. This search costs 3 % of a pass, and each unneeded selector would cost 2 %.
+/// Returns the listeners that `text` needs: the usual listeners, and those of rare elements whose names occur
+/// anywhere in `text`, even in a comment. This search costs 3 % of a pass, and each unneeded selector would cost 2
+/// %.
 fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'static Selector)> {
     let mut wanted = [false; LISTENERS];
     wanted[Listener::Anchor as usize] = true;
@@ -109,8 +110,9 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
     SELECTORS.iter().filter(move |(l, _)| wanted[*l as usize]).map(|(l, selector)| (*l, selector))
 }
 
-/// Returns whether a `<meta>` might contain a directive or a refresh. Most do not, and a page without such
-/// elements needs no listener. The names may be written in numeric entities.
+/// Returns whether a `<meta>` tag might contain a directive or a refresh. Most do not, and a page without such metas
+/// needs no listener for them. The words may be written in numeric entities, so a tag with such entities counts,
+/// too.
 fn says_something(tag: &[u8]) -> bool {
     let tag = &tag[..end_of_tag(tag)];
     tag.iter().enumerate().any(|(at, byte)| {
@@ -124,8 +126,8 @@ fn says_something(tag: &[u8]) -> bool {
     })
 }
 
-/// Returns the end of a tag: the first `>` that is not in a quoted value. A quote begins a value only after a
-/// `=`.
+/// Returns the offset at which a tag ends: that of the first `>` that is not in a quoted value. A quote begins a
+/// value only after a `=`.
 fn end_of_tag(tag: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = tag.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
@@ -145,23 +147,23 @@ fn end_of_tag(tag: &[u8]) -> usize {
 }
 
 struct Pass<'t, 'f> {
-    /// The page, given to lol_html in one piece: so the source positions that it reports are positions in
-    /// this text, and attributes are read without allocating memory.
+    /// The text of the page. lol_html gets all of it in one piece, so the source positions that it reports are
+    /// positions in this text, and attributes are read without allocating memory.
     text: &'t str,
     reach: Reach,
     found: &'f RefCell<Collector>,
-    /// How many `<noscript>` elements may still be read: see [`Pass::noscript`].
+    /// The number of `<noscript>` elements that may still be read: see [`Pass::noscript`].
     noscripts_left: Cell<usize>,
-    /// The raw text of the title that is being read. `in_title` says whether one is being read.
+    /// The raw text of the title that is being read, if the flag `in_title` is set.
     title: RefCell<String>,
     in_title: Cell<bool>,
-    /// Whether this title is in SVG or MathML.
+    /// Whether the title that is being read is in SVG or MathML.
     is_foreign_title: Cell<bool>,
-    /// How many `<template>` elements are open. Their content is not part of the page.
+    /// The number of open `<template>` elements. The content of templates is not part of the page.
     templates: Rc<Cell<usize>>,
 }
 
-/// The result of a handler.
+/// The return type of lol_html's handlers.
 type Handled = lol_html::HandlerResult;
 
 impl<'t, 'f> Pass<'t, 'f> {
@@ -186,7 +188,7 @@ impl<'t, 'f> Pass<'t, 'f> {
 
     fn read(&self) -> Result<(), RewritingError> {
         let memory = MemorySettings::new().with_max_allowed_memory_usage(PASS_BYTES_MAX);
-        // Not strict: where browsers and a stream may read markup differently, it is read as a stream,
+        // Strict mode is off: markup that a stream and a browser may read differently is read as a stream reads it,
         // without an error.
         let mut settings = Settings::new().with_strict(false).with_memory_settings(memory);
         for (listener, selector) in listeners(self.text, self.reach) {
@@ -219,7 +221,7 @@ impl<'t, 'f> Pass<'t, 'f> {
         }
     }
 
-    /// Returns the values of these attributes, as written in the source.
+    /// Returns the values of the attributes with these names, as written in the source.
     fn attributes<const N: usize>(&self, element: &Tag<'_, '_>, names: [&str; N]) -> [Option<&'t str>; N] {
         let mut values = [None; N];
         for attribute in element.attributes() {
@@ -228,7 +230,8 @@ impl<'t, 'f> Pass<'t, 'f> {
             let Some(index) = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted)) else {
                 continue;
             };
-            // If two attributes have the same name, the first counts. An attribute without a value is empty.
+            // If two attributes have the same name, the first counts. An attribute without a value has the empty
+            // value.
             values[index].get_or_insert_with(|| {
                 let at = attribute.value_source_location();
                 at.and_then(|at| self.text.get(at.bytes())).unwrap_or_default()
@@ -296,8 +299,8 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(found.image_set(&set.and_then(decoded).unwrap_or_default())?)
     }
 
-    /// Reads the content of `<noscript>` in a pass of its own. For lol_html, as for a browser that runs
-    /// scripts, this content is text; a crawler runs no scripts, so it is markup. The number of such passes
+    /// Reads the content of `<noscript>` in a pass of its own. For lol_html, as for a browser that runs scripts,
+    /// this content is text; since a crawler runs no scripts, it is read as markup here. The number of such passes
     /// is limited, since each costs a few microseconds. A `<noscript>` inside a `<noscript>` is not read.
     fn noscript(&self, element: &Tag<'_, '_>) -> Handled {
         let left = self.noscripts_left.get();
@@ -310,7 +313,7 @@ impl<'t, 'f> Pass<'t, 'f> {
         let inside = &rest[..end_of_noscript(rest.as_bytes())];
         let pass = Pass { reach: self.reach, noscripts_left: Cell::new(0), ..Pass::new(inside, self.found) };
         match pass.run() {
-            // The limit of links is reached: this ends the outer pass, too.
+            // This error means that the limit of links is reached, so it ends the outer pass, too.
             Err(RewritingError::ContentHandlerError(error)) => Err(error),
             _ => Ok(()),
         }
@@ -328,7 +331,7 @@ impl<'t, 'f> Pass<'t, 'f> {
     }
 
     fn template(&self, element: &mut Tag<'_, '_>) -> Handled {
-        // In SVG this name has no meaning.
+        // In SVG and MathML, this element name has no such meaning.
         if !is_html(element) {
             return Ok(());
         }
@@ -347,9 +350,9 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(())
     }
 
-    /// Marks a title as foreign: in SVG a title names a shape, and in MathML it has no meaning. lol_html
-    /// cannot tell the namespace here, since SVG and MathML may contain HTML again. It treats the content of
-    /// a page's title as text only.
+    /// Marks a title as foreign, that is, in SVG or MathML: an SVG title names a shape, and a MathML title has no
+    /// meaning. lol_html cannot tell the namespace here, since SVG and MathML may contain HTML again. But it treats
+    /// only the content of a page's own title as text.
     fn perhaps_no_title(&self) -> Handled {
         self.is_foreign_title.set(self.in_title.get());
         Ok(())
@@ -367,7 +370,8 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(())
     }
 
-    /// Decodes the title's text only when it is complete, since an entity may be split between two chunks.
+    /// Decodes the title's text. This happens only when the text is complete, since an entity may be split between
+    /// two chunks.
     fn end_of_title(&self) {
         if self.in_title.replace(false) {
             let raw = std::mem::take(&mut *self.title.borrow_mut());
@@ -380,7 +384,7 @@ fn is_html(element: &Tag<'_, '_>) -> bool {
     element.namespace_uri() == HTML_NAMESPACE
 }
 
-/// Returns the end of the text of a `<noscript>`: its end tag, in any case.
+/// Returns the offset at which the text of a `<noscript>` ends: that of its end tag, in upper or lower case.
 fn end_of_noscript(text: &[u8]) -> usize {
     const END: &[u8] = b"</noscript";
     let is_end = |at: &usize| {
@@ -393,7 +397,7 @@ fn end_of_noscript(text: &[u8]) -> usize {
     memchr::memchr_iter(b'<', text).find(is_end).unwrap_or(text.len())
 }
 
-/// Returns the value of an attribute with its entities decoded; `None` if it is too long for a link.
+/// Returns the value of an attribute with its entities decoded; `None` if the value is too long for a link.
 fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     if raw.len() > LINK_BYTES_MAX * ENTITY_SHRINKS_MAX {
         return None;
@@ -404,7 +408,7 @@ fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     Some(without_nul(htmlize::unescape_attribute(raw)))
 }
 
-/// Replaces NUL by U+FFFD, as the tokenizer of the HTML standard does.
+/// Replaces each NUL character by U+FFFD, as the tokenizer of the HTML standard does.
 fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { text }
 }
