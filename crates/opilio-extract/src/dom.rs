@@ -206,8 +206,8 @@ fn count_separators(piece: &str) -> usize {
     piece.as_bytes().iter().filter(|byte| separates(byte)).count()
 }
 
-/// Returns whether the tree is too large, or too deep at the first node added after the first `known` nodes; that
-/// element is about as deep as the parser's current position.
+/// Returns whether the tree is too large, or too deep at the last element among the nodes after the first `known`
+/// ones. This element is about as deep as the parser's current position.
 fn goes_too_far(html: &Html, known: usize) -> bool {
     let nodes = html.tree.nodes();
     let new = nodes.len().saturating_sub(known);

@@ -1,10 +1,10 @@
-//! Finds the encoding that a page itself states, before the page is decoded.
+//! Finds the encoding that a page itself states. This happens before the page is decoded.
 
 use crate::media::{charset_in, encoding_named};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
-/// Returns the encoding that the XML declaration or a `<meta>` tag of `head` names: HTML standard, "prescan a
-/// byte stream to determine its encoding".
+/// Returns the encoding that the XML declaration or a `<meta>` tag in `head` names, by the HTML standard ("prescan a
+/// byte stream to determine its encoding").
 pub(crate) fn prescan(head: &[u8]) -> Option<&'static Encoding> {
     if let Some(encoding) = declared(head) {
         return Some(encoding);
@@ -13,7 +13,7 @@ pub(crate) fn prescan(head: &[u8]) -> Option<&'static Encoding> {
     while let Some(at) = rest.iter().position(|&byte| byte == b'<') {
         rest = &rest[at..];
         if rest.starts_with(b"<!--") {
-            // From the second dash on, since `<!-->` is a complete comment.
+            // The search for `-->` begins at the second dash, since `<!-->` is a complete comment.
             let end = rest[2..].windows(3).position(|three| three == b"-->")?;
             rest = &rest[2 + end + 3..];
         } else if is_meta(rest) {
@@ -23,7 +23,7 @@ pub(crate) fn prescan(head: &[u8]) -> Option<&'static Encoding> {
             }
             rest = tag.rest;
         } else if is_tag(rest) {
-            // A `<meta` within an attribute is not a tag.
+            // Only a tag that begins here counts: a `<meta` inside an attribute is not a tag.
             let name =
                 rest.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'>')).unwrap_or(rest.len());
             let mut tag = Attributes { rest: &rest[name..] };
@@ -38,7 +38,8 @@ pub(crate) fn prescan(head: &[u8]) -> Option<&'static Encoding> {
     None
 }
 
-/// Returns the encoding that an XML declaration names, in XHTML and XML: "get an XML encoding".
+/// Returns the encoding that an XML declaration names, in XHTML and XML, by the HTML standard ("get an XML
+/// encoding").
 fn declared(head: &[u8]) -> Option<&'static Encoding> {
     if !head.starts_with(b"<?xml") {
         return None;
@@ -81,8 +82,8 @@ fn encoding_of_meta(tag: &mut Attributes<'_>) -> Option<&'static Encoding> {
     Some(readable_as_ascii(found))
 }
 
-/// Corrects an encoding that cannot be true: a page that was readable as ASCII up to here is not UTF-16,
-/// whatever it states.
+/// Corrects an encoding that cannot be true: if a page could be read as ASCII up to here, its encoding is not
+/// UTF-16, whatever it states. The standard replaces UTF-16 by UTF-8, and `x-user-defined` by windows-1252.
 fn readable_as_ascii(found: &'static Encoding) -> &'static Encoding {
     match found {
         e if e == UTF_16LE || e == UTF_16BE => UTF_8,
@@ -91,7 +92,7 @@ fn readable_as_ascii(found: &'static Encoding) -> &'static Encoding {
     }
 }
 
-/// Iterates over the attributes of one tag. At the end, `rest` is the text after the tag.
+/// An iterator over the attributes of one tag. At the end of the iteration, `rest` is the text after the tag.
 struct Attributes<'a> {
     rest: &'a [u8],
 }
@@ -130,7 +131,7 @@ impl<'a> Iterator for Attributes<'a> {
         if matches!(self.rest.first(), None | Some(b'>')) {
             return None;
         }
-        // The name of an attribute may start with `=`, but is not empty: so every iteration advances.
+        // An attribute's name may start with `=` but is never empty, so every iteration advances.
         let start = self.rest;
         self.rest = &self.rest[1..];
         let tail = self.take(|b| b.is_ascii_whitespace() || matches!(b, b'/' | b'>' | b'='));

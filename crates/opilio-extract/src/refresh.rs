@@ -1,7 +1,7 @@
-//! `<meta http-equiv=refresh>`: a redirect in markup.
+//! `<meta http-equiv=refresh>`, a redirect that is written in the markup.
 
-/// Returns the target of a refresh, by the steps of the HTML standard ("shared declarative refresh steps").
-/// `None` if it reloads the same page.
+/// Returns the target of a refresh, by the steps of the HTML standard ("shared declarative refresh steps"). Returns
+/// `None` if the refresh reloads the same page.
 pub(crate) fn target(content: &str) -> Option<&str> {
     let rest = content.trim_ascii_start();
     let time = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -22,7 +22,7 @@ pub(crate) fn target(content: &str) -> Option<&str> {
     Some(url).filter(|url| !url.is_empty())
 }
 
-/// Returns the text after `url=`, if the text begins with this.
+/// Returns the text after `url=`; `None` if the text does not begin with `url=`.
 fn behind_name(text: &str) -> Option<&str> {
     let name = text.get(..3).filter(|name| name.eq_ignore_ascii_case("url"))?;
     Some(text[name.len()..].trim_ascii_start().strip_prefix('=')?.trim_ascii_start())

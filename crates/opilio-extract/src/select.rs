@@ -1,4 +1,5 @@
-//! CSS selectors. These types wrap those of the parser, so that the public API does not contain them.
+//! CSS selectors, and the elements that they match. The types here wrap those of the parser, so that the public API
+//! does not contain the parser's types.
 
 use crate::document::Document;
 #[cfg(feature = "derive")]
@@ -15,15 +16,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
-/// The most parsed selectors that a thread keeps. A spider has about a dozen, but may by mistake make up new
-/// ones without end.
+/// The most parsed selectors that a thread keeps. A spider has about a dozen selectors, but may by mistake make up
+/// new selectors without end.
 const SELECTORS_MAX: usize = 256;
 
 thread_local! {
     static SELECTORS: RefCell<HashMap<Rc<str>, Rc<Parsed>>> = RefCell::default();
 }
 
-/// A parsed selector, and its text.
+/// A parsed selector, with its text.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     css: Rc<str>,
@@ -38,7 +39,7 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
         }
         let wrong = |reason| SelectorError { selector: css.to_owned(), reason };
         check_selector(css).map_err(|mistake| wrong(mistake.reason))?;
-        // This never fails: the check above has the same rules as this parser.
+        // Parsing never fails here: the check above has the same rules as this parser.
         let selector = Selector::parse(css).map_err(|error| wrong(error.to_string()))?;
         if known.len() >= SELECTORS_MAX {
             known.clear();
@@ -50,13 +51,12 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
     })
 }
 
-/// The elements that a selector matches, in document order. They are searched on demand: [`Matches::first`]
-/// stops at the first one.
+/// The elements that a selector matches, in document order. They are searched on demand: [`Matches::first`] stops at
+/// the first match.
 #[derive(Clone)]
 pub struct Matches<'a> {
     document: &'a Document,
-    /// The element in which to search. It is the root of the document, or the element whose method was
-    /// called.
+    /// The element in which to search: the root of the document, or the element whose method was called.
     scope: Option<ElementRef<'a>>,
     includes_scope: bool,
     parsed: Rc<Parsed>,
@@ -71,7 +71,7 @@ impl<'a> Matches<'a> {
         Ok(Self { document, scope: root, includes_scope: true, parsed: selector(css)? })
     }
 
-    /// Iterates over the elements.
+    /// Iterates over the matching elements.
     pub fn iter(&self) -> Iter<'a, '_> {
         let selector = &self.parsed.selector;
         let root =
@@ -81,17 +81,17 @@ impl<'a> Matches<'a> {
         Iter { document, root, below: self.scope.map(|scope| scope.select(selector)) }
     }
 
-    /// Returns the first element.
+    /// Returns the first matching element.
     #[must_use]
     pub fn first(&self) -> Option<Element<'a>> {
         self.iter().next()
     }
 
-    /// Returns the first element, for elements that a page must have.
+    /// Returns the first matching element; for elements that a page must have.
     ///
     /// # Errors
-    /// When nothing matches; the error contains the selector. In a spider's `parse`, `?` then ends the page
-    /// as a failure with reason `parse_error` and this error's text.
+    /// When nothing matches; the error contains the selector. In a spider's `parse`, the operator `?` then ends the
+    /// page as a failure with the reason `parse_error` and this error's text.
     pub fn need(&self) -> Result<Element<'a>, NoMatch> {
         self.first().ok_or_else(|| NoMatch { selector: self.parsed.css.as_ref().to_owned() })
     }
@@ -102,25 +102,25 @@ impl<'a> Matches<'a> {
         self.first().is_none()
     }
 
-    /// Returns the text of the first element, as [`Element::text`] does.
+    /// Returns the text of the first matching element, as [`Element::text`] does.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         self.first().map(|element| element.text())
     }
 
-    /// Returns the text of each element.
+    /// Returns the text of each matching element.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         self.iter().map(|element| element.text()).collect()
     }
 
-    /// Returns the value of an attribute, from the first element that has it.
+    /// Returns the value of an attribute from the first matching element that has this attribute.
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&'a str> {
         self.iter().find_map(|element| element.attr(name))
     }
 
-    /// Returns the values of an attribute, from each element that has it.
+    /// Returns the values of an attribute from all matching elements that have this attribute.
     #[must_use]
     pub fn attrs(&self, name: &str) -> Vec<&'a str> {
         self.iter().filter_map(|element| element.attr(name)).collect()
@@ -151,7 +151,7 @@ impl<'a, 'm> IntoIterator for &'m Matches<'a> {
     }
 }
 
-/// Iterates over the elements of [`Matches`].
+/// An iterator over the elements of [`Matches`].
 pub struct Iter<'a, 'm> {
     document: &'a Document,
     root: Option<Element<'a>>,
@@ -180,7 +180,7 @@ pub struct Element<'a> {
     document: &'a Document,
 }
 
-/// Compares whether both are the same element of the same document.
+/// Two elements are equal if they are the same element of the same document.
 impl PartialEq for Element<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.node == other.node
@@ -190,23 +190,23 @@ impl PartialEq for Element<'_> {
 impl Eq for Element<'_> {}
 
 impl<'a> Element<'a> {
-    /// Returns the element's name: in lower case in HTML; in XML as written, with its prefix.
+    /// Returns the element's name. In HTML it is in lower case; in XML it is as written, with its prefix.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.node.value().name()
     }
 
-    /// Returns the text in the element and below it in one line, as a person reads it: white space is
-    /// collapsed and trimmed, and there is a space where a page breaks the line (`<br>`, paragraphs, cells,
-    /// list items). Leaves out scripts, styles, `<noscript>` and templates, unless the element itself is one.
-    /// For the text as written in the markup see [`Element::raw_text`].
+    /// Returns the text in the element and below it in one line, as a person reads it: white space is collapsed and
+    /// trimmed, and there is a space where a page breaks the line (`<br>`, paragraphs, cells, list items). Scripts,
+    /// styles, `<noscript>` and templates are left out, unless the element itself is one of these. For the text as
+    /// written in the markup see [`Element::raw_text`].
     #[must_use]
     pub fn text(&self) -> String {
         visible_text(self.node, usize::MAX, usize::MAX)
     }
 
-    /// Returns the text directly in the element, without that of elements inside; otherwise like
-    /// [`Element::text`].
+    /// Returns the text directly in the element, without the text of elements inside it. White space is handled as
+    /// by [`Element::text`].
     #[must_use]
     pub fn own_text(&self) -> String {
         own_text(self.node)
@@ -226,13 +226,14 @@ impl<'a> Element<'a> {
         attribute(self.node, name)
     }
 
-    /// Returns the markup of the element with its own tags, as the parser understood it, not as it was sent.
+    /// Returns the markup of the element, with its own tags. It is the markup as the parser understood it, which may
+    /// differ from the markup as it was sent.
     #[must_use]
     pub fn html(&self) -> String {
         self.node.html()
     }
 
-    /// Returns the elements below this one that match; `:scope` means this one.
+    /// Returns the elements below this element that match the selector; `:scope` in the selector means this element.
     ///
     /// # Errors
     /// When the selector is not valid.
@@ -254,40 +255,40 @@ impl<'a> Element<'a> {
         attribute.map(Cow::Borrowed).or_else(|| feed::text_of_link(self.node))
     }
 
-    /// Like [`Element::css`], but a selector that contains `:scope` may match this element itself.
+    /// Returns the elements that match, like [`Element::css`], but a selector that contains `:scope` may match this
+    /// element itself.
     #[cfg(feature = "derive")]
     pub(crate) fn css_from_here(&self, css: &str) -> Result<Matches<'a>, SelectorError> {
         let includes_scope = css.contains(":scope");
         Ok(Matches { includes_scope, ..self.css(css)? })
     }
 
-    /// Returns the document of the element.
+    /// Returns the document that contains the element.
     #[cfg(feature = "derive")]
     pub(crate) fn document(&self) -> &'a Document {
         self.document
     }
 
-    /// [`Element::text`], cut at a number of bytes and of nodes.
+    /// Returns the text of [`Element::text`], cut off after a number of bytes and of nodes.
     #[cfg(feature = "derive")]
     pub(crate) fn text_of(&self, bytes_max: usize, nodes_max: usize) -> String {
         visible_text(self.node, bytes_max, nodes_max)
     }
 
-    /// Returns a number that no other element of the document has.
+    /// Returns a number that identifies the element in its document.
     #[cfg(feature = "derive")]
     pub(crate) fn place(&self) -> usize {
         std::ptr::from_ref(self.node.value()).addr()
     }
 
-    /// Iterates over the elements below this one in document order, each with its level: children have level
-    /// 1.
+    /// Iterates over the elements below this element in document order, each with its level; children have level 1.
     #[cfg(feature = "derive")]
     pub(crate) fn below(&self) -> impl Iterator<Item = (usize, Element<'a>)> + use<'a> {
         let document = self.document;
         below(self.node).map(move |(level, node)| (level, Element { node, document }))
     }
 
-    /// Returns the parser's own element.
+    /// Returns the element in the type of scraper, the parser.
     pub(crate) fn inner(&self) -> ElementRef<'a> {
         self.node
     }

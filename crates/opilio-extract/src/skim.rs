@@ -1,4 +1,4 @@
-//! Title, links and metas of a page, and the collector used both by the streaming pass and by the DOM.
+//! Title, links and metas of a page, and the collector of these, which both the streaming pass and the DOM use.
 
 use crate::directives::MetaRobots;
 use crate::link::{LINK_BYTES_MAX, LINKS_MAX, LinkKind, RawLink};
@@ -8,13 +8,13 @@ use crate::text::{bounded, collapse};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The most bytes of a title; a longer one is cut off.
+/// The most bytes of a title (4 KiB). A longer title is cut off.
 pub const TITLE_BYTES_MAX: usize = 4 * 1024;
 
-/// The most `<meta>` elements with directives to crawlers that are kept.
+/// The most `<meta>` elements with directives to crawlers that are kept for a page.
 const META_ROBOTS_MAX: usize = 64;
 
-/// The facts read from a page in one pass.
+/// The facts that are read from a page in one pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skim {
@@ -24,25 +24,25 @@ pub struct Skim {
     /// All links in document order, at most [`LINKS_MAX`]. Links that are not followed are included, but
     /// images are not.
     pub links: Vec<RawLink>,
-    /// The `href` of the first `<base>` that has one, entities decoded.
+    /// The `href` of the first `<base>` that has an `href`, with entities decoded.
     pub base_href: Option<String>,
-    /// Every `<meta>` with a name and a directive, for any crawler; at most 64.
+    /// Every `<meta>` that has a name and contains a directive to crawlers, for any crawler; at most 64.
     pub robots: Vec<MetaRobots>,
-    /// Why part of the page was not read; `None` if the whole page was read.
+    /// The reason why part of the page was not read; `None` if the whole page was read.
     pub cut: Option<Cut>,
 }
 
-/// Why a page was not read to its end. Everything found before is kept.
+/// The reason why a page was not read to its end. Everything found before that place is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
     /// The page has more than [`LINKS_MAX`] links.
     Links,
-    /// The markup nests too deeply, or has a single tag too long, to be read in limited memory.
+    /// The elements nest too deeply, or a single tag is too long, to be read in limited memory.
     Memory,
 }
 
-/// Collects the facts, for the streaming pass and for the DOM.
+/// Collects the facts about a page, for the streaming pass and for the DOM.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) skim: Skim,
@@ -63,7 +63,7 @@ impl fmt::Display for Cut {
 pub(crate) struct Enough;
 
 impl Collector {
-    /// Adds a link whose entities are decoded. Fails beyond the limit of links.
+    /// Adds a link whose entities are decoded already. Fails if the page has too many links.
     pub(crate) fn link(
         &mut self,
         kind: LinkKind,
@@ -81,15 +81,15 @@ impl Collector {
         Ok(())
     }
 
-    /// Sets the `href` of `<base>`. Only the first call counts.
+    /// Sets the `href` of `<base>`. Only the first call has an effect.
     pub(crate) fn base(&mut self, href: Cow<'_, str>) {
         if self.skim.base_href.is_none() && href.len() <= LINK_BYTES_MAX {
             self.skim.base_href = Some(href.into_owned());
         }
     }
 
-    /// Adds a `<meta>` that has a content, with entities decoded. A `<meta>` with a name may contain
-    /// directives, one with `http-equiv` a refresh.
+    /// Adds a `<meta>` that has a content, with entities decoded. A `<meta>` with a name may contain directives; a
+    /// `<meta>` with `http-equiv` may contain a refresh.
     pub(crate) fn meta(
         &mut self,
         name: Option<&str>,
@@ -109,12 +109,12 @@ impl Collector {
         }
     }
 
-    /// Adds the images of a `srcset`, whose entities are decoded.
+    /// Adds the images of a `srcset`, whose entities are decoded already.
     pub(crate) fn image_set(&mut self, set: &str) -> Result<(), Enough> {
         srcset::urls(set).try_for_each(|url| self.link(LinkKind::Image, Cow::Borrowed(url), None))
     }
 
-    /// Sets the title, whose entities are decoded. Only the first text that is not empty counts.
+    /// Sets the title, whose entities are decoded already. Only the first title that is not empty counts.
     pub(crate) fn title(&mut self, text: &str) {
         if self.skim.title.is_none() {
             let title = collapse(text);

@@ -1,8 +1,8 @@
-//! Determines the kind of a body from its first bytes, if its Content-Type is meaningless: MIME Sniffing §6
-//! (patterns) and §7 (rules).
+//! Determines the kind of a body from its first bytes, for a body whose Content-Type is meaningless: MIME Sniffing
+//! §6 (patterns) and §7 (rules).
 //!
-//! Only patterns of images, sounds and archives that could pass for text are needed. All others contain bytes
-//! that no text has.
+//! Only the patterns of images, sounds and archives that could be mistaken for text are needed. All other such files
+//! contain bytes that never occur in text.
 
 use crate::media::Kind;
 use std::borrow::Cow;
@@ -10,8 +10,9 @@ use std::borrow::Cow;
 /// The number of bytes that are examined (MIME Sniffing §5.2).
 const HEAD_BYTES: usize = 1445;
 
-/// Returns the kind of a body without a type (§7.1). Here, text that begins with a tag which the standard
-/// does not know is HTML, too: browsers show it as text, but a crawler would lose its links.
+/// Returns the kind of a body without a type (MIME Sniffing §7.1). In contrast to the standard, text that begins
+/// with a tag unknown to the standard is HTML, too: browsers show such a body as text, but a crawler would then lose
+/// its links.
 pub(crate) fn kind(body: &[u8]) -> Kind {
     let head = &body[..body.len().min(HEAD_BYTES)];
     if DATA.iter().any(|(pattern, mask)| matches(head, pattern, mask)) {
@@ -28,10 +29,11 @@ pub(crate) fn kind(body: &[u8]) -> Kind {
     if begins_with_markup(text) { Kind::Html } else { Kind::Text }
 }
 
-/// Returns whether a body labelled as HTML is a feed (§7.3). Everything before the first element is skipped.
+/// Returns whether a body that is labelled as HTML is a feed (MIME Sniffing §7.3). Everything before the first
+/// element is skipped.
 pub(crate) fn is_feed(body: &[u8]) -> bool {
     let mut rest = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    // A feed begins early, so only the start of the body is searched.
+    // The root element of a feed comes early, so only the start of the body is searched.
     rest = &rest[..rest.len().min(HEAD_BYTES)];
     loop {
         rest = rest.trim_ascii_start();
@@ -51,19 +53,19 @@ fn is_feed_tag(tag: &[u8]) -> bool {
     if let Some(rest) = tag.strip_prefix(b"rss").or_else(|| tag.strip_prefix(b"feed")) {
         return rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/'));
     }
-    // RSS 1.0 and 0.9, but not any other RDF.
+    // RDF counts as a feed only if it is RSS 1.0 or 0.9.
     tag.starts_with(b"rdf:RDF")
         && [&b"http://purl.org/rss/1.0/"[..], b"http://my.netscape.com/rdf/simple/0.9/"]
             .iter()
             .any(|namespace| find(tag, namespace).is_some())
 }
 
-/// Returns the end of the first occurrence of a word.
+/// Returns the offset of the end of the first occurrence of `word`.
 fn find(text: &[u8], word: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, word).map(|at| at + word.len())
 }
 
-/// Returns the start of a body without a byte order mark, and in UTF-16 without the zero bytes.
+/// Returns the start of a body without its byte order mark; in UTF-16 also without the zero bytes.
 fn as_ascii(head: &[u8]) -> Cow<'_, [u8]> {
     if let Some(rest) = head.strip_prefix(b"\xEF\xBB\xBF") {
         return Cow::Borrowed(rest);
@@ -80,20 +82,20 @@ fn begins_with_markup(text: &[u8]) -> bool {
     tag.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'!' | b'?' | b'/'))
 }
 
-/// Returns whether a byte does not occur in text (§3, "binary data byte").
+/// Returns whether a byte never occurs in text (MIME Sniffing §3, "binary data byte").
 fn is_binary(byte: u8) -> bool {
     matches!(byte, 0x00..=0x08 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F)
 }
 
-/// Returns whether the start of a body matches a pattern (§6, "pattern matching algorithm"), without ignored
-/// bytes.
+/// Returns whether the start of a body matches a pattern (MIME Sniffing §6, "pattern matching algorithm"). Bits that
+/// are zero in the mask are ignored.
 fn matches(head: &[u8], pattern: &[u8], mask: &[u8]) -> bool {
     head.len() >= pattern.len()
         && pattern.iter().enumerate().all(|(at, byte)| head[at] & mask.get(at).unwrap_or(&0xFF) == *byte)
 }
 
-/// The first bytes of files that are not text, and masks for patterns of which some bits do not matter (§6.1,
-/// §6.2, §6.4, §7.1).
+/// The first bytes of files that are not text, each with a mask of the bits that matter (MIME Sniffing §6.1, §6.2,
+/// §6.4, §7.1).
 const DATA: &[(&[u8], &[u8])] = &[
     (b"%PDF-", b""),
     (b"%!PS-Adobe-", b""),
@@ -120,7 +122,7 @@ const DATA: &[(&[u8], &[u8])] = &[
     (b"OTTO", b""),
 ];
 
-/// The mask of RIFF files: four letters, a length of four bytes that does not matter, then more letters.
+/// The mask of RIFF files: four letters, then four bytes of length, which are ignored, then more letters.
 const RIFF: &[u8] = b"\xFF\xFF\xFF\xFF\0\0\0\0";
 
 #[cfg(test)]

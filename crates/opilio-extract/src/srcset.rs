@@ -1,7 +1,7 @@
-//! Reads `srcset`: the URLs of images with their descriptors.
+//! Reads the attribute `srcset`: the URLs of images, with descriptors such as `2x`.
 
-/// Iterates over the URLs of a `srcset`, without their descriptors (`2x`, `640w`). Follows the HTML standard
-/// ("parse a srcset attribute").
+/// Iterates over the URLs of a `srcset`, without their descriptors (`2x`, `640w`). The rules are those of the HTML
+/// standard ("parse a srcset attribute").
 pub(crate) fn urls(set: &str) -> impl Iterator<Item = &str> {
     let mut rest = set;
     std::iter::from_fn(move || {
@@ -15,7 +15,7 @@ pub(crate) fn urls(set: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns the start of the next entry: after the first comma that is not in parentheses.
+/// Returns the offset at which the next entry starts: after the first comma that is not in parentheses.
 fn descriptors_end(text: &str) -> usize {
     let mut inside = false;
     for (at, byte) in text.bytes().enumerate() {

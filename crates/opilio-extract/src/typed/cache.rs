@@ -1,4 +1,4 @@
-//! What typed fields read of a document. Each part is read once and then kept.
+//! The parts of a document that typed fields have read. Each part is read once and then kept.
 
 use std::cell::OnceCell;
 
@@ -12,7 +12,7 @@ use crate::document::Document;
 use crate::media::Kind;
 use crate::select::Element;
 
-/// The parts of a document that typed fields read and that are neither its text nor its DOM.
+/// The parts of a document that typed fields read, besides its text and its DOM.
 #[derive(Debug, Default)]
 pub(crate) struct TypedParts {
     islands: OnceCell<Islands>,
@@ -22,10 +22,12 @@ pub(crate) struct TypedParts {
     parsed: OnceCell<Box<ParsedElement>>,
 }
 
-/// Parsed JSON of elements. This is a list and not a map, since references to its values are handed out.
+/// The parsed JSON of one element, as an entry of a linked list. Entries are never moved or removed, since callers
+/// hold references to their values.
 #[derive(Debug)]
 struct ParsedElement {
-    /// The index of the element in the tree, and the regular expression that took the JSON out of its text.
+    /// The index of the element in the tree, and the regular expression that took the JSON out of the element's
+    /// text.
     key: (usize, Option<&'static str>),
     value: Option<Result<Value, String>>,
     next: OnceCell<Box<ParsedElement>>,
@@ -50,13 +52,13 @@ impl TypedParts {
         self.microdata.get_or_init(|| microdata::read(document))
     }
 
-    /// Returns the body as JSON.
+    /// Returns the body, parsed as JSON.
     pub(super) fn body(&self, document: &Document) -> Result<&Value, FoundThere> {
         let body = self.body.get_or_init(|| document.json::<Value>().map_err(|error| why(&error)));
         body.as_ref().map_err(|error| FoundThere::unreadable(error))
     }
 
-    /// Returns the JSON in an element; `None` if the element holds no JSON.
+    /// Returns the JSON in an element; `None` if the element contains no JSON.
     pub(super) fn parsed(
         &self,
         element: Element<'_>,
@@ -82,8 +84,8 @@ impl ParsedElement {
     }
 }
 
-/// Returns the reason below an error. The text of the error itself names the URL, which the faults name
-/// already.
+/// Returns the text of the cause of an error. The text of the error itself is left out: it names the URL, which the
+/// faults name already.
 fn why(error: &crate::ExtractError) -> String {
     let source = std::error::Error::source(error).map(ToString::to_string);
     format!("the body is no JSON: {}", source.unwrap_or_default())

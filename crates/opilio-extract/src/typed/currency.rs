@@ -1,4 +1,4 @@
-//! Currencies as prices name them: by a code (`EUR`) or by a symbol (`€`).
+//! Currencies in the ways in which prices name them: by a code (`EUR`) or by a symbol (`€`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The currency of a price: its code of ISO 4217, or a symbol that several currencies share.
 ///
-/// In JSON and as text this is the code (`EUR`), or the symbol (`$`).
+/// In JSON and as text, a currency is its code (`EUR`), or its symbol (`$`) if the code is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(Named);
@@ -48,7 +48,7 @@ impl Currency {
         code.or(sign)
     }
 
-    /// Returns the currency with which a text ends, and where its code or symbol begins, in bytes.
+    /// Returns the currency with which a text ends, and the byte offset at which its code or symbol begins.
     pub(super) fn at_end(text: &str) -> Option<(Self, usize)> {
         let begins = |at: &usize| {
             !text[*at..].starts_with(char::is_alphabetic) || !text[..*at].ends_with(char::is_alphabetic)
@@ -62,8 +62,7 @@ impl Currency {
         code.filter(|(_, at)| begins(at)).or(sign.filter(|(_, at)| begins(at)))
     }
 
-    /// Returns the currency that the codes or symbols at both ends of a price mean together; `None` if they
-    /// contradict each other.
+    /// Returns the currency of a price that has codes or symbols at both ends; `None` if they contradict each other.
     pub(super) fn both(self, other: Self) -> Option<Self> {
         match (self.0, other.0) {
             (a, b) if a == b => Some(self),
@@ -75,7 +74,7 @@ impl Currency {
         }
     }
 
-    /// Returns whether the currency has no smaller unit, so that a price in it has no fraction.
+    /// Returns whether the currency has no smaller unit (such as cents), so that a price in it has no fraction.
     pub(super) fn is_whole(self) -> bool {
         self.code().is_some_and(|code| WHOLE.contains(&code))
     }
@@ -89,8 +88,8 @@ fn known_code(text: &str) -> Option<&'static str> {
     known.filter(|_| same_case && text.is_ascii())
 }
 
-/// Returns the length of a symbol with which a text begins, in upper or lower case; `None` if the text begins
-/// otherwise.
+/// Returns the number of bytes of the symbol `sign` at the start of a text, in upper or lower case; `None` if the
+/// text does not begin with it.
 fn starts(text: &str, sign: &str) -> Option<usize> {
     let start = text.get(..sign.len())?;
     same(start, sign).then_some(sign.len())
@@ -106,7 +105,7 @@ impl fmt::Display for Currency {
     }
 }
 
-/// The text is neither the code nor a symbol of a currency.
+/// The error for a text that is neither the code nor a symbol of a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is no code and no sign of a currency")]
 pub struct NoCurrency;
@@ -135,7 +134,8 @@ impl From<Currency> for String {
     }
 }
 
-/// The symbols of currencies. A longer symbol comes before those with which it begins.
+/// The symbols of currencies, in upper or lower case. A longer symbol comes before the shorter symbols with which it
+/// begins.
 const SIGNS: &[(&str, Named)] = &[
     ("US$", Named::Code("USD")),
     ("US $", Named::Code("USD")),

@@ -1,4 +1,4 @@
-//! Reads dates and times: by a given format, or as ISO 8601, RFC 3339 and RFC 2822 write them.
+//! Reads dates and times, either in a given format, or in the formats of ISO 8601, RFC 3339 and RFC 2822.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::strtime::{self, BrokenDownTime};
@@ -9,14 +9,15 @@ use jiff::{Timestamp, tz::Offset};
 pub(super) trait Dated: Sized {
     const WANTED: &'static str;
 
-    /// Makes a value of the parts that were read by a format; `None` if parts are missing.
+    /// Makes a value of the parts (year, hour and so on) that a format has read; `None` if parts are missing.
     fn of_parts(parts: &BrokenDownTime) -> Option<Self>;
 
-    /// Makes a value of a text in one of the usual formats.
+    /// Makes a value of a text in one of the usual formats (ISO 8601, RFC 3339, RFC 2822); `None` if it is in none
+    /// of them.
     fn of_text(text: &str) -> Option<Self>;
 }
 
-/// Reads a date, a time or an instant from a text; by `format`, if there is one.
+/// Reads a value from a text: by `format`, if there is one, else in one of the usual formats.
 pub(super) fn read<T: Dated>(text: &str, format: Option<&str>) -> Option<T> {
     let text = text.trim();
     if text.len() > BYTES_MAX {
@@ -80,7 +81,7 @@ impl Dated for Timestamp {
     fn of_text(text: &str) -> Option<Self> {
         let read = text.parse().ok();
         read.or_else(|| rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())).or_else(|| {
-            // `2026-11-30 08:00:00 UTC`
+            // Some pages write `2026-11-30 08:00:00 UTC`.
             let civil = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT"))?;
             Offset::UTC.to_timestamp(DateTime::of_text(civil)?).ok()
         })

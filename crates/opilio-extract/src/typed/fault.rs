@@ -1,18 +1,18 @@
-//! The error about fields that cannot be read. It lists all such fields of a value.
+//! The error for a value with fields that cannot be read. It lists all these fields.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::text::bounded;
 
-/// The most faults of one value that are listed; further ones are only counted.
+/// The most faults of one value that are listed. Further faults are only counted.
 const FAULTS_MAX: usize = 20;
 
-/// The most bytes of a page's text that a fault shows. The other parts of a fault have the same limit.
+/// The most bytes of the page's text that a fault shows. The other parts of a fault have the same limit.
 const TEXT_BYTES_MAX: usize = 80;
 const URL_BYTES_MAX: usize = 300;
 
-/// The error of a page: the fields that cannot be read.
+/// The error for a page with fields that cannot be read. It lists these fields.
 ///
 /// ```
 /// use opilio_extract::{Document, Extract};
@@ -38,45 +38,45 @@ const URL_BYTES_MAX: usize = 300;
 pub struct ExtractFaults {
     pub(super) url: String,
     pub(super) faults: Vec<FieldFault>,
-    /// How many further faults there are that are not listed.
+    /// The number of further faults that are not listed.
     pub(super) unlisted: usize,
-    /// Peculiarities of the page that may explain the faults: sentences without the full stop.
+    /// Peculiarities of the page that may explain the faults. Each is a sentence without the full stop.
     pub(super) notes: Vec<String>,
 }
 
-/// A field that cannot be read.
+/// The fault of one field: the reason why it cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldFault {
-    /// The field, such as `Product.offers[2].price`.
+    /// The path of the field, such as `Product.offers[2].price`.
     pub field: String,
-    /// The sources of the field, as they are written above it.
+    /// The sources of the field, as they are written above the field in the struct.
     pub asked: String,
-    /// What the sources have.
+    /// The content that the sources have on this page.
     pub found: FoundThere,
-    /// The kind of value that is wanted; empty if any value would do.
+    /// The kind of value that the field needs; empty if any value would do.
     pub wanted: Cow<'static, str>,
-    /// A hint at what may help; empty if there is none.
+    /// A hint on how to make the field readable; empty if there is no hint.
     pub hint: Cow<'static, str>,
 }
 
-/// What a source has instead of a readable value.
+/// The content that a source has in place of a readable value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FoundThere {
-    /// Nothing.
+    /// Nothing matches the source.
     Nothing,
-    /// An element or an attribute with nothing in it.
+    /// The source has an element or an attribute that is empty.
     Empty,
-    /// More than one match. The number is how many.
+    /// The source has several matches where only one is allowed. Contains the number of matches.
     Several(usize),
-    /// This text of the page: at most 80 bytes of it, with control characters escaped.
+    /// The source has this text of the page, which is shortened to 80 bytes, with control characters escaped.
     Text(String),
-    /// Something that cannot be read at all: a description.
+    /// The source has something that cannot be read at all. Contains a description.
     Unreadable(String),
 }
 
 impl FoundThere {
-    /// Makes a `Text` of a text of the page, shortened and in one line.
+    /// Makes a `Text` from a text of the page, shortened and in one line.
     pub(super) fn text(text: &str) -> Self {
         Self::Text(shown(text, TEXT_BYTES_MAX))
     }
@@ -86,8 +86,8 @@ impl FoundThere {
     }
 }
 
-/// Returns a server's text for a message, shortened. Control characters are escaped, and so are characters that
-/// change the direction of writing.
+/// Returns a text from a server for a message, shortened to `bytes_max` bytes. Control characters are escaped, and
+/// so are characters that change the direction of writing.
 pub(super) fn shown(text: &str, bytes_max: usize) -> String {
     let text = text.trim();
     let (mut out, mut cut) = (String::new(), false);
@@ -138,13 +138,13 @@ impl ExtractFaults {
         self.faults.is_empty()
     }
 
-    /// Returns the fields that cannot be read: at most 20 of them.
+    /// Returns the faults of the fields that cannot be read: at most 20 of them.
     #[must_use]
     pub fn faults(&self) -> &[FieldFault] {
         &self.faults
     }
 
-    /// Returns how many fields cannot be read.
+    /// Returns the number of fields that cannot be read, including those that are not listed.
     #[must_use]
     pub fn count(&self) -> usize {
         self.faults.len() + self.unlisted

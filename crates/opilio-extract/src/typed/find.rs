@@ -1,5 +1,5 @@
-//! Finds the values of a source: in the elements of a page, in its JSON, in its metas, or in the facts about
-//! the page.
+//! Finds the values of a source: in the elements of a page, in its JSON, in its `<meta>` elements, or in the facts
+//! about the page.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -23,8 +23,8 @@ pub(super) enum Looked<'p> {
     Fault(FoundThere),
 }
 
-/// The most values of one field that are read. The constant below limits the length of their texts together.
-/// Both are needed because elements nest.
+/// The most values of one field that are read. The constant below limits the total length of their texts. Both
+/// limits are needed because elements nest, so the same text may occur in many values.
 const VALUES_MAX: usize = 10_000;
 const VALUES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -58,7 +58,7 @@ pub(super) fn first<'p>(
     }
 }
 
-/// Finds all values of a source. Empty values are left out.
+/// Finds all values of a source. Values that are empty are left out.
 pub(super) fn all<'p>(
     reader: &FieldReader<'_, 'p>,
     field: &FieldPlan,
@@ -89,7 +89,7 @@ pub(super) fn all<'p>(
     Ok(found)
 }
 
-/// Describes what a source has, for the fault about a value that could not be read.
+/// Looks up a source again to describe its content, for the fault about a value that could not be read.
 pub(super) fn again(
     reader: &FieldReader<'_, '_>,
     field: &FieldPlan,
@@ -114,7 +114,7 @@ pub(super) fn again(
     }
 }
 
-/// Returns a hint at what may help if a source has nothing.
+/// Returns a hint for a fault about sources in which nothing was found; the hint is empty if there is none.
 pub(super) fn hint_at_nothing(reader: &FieldReader<'_, '_>, field: &FieldPlan) -> Cow<'static, str> {
     let reads_ld = field.sources.iter().any(|source| matches!(source.at, SourceAt::Ld(_)));
     if !reads_ld || !matches!(reader.within, Within::Page) {
@@ -151,18 +151,19 @@ fn first_of<'p>(
     Looked::Nothing
 }
 
-/// Returns the kind of value as which a source is read. If a function of the user reads the value, this is
-/// text, whatever the function makes of it.
+/// Returns the kind of value that is read from a source. If a function of the user reads the value, the kind is
+/// text, whatever the function makes of the text.
 fn kind_of(field: &FieldPlan, source: &SourcePlan) -> ValueKind {
     if source.by.is_some() { ValueKind::Custom } else { field.kind }
 }
 
-/// Returns the part of an element that a field asks for; `None` if this is an attribute that the element does
+/// Returns the part of an element that a field asks for. `None` if the part is an attribute that the element does
 /// not have.
 fn raw_of<'p>(element: Element<'p>, kind: ValueKind, piece: Piece) -> Option<Raw<'p>> {
     match kind {
         ValueKind::Struct(_) => Some(Raw::Element(element)),
-        // The text of a link is not a URL, although it could be resolved as one.
+        // For a URL, the element's `href` or `src` is read first: its text is rarely a URL, although any text could
+        // be resolved as one.
         ValueKind::Url if piece == Piece::Text => {
             let text = element.href().map(|href| Cow::Owned(href.into_owned()));
             Some(Raw::Text { text: text.unwrap_or_else(|| element.text().into()), element: Some(element) })
@@ -171,7 +172,7 @@ fn raw_of<'p>(element: Element<'p>, kind: ValueKind, piece: Piece) -> Option<Raw
     }
 }
 
-/// A raw value after its regular expression was applied.
+/// The result of applying the regular expression of a source to a raw value.
 enum Judged<'p> {
     Value(Raw<'p>),
     Nothing,
@@ -203,7 +204,8 @@ fn judged<'p>(raw: Raw<'p>, field: &FieldPlan, source: &'static SourcePlan) -> J
     if says_empty && takes_empty { Judged::Value(raw) } else { Judged::Empty }
 }
 
-/// Returns the first group of a regular expression in a text; the whole match if the expression has no group.
+/// Returns the part of a text that a regular expression takes out: its first group, or the whole match if the
+/// expression has no group.
 fn part<'p>(raw: Raw<'p>, re: &'static str) -> Option<Cow<'p, str>> {
     let text = match raw {
         Raw::Text { text, .. } => text,
@@ -227,8 +229,8 @@ thread_local! {
     static EXPRESSIONS: RefCell<HashMap<&'static str, Option<Rc<Regex>>>> = RefCell::default();
 }
 
-/// Returns a compiled regular expression. Each is compiled once per thread. The macro has checked the
-/// expression; if it is too large when it is compiled, it matches nothing.
+/// Returns a compiled regular expression. Each expression is compiled once per thread. The macro has checked its
+/// syntax; if it is too large when it is compiled, the result is `None`, so that it matches nothing.
 fn expression(re: &'static str) -> Option<Rc<Regex>> {
     EXPRESSIONS
         .with_borrow_mut(|known| known.entry(re).or_insert_with(|| Regex::new(re).ok().map(Rc::new)).clone())
@@ -243,7 +245,7 @@ fn matches<'p>(reader: &FieldReader<'_, 'p>, css: &str) -> Result<Matches<'p>, F
     matches.map_err(|error| FoundThere::unreadable(&error.to_string()))
 }
 
-/// Passes each value of a source to `take`, until that returns that it has enough. For all sources but CSS.
+/// Passes each value of a source to `take`, until `take` returns that it has enough. Handles all sources except CSS.
 fn each<'p>(
     reader: &FieldReader<'_, 'p>,
     source: &'static SourcePlan,

@@ -3,13 +3,13 @@
 use opilio_extract_grammar::Segment;
 use serde_json::Value;
 
-/// Passes each value at the end of a path to `take`, in order, until that returns that it has enough. An array
-/// on the way or at the end stands for all its values; `null` counts as nothing.
+/// Passes each value at the end of a path to `take`, in order, until `take` returns that it has enough. An array on
+/// the way or at the end stands for all its values; `null` counts as no value.
 pub(super) fn each<'v>(root: &'v Value, path: &[Segment<'_>], take: &mut dyn FnMut(&'v Value) -> bool) {
     each_by(root, path, &|value| value, take);
 }
 
-/// Does the same as [`each`], but replaces some values on the way by others.
+/// Follows a path like [`each`], but replaces some values on the way by other values, as the function says.
 pub(super) fn each_by<'v>(
     root: &'v Value,
     path: &[Segment<'_>],
@@ -25,7 +25,7 @@ struct Walk<'w, 'v> {
 }
 
 impl<'v> Walk<'_, 'v> {
-    /// Follows the rest of a path from a value. Returns whether `take` has enough.
+    /// Follows the rest of a path from a value. Returns whether `take` has enough, so that the search can end.
     fn walk(&mut self, value: &'v Value, path: &[Segment<'_>]) -> bool {
         let value = (self.resolve)(value);
         match (path.split_first(), value) {
@@ -40,7 +40,8 @@ impl<'v> Walk<'_, 'v> {
             (Some((Segment::Key(key), rest)), Value::Object(fields)) => {
                 fields.get(*key).is_some_and(|value| self.walk(value, rest))
             }
-            // A page that has only one value often writes it without the array.
+            // A page with only one value often writes the value without an array around it, so the value stands for
+            // the array.
             (Some((Segment::At(0) | Segment::Each, rest)), value) => self.walk(value, rest),
             (Some(_), _) => false,
             (None, value) => (self.take)(value),

@@ -1,26 +1,27 @@
-//! Finds the parts of a page that need no selector, blocks of JSON-LD and metas, in one pass over its text,
-//! without a DOM.
+//! Finds the parts of a page that need no selector: blocks of JSON-LD, and `<meta>` elements. Both are found in one
+//! pass over the page's text, without a DOM.
 //!
-//! It reads tags as the HTML tokenizer does. Only two kinds of elements matter here, so it keeps no stack of
-//! open elements. There are no tags inside of comments, scripts, styles and other elements of plain text.
-//! Templates are left out. `<noscript>` counts as markup, since a crawler runs no scripts.
+//! The module reads tags as the HTML tokenizer does. Only two kinds of elements matter here, so it keeps no stack of
+//! open elements. Comments, scripts, styles and other elements of plain text contain no tags. Templates are left
+//! out. `<noscript>` counts as markup, since a crawler runs no scripts.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::text::bounded;
 
-/// How much of a page is kept: the most blocks, the most metas, and the most bytes of the content of a meta.
+/// The limits of what is kept of a page: the most blocks, the most metas, and the most bytes of the content of a
+/// meta.
 const BLOCKS_MAX: usize = 256;
 const METAS_MAX: usize = 1_000;
 const CONTENT_BYTES_MAX: usize = 64 * 1024;
 
-/// The blocks of JSON-LD and the metas of a page.
+/// The blocks of JSON-LD and the `<meta>` elements of a page.
 #[derive(Debug, Default)]
 pub(super) struct Islands {
-    /// The ranges of the page's text, in bytes, in which the blocks of JSON-LD are.
+    /// The byte ranges of the page's text that contain the blocks of JSON-LD.
     pub(super) blocks: Vec<Range<usize>>,
-    /// The names in lower case, each with its content.
+    /// The metas: pairs of the name, in lower case, and the content.
     metas: Vec<(String, String)>,
 }
 
@@ -70,7 +71,7 @@ fn is_linked_data(tag: &Tag<'_>) -> bool {
     })
 }
 
-/// Returns whether scripts seem to fill the page: it has some scripts, and nearly no text.
+/// Returns whether scripts probably create the content of the page: it has some scripts and nearly no text.
 pub(super) fn looks_scripted(text: &str) -> bool {
     let (mut scripts, mut words, mut at) = (0, 0, 0);
     for tag in Tags::new(text) {
@@ -85,17 +86,18 @@ pub(super) fn looks_scripted(text: &str) -> bool {
     scripts > 0 && words <= WORDS_BYTES_MIN
 }
 
-/// A page with fewer bytes of letters and digits outside of tags and scripts counts as one without text.
+/// The number of bytes of letters and digits, outside of tags and scripts, below which a page counts as one without
+/// text.
 const WORDS_BYTES_MIN: usize = 200;
 
-/// A start tag that is not inside of a template.
+/// A start tag that is not inside a template.
 struct Tag<'t> {
     name: &'t str,
     inside: &'t str,
-    /// Where the tag begins in the text of the page, in bytes. `end` is where it ends.
+    /// The byte offset in the page's text at which the tag begins; `end` is the offset at which it ends.
     start: usize,
     end: usize,
-    /// The range of the element's content, if that is plain text.
+    /// The range of the element's content, if the content is plain text; else `None`.
     content: Option<Range<usize>>,
 }
 
@@ -122,13 +124,14 @@ impl<'t> Tags<'t> {
         Self { text, at: 0, templates: 0 }
     }
 
-    /// Moves behind the first `end` that comes at or after `from`.
+    /// Moves to the place after the first `end` that comes at or after `from`.
     fn skip(&mut self, from: usize, end: &str) {
         let found = self.text.get(from..).and_then(|rest| rest.find(end));
         self.at = found.map_or(self.text.len(), |found| from + found + end.len());
     }
 
-    /// Moves behind a comment or the like: anything that begins with `<!`, `<?` or a `</` without a name.
+    /// Moves to the place after a comment, or after other markup that begins with `<!`, `<?` or a `</` without a
+    /// name.
     fn skip_comment(&mut self, start: usize) {
         let rest = &self.text[start..];
         match rest.strip_prefix("<!--") {
@@ -188,14 +191,14 @@ impl<'t> Iterator for Tags<'t> {
     }
 }
 
-/// Returns whether an element's content is plain text, so that there are no tags in it.
+/// Returns whether the content of an element with this name is plain text, so that it contains no tags.
 fn is_plain_text(name: &str) -> bool {
     ["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"]
         .iter()
         .any(|plain| name.eq_ignore_ascii_case(plain))
 }
 
-/// Returns where the content of such an element ends: at its end tag, in upper or lower case.
+/// Returns the offset at which the plain text of an element ends: that of its end tag, in upper or lower case.
 fn end_of_content(text: &str, from: usize, name: &str) -> usize {
     let rest = &text.as_bytes()[from..];
     let is_end = |at: &usize| {
@@ -208,7 +211,8 @@ fn end_of_content(text: &str, from: usize, name: &str) -> usize {
     memchr::memchr_iter(b'<', rest).find(is_end).map_or(text.len(), |at| from + at)
 }
 
-/// Returns where a tag ends: at the first `>` outside of a quoted value. `inside` begins after the tag's name.
+/// Returns the offset at which a tag ends: that of the first `>` outside of a quoted value. `inside` begins after
+/// the tag's name.
 fn end_of_tag(inside: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = inside.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
@@ -236,7 +240,7 @@ impl<'t> Iterator for TagAttributes<'t> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.0.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
-        // A `=` at the beginning is part of the name.
+        // A `=` at the beginning of an attribute is part of its name.
         let name_end =
             rest.char_indices().skip(1).find(|(_, c)| c.is_ascii_whitespace() || matches!(c, '/' | '='));
         let name_end = if rest.is_empty() { return None } else { name_end.map_or(rest.len(), |(at, _)| at) };

@@ -1,5 +1,5 @@
-//! The types that a field may have. The list is closed, so that the compiler can name the allowed types if a
-//! field has another one.
+//! Implements `FieldValue` for the types that a field may have. The list of these types is closed, so that the
+//! compiler can name the allowed types if a field has another type.
 
 use std::borrow::Cow;
 
@@ -17,11 +17,11 @@ use super::price::{Price, decimal_of};
 use super::reader::{FieldReader, Raw, Unreadable};
 use crate::link::LINK_BYTES_MAX;
 
-/// The most bytes of the text of a field.
+/// The most bytes of text that one field may have (4 MiB).
 pub(super) const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl<'p> Raw<'p> {
-    /// Returns the text of a raw value, for a type that is read from a text.
+    /// Returns the text of a raw value. For types that are read from a text.
     ///
     /// # Errors
     /// When the value is a list or an object of JSON, or a number whose digits JSON does not keep.
@@ -54,7 +54,7 @@ impl FieldValue for String {
 impl FieldValue for bool {
     const KIND: ValueKind = ValueKind::Bool;
 
-    /// As in HTML, an attribute without a value means `true`.
+    /// An attribute without a value means `true`, as in HTML.
     fn read<'p>(raw: Raw<'p>, _: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable> {
         const WANTED: &str = "true or false, yes or no, on or off, 1 or 0";
         let text = raw.into_text(WANTED)?;
@@ -66,7 +66,7 @@ impl FieldValue for bool {
     }
 }
 
-/// Returns a number in plain digits, from a text or a JSON number.
+/// Returns a number in plain digits, such as `-1234.56`, from a text or a JSON number.
 fn plain<'p>(raw: Raw<'p>, reader: &FieldReader<'_, 'p>, wanted: &'static str) -> Result<String, Unreadable> {
     match raw {
         Raw::Json(Value::Number(number)) => {
@@ -88,7 +88,7 @@ macro_rules! whole_numbers {
 
             fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable> {
                 let plain = plain(raw, reader, $wanted)?;
-                // `5.00` is a whole number, too.
+                // Zeros after the point are ignored, so `5.00` is a whole number, too.
                 let whole = match plain.split_once('.') {
                     Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
                     _ => &plain,
@@ -179,7 +179,8 @@ impl FieldValue for Url {
         let is_text = element.is_some_and(|element| element.href().is_none())
             && reader.source().is_some_and(|source| source.at.reads_text());
         if is_text {
-            // Plain text is not resolved against the page: any words would resolve to some URL.
+            // The text of an element without `href` or `src` is not resolved against the page, since any words would
+            // resolve to some URL.
             let url = Self::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
             let hint = "it has no href and no src: name the attribute by `attr`";
             return url.ok_or_else(|| Unreadable::with_hint(WANTED, hint));
