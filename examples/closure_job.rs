@@ -1,4 +1,5 @@
-//! A small job in one closure, which reads every page. `cargo run --example closure_job`
+//! A small crawl that is written as one closure. The closure is called for every page. `cargo run --example
+//! closure_job`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 use opilio::prelude::*;

@@ -4,14 +4,14 @@
 
 use opilio::prelude::*;
 
-/// One line of the output.
+/// One item of the output: a product.
 #[derive(Debug, Serialize)]
 struct Product {
     name: String,
     price: String,
 }
 
-/// The kinds of pages. Each page carries its step, so `parse` knows its kind.
+/// The kinds of pages. Each request carries the step of its page, so `parse` knows which kind of page it reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Step {
     Listing,
@@ -47,12 +47,12 @@ impl Spider for Shop {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A local shop to crawl.
+    // A local server with a shop to crawl.
     let shop =
         opilio_sandbox::Sandbox::builder().host(opilio_sandbox::HostConfig::new().products(60)).start()?;
 
     let report = Crawler::new(Shop { base: shop.base(0) })
-        // A fast rate for a local server. The default is one request a second for each host.
+        // A high rate, for a local server. By default a host gets one request a second.
         .host(HostPolicy::new().rate(per_second(500)).in_flight(8))
         .addresses(AddressPolicy::allow_all())
         .export(JsonLines::stdout())

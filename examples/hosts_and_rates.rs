@@ -19,9 +19,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             found.follow(page, "a.product", ())?;
             Ok(())
         })
-        // The default of all hosts: two requests a second, one at a time.
+        // The settings of all hosts without settings of their own: two requests a second, one at a time.
         .host(HostPolicy::new().rate(per_second(2)))
-        // Write a host as `shop.example` or `shop.example:8080`; `*.example` means all hosts below.
+        // Name a host as `shop.example` or `shop.example:8080`. The pattern `*.example` matches all hosts
+        // below `example`.
         .host_named(&name(&quick)?, HostPolicy::new().rate(per_second(100)).in_flight(4))
         .host_named(
             &name(&slow)?,

@@ -1,11 +1,12 @@
-//! A JSON API with a cursor: each answer holds the cursor of the next request. `cargo run --example json_api`
+//! Reads a JSON API page by page: each answer holds a cursor, which the next request sends. `cargo run
+//! --example json_api`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 mod support;
 
 use opilio::prelude::*;
 
-/// The fields of an answer that this example needs.
+/// The fields of the API's answer that this example reads.
 #[derive(Deserialize)]
 struct Answer {
     items: Vec<Lamp>,
@@ -24,7 +25,7 @@ struct Api {
 
 impl Api {
     fn ask(&self, cursor: &str) -> Request<()> {
-        // A POST is not repeated after a failure, unless the request allows it.
+        // A POST that failed is not retried, unless `safe_to_repeat` allows it.
         Request::post(format!("{}/search", self.base), ()).json(&json!({ "after": cursor })).safe_to_repeat()
     }
 }
@@ -41,7 +42,7 @@ impl Spider for Api {
         let answer: Answer = page.json()?;
         answer.items.into_iter().for_each(|lamp| found.item(lamp));
         if let Some(cursor) = answer.next {
-            // Requests with different bodies are different requests, although their URL is the same.
+            // Requests with different bodies are different requests, even if their URL is the same.
             found.request(self.ask(&cursor));
         }
         Ok(())

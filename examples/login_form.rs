@@ -1,5 +1,5 @@
-//! A login form: the request holds its hidden fields, and the session keeps its cookies. `cargo run --example
-//! login_form`
+//! Logs in by a form. The request also sends the hidden fields of the form, and the session keeps the cookies of the
+//! answer. `cargo run --example login_form`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 mod support;
@@ -20,7 +20,8 @@ impl Spider for Club {
     type Item = String;
     type Step = Step;
 
-    // The seed is the page with the form. Pages behind the login would be fetched before it, and not again.
+    // The seed is the page with the form. If a page for members were a seed, it would be fetched before the
+    // login and not again.
     fn seeds(&self) -> Vec<Request<Step>> {
         vec![Request::get(format!("{}/login", self.base), Step::Login)]
     }
@@ -30,7 +31,7 @@ impl Spider for Club {
             Step::Login => {
                 let mut form = page.form("form.login")?;
                 form.set("user", "alice").set("password", "secret");
-                // The step that reads the answer of the login requests the pages for members.
+                // The step `Members` reads the answer to the login, and requests the pages for members.
                 found.request(Request::submit(&form, Step::Members));
             }
             Step::Members => {

@@ -1,5 +1,5 @@
-//! A crawl that can be stopped or killed: the second run continues where the first one stopped, and each page
-//! is written once. `cargo run --example resume`
+//! A crawl that can be stopped or killed and then continued. The second run continues where the first run stopped,
+//! and each page is written once. `cargo run --example resume`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use opilio::json;
 use opilio::prelude::*;
 use opilio_sandbox::{HostConfig, Sandbox};
 
-/// One run. After a stop or a kill, your program runs the same lines again.
+/// Runs the crawl once. After a stop or a kill, a program calls the same code again.
 async fn run(shop: &str, dir: &Path, most: u64) -> Result<CrawlReport, CrawlError> {
     crawl(shop)
         .each(|page, found| {
@@ -21,7 +21,8 @@ async fn run(shop: &str, dir: &Path, most: u64) -> Result<CrawlReport, CrawlErro
         .export(JsonLines::create(dir.join("pages.jsonl"))?)
         .state(dir.join("pages.state"))
         .resume()
-        // Ctrl-C drains the crawl. A kill loses nothing either.
+        // Ctrl-C ends the crawl after the requests in flight. If the process is killed instead, nothing is
+        // lost either.
         .stop_on_signals()
         .max_pages(most)
         .run()

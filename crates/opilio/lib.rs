@@ -1,8 +1,8 @@
-//! Opilio: a framework for crawlers that are fast, and polite by design.
+//! Opilio: a framework for web crawlers that are fast, and polite to the servers that they fetch from.
 //!
-//! Each host has an actor that holds its budget of requests and its in-flight limit. Every request to the
-//! host goes through this actor. When a host says "wait", all requests to that host wait, and no other host
-//! is affected.
+//! Each host has an actor (a task with its own state) that holds the host's rate limit and in-flight limit. Every
+//! request to the host goes through this actor. When a host asks the crawler to wait, all requests to that host wait,
+//! and no other host is affected.
 //!
 //! ```
 //! use opilio::prelude::*;
@@ -57,14 +57,14 @@
 //! # }
 //! ```
 //!
-//! | crate | is |
+//! | crate | contains |
 //! | --- | --- |
-//! | [`core`] | the types and rules: what a host may do next, as state machines without I/O |
-//! | [`fetch`] | the transport: limits, decoding, classification of failures |
-//! | [`extract`] | reads links, title and selected elements from documents |
-//! | [`frontier`] | stores all known URLs that are not settled: the trait and its stores |
-//! | [`export`] | writes items to files and other outputs |
-//! | [`robots`] | reads robots.txt and sitemaps |
+//! | [`core`] | the types and rules, as state machines without I/O: when a host may get its next request |
+//! | [`fetch`] | the HTTP transport: sends requests, limits and decodes bodies, classifies failures |
+//! | [`extract`] | readers for links, titles and selected elements of documents |
+//! | [`frontier`] | the store of all known URLs and of how they ended: the trait and its implementations |
+//! | [`export`] | the outputs, which write items to files and elsewhere |
+//! | [`robots`] | readers for robots.txt and sitemaps |
 
 #[doc(inline)]
 pub use opilio_engine::*;
@@ -102,29 +102,30 @@ pub use opilio_extract::{Document, Element, Form, Link, Matches};
 pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
-/// A document in; links, title, selections and structs out.
+/// Reads documents: links, titles, selected elements, and structs that derive `Extract`.
 pub mod extract {
-    /// Implements the trait of the same name.
+    /// Derives an implementation of the trait of the same name.
     #[cfg(feature = "derive")]
     pub use opilio_extract::ExtractOfFacade as Extract;
     #[doc(inline)]
     pub use opilio_extract::*;
 }
 
-/// A filter for logs. At `INFO`, a crawl logs its start and end, which hosts are held and why, and which URLs
-/// failed. Of the libraries below only warnings are logged, since the database of a stored crawl logs a lot.
+/// A filter for logs. At the level `INFO`, a crawl logs its start and end, the hosts that have to wait (with the
+/// reason), and the URLs that failed. Libraries that Opilio uses log warnings and errors only, since the database of
+/// a stored crawl otherwise logs a lot.
 ///
 /// ```ignore
 /// tracing_subscriber::fmt().with_env_filter(opilio::LOG_FILTER).init();
 /// ```
 pub const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn,hyper=warn,reqwest=warn,rustls=warn";
 
-/// JSON values, and the macro of the same name.
+/// JSON values, and the macro `json!`.
 pub mod json {
     pub use serde_json::{Map, Number, Value, from_slice, from_str, from_value, json, to_string, to_value};
 }
 
-/// The items that most spiders need.
+/// The types and functions that most spiders need.
 pub mod prelude {
     pub use crate::core::{Backoff, HostPolicy, RetryPolicy, per_hour, per_minute, per_second};
     pub use crate::export::{Csv, JsonLines};
@@ -139,7 +140,7 @@ pub mod prelude {
     pub use url::Url;
 }
 
-/// Compiles the spider in the README.
+/// Compiles and runs the code in the README, as a doc test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

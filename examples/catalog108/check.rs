@@ -1,4 +1,4 @@
-//! Compares the output with the catalog of the shop: no product is missing, written twice or different.
+//! Compares the output with the catalog of the shop: finds products that are missing, written twice or different.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use opilio_sandbox::Catalog;
 
 use crate::spider::Product;
 
-/// The result of the comparison, with products named by their URLs.
+/// The result of the comparison. Each product is named by its URL.
 pub(crate) struct Compared {
     expected: usize,
     missing: Vec<String>,
@@ -20,7 +20,8 @@ pub(crate) struct Compared {
 }
 
 impl Compared {
-    /// Whether every product is written once, as in the catalog, and nothing else is.
+    /// Returns whether every product is written exactly once, with the values of the catalog, and nothing
+    /// else is written.
     pub(crate) fn is_perfect(&self) -> bool {
         self.faults().iter().all(|(_, urls)| urls.is_empty())
     }
@@ -80,11 +81,11 @@ pub(crate) fn compare(output: &Path, base: &str, catalog: &Catalog) -> Result<Co
     Ok(found)
 }
 
-/// A product of the shop as the spider must write it.
+/// Returns a product of the shop in the form in which the spider must write it.
 fn as_item(product: &opilio_sandbox::Product, base: &str) -> Result<Product> {
     let (whole, cents) = (product.price_cents / 100, product.price_cents % 100);
     let mut json = serde_json::to_value(product)?;
-    // Pages name the currency by its sign.
+    // The pages of the shop show the sign of the currency, not its code.
     json["price"] = json!({ "amount": format!("{whole}.{cents:02}"), "currency": "$" });
     let mut item: Product = serde_json::from_value(json).context("read the shop's own product")?;
     item.url = format!("{base}{}", product.path());

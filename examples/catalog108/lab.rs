@@ -1,4 +1,4 @@
-//! The rate-limit lab of the lesson, in real time, judged by the server's own log.
+//! Experiments with the rate limit of a server, in real time. The results are read from the server's own log.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,7 +16,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The number of requests that the server allows in any minute.
 const ALLOWED: u32 = 60;
 
-/// 30 requests a minute with 8 in flight. The server allows 60, and 2 % of its answers are 5xx.
+/// Fetches 200 URLs at 30 requests a minute with 8 in flight. The server allows 60 a minute, and 2 % of its answers
+/// are errors (5xx).
 pub(crate) fn gentle() -> Result<bool> {
     const ASKED: u32 = 30;
     let server = server()?;
@@ -46,12 +47,13 @@ pub(crate) fn gentle() -> Result<bool> {
     Ok(checks.passed)
 }
 
-/// 100 requests a minute with 50 in flight, where 60 are allowed: first by the usual recipe, then by Opilio.
+/// Fetches 200 URLs at 100 requests a minute with 50 in flight, although the server allows 60 a minute: first by the
+/// usual code without a framework (`recipe`), then by Opilio.
 pub(crate) fn push() -> Result<bool> {
     const ASKED: u32 = 100;
     println!("{URLS} URLs, {ASKED} a minute and 50 in flight; the server allows {ALLOWED}. Takes 7 minutes.");
     let server_of_recipe = server()?;
-    // reqwest without a default TLS provider needs one, even for plain HTTP.
+    // Without a default TLS provider, reqwest cannot make a client, not even for plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = std::time::Instant::now();
     println!("  the usual recipe: semaphore, window, retry per URL …");
@@ -117,7 +119,7 @@ fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
     watch::run(crawler, &progress::Display::new(false, false), None)?.report.context("stopped at once")
 }
 
-/// What the server's log shows about one client.
+/// The results for one client, from the server's log: the name and the text of each number.
 struct Figures(Vec<(&'static str, String)>);
 
 impl Figures {
@@ -158,7 +160,7 @@ fn print_columns(columns: &[(&str, Figures)]) {
     println!();
 }
 
-/// The seconds between each failed arrival and the next one of the same URL.
+/// Returns how many seconds passed between each failed request and the next request of the same URL.
 fn retry_waits(log: &Log) -> Vec<f64> {
     let mut failed: BTreeMap<&str, Duration> = BTreeMap::new();
     let mut waits = Vec::new();
@@ -177,7 +179,7 @@ fn listed(waits: &[f64]) -> String {
     waits.iter().map(|wait| format!("{wait:.2}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Prints which claims hold.
+/// Prints claims with whether they hold, and remembers whether all of them held.
 struct Checks {
     passed: bool,
 }

@@ -1,4 +1,4 @@
-//! Crawls Catalog108: by default a stand-in on loopback, with `--base URL` the real site.
+//! Crawls Catalog108: by default a local copy of the site, with `--base URL` the real site.
 //!
 //! ```text
 //! cargo run --example catalog108                 # every product, in seconds
@@ -7,8 +7,8 @@
 //! cargo run --example catalog108 -- --lab --push # asks for more than the server allows
 //! ```
 //!
-//! `spider` is the part to learn from. `shop` runs it, `lab` measures it, and `recipe` is the usual code
-//! without a framework.
+//! The module `spider` is the part to learn from. `shop` runs the spider, `lab` measures how it keeps to rate limits,
+//! and `recipe` has the usual code without a framework, for comparison.
 
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 

@@ -1,8 +1,8 @@
-//! The usual recipe, as a lesson on crawling shows it: a semaphore, a window of time, and a retry for each
-//! URL.
+//! The usual code for a crawl without a framework, as a lesson on crawling shows it: a semaphore limits the requests
+//! in flight, a window of time limits their rate, and each URL has its own retries.
 //!
-//! It runs against the sandbox only. It has no state of the host: only one URL learns of a refusal, and the
-//! other 49 go on with their requests.
+//! This code runs against the local server only. It has no state for the host: when the server refuses a request,
+//! only the task of that URL waits, and the other 49 tasks go on with their requests.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Slightly more than a minute, since the server's minute begins when the request arrives.
+/// Slightly more than a minute, since the server's minute begins only when the request arrives.
 const MINUTE: Duration = Duration::from_millis(60_250);
 const RETRIES: u32 = 5;
 
-/// At most `per_minute` requests in any minute.
+/// Lets at most `per_minute` requests start in any minute.
 struct Window {
     per_minute: usize,
     starts: Mutex<VecDeque<Instant>>,
@@ -34,7 +34,7 @@ impl Window {
     }
 }
 
-/// Fetches all URLs; returns how many succeeded.
+/// Fetches all URLs. Returns how many of them succeeded.
 pub(crate) async fn fetch_all(
     urls: Vec<String>,
     per_minute: usize,

@@ -1,4 +1,4 @@
-//! Runs the spider: against the stand-in on loopback, or against the real site.
+//! Runs the spider against the local copy of the site or against the real site.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::spider::Catalog108;
 
 const OUTPUT: &str = "products.jsonl";
 
-/// The number of requests that the stand-in allows in any second. The example sends fewer.
+/// The number of requests that the local copy allows in any second. The example stays below it, at 150 a second.
 const ALLOWED_PER_SECOND: u32 = 200;
 const STAND_IN: &str = "crawl.allow_private = true\ndefault = { rate = '150/s', in_flight = 16 }";
 
-/// Crawls every product of the stand-in, and compares the output with its catalog.
+/// Crawls every product of the local copy, and compares the output with the copy's catalog.
 pub(crate) fn crawl_stand_in(args: &[&str]) -> Result<bool, Failure> {
     let limit = Limit::sliding(ALLOWED_PER_SECOND, Duration::from_secs(1));
     let sandbox = Sandbox::builder().host(HostConfig::new().limit(limit)).start().map_err(Failure::run)?;
@@ -39,12 +39,12 @@ pub(crate) fn crawl_stand_in(args: &[&str]) -> Result<bool, Failure> {
     Ok(compared.is_perfect() && report.failures.is_empty())
 }
 
-/// Whether the arguments ask for the real site or for help.
+/// Returns whether the arguments ask for the real site or for help.
 pub(crate) fn is_real(args: &[&str]) -> bool {
     args.iter().any(|arg| arg.starts_with("--base") || ["-h", "--help", "help"].contains(arg))
 }
 
-/// The real site, with the default limits of Opilio.
+/// Returns the program that crawls the real site, with the default limits of Opilio.
 pub(crate) fn real() -> App<Catalog108> {
     let base = Arg::new("base").long("base").value_name("URL").required(true).value_parser(shop_url);
     let base = base.help("The shop to crawl, instead of the stand-in on loopback");
@@ -52,7 +52,7 @@ pub(crate) fn real() -> App<Catalog108> {
     App::with_flags([base], move |flags| base_of(flags.get_one("base"))).output(OUTPUT)
 }
 
-/// The root of a shop. It ends in a slash, since links are appended to it.
+/// Parses the root URL of a shop. The result ends in a slash, since links are appended to it.
 fn shop_url(text: &str) -> anyhow::Result<Url> {
     let url: Url = format!("{}/", text.trim_end_matches('/')).parse()?;
     let is_root = matches!(url.scheme(), "http" | "https") && url.query().or(url.fragment()).is_none();

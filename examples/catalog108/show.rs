@@ -1,4 +1,4 @@
-//! Prints the results for people.
+//! Prints the results of a crawl for people.
 
 use std::fmt::{Arguments, Display};
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use indicatif::{HumanBytes, HumanCount};
 use opilio::prelude::*;
 
-/// One line of a table: a name and its value.
+/// Prints one line of a table: a name and its value.
 pub(crate) fn row(name: impl Display, says: Arguments<'_>) {
     println!("  {name:<18} {says}");
 }
 
-/// The result of a crawl in five lines.
+/// Prints the result of a crawl in five lines.
 pub(crate) fn summary(report: &CrawlReport, output: &Path) {
     let seconds = report.elapsed.as_secs_f64();
     println!("\n{} products in {seconds:.1} s, written to {}\n", HumanCount(report.items), output.display());
@@ -44,5 +44,5 @@ pub(crate) fn summary(report: &CrawlReport, output: &Path) {
     }
 }
 
-/// The most failures that are named.
+/// The most failures that are printed.
 const SHOWN: usize = 10;

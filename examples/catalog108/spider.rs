@@ -1,8 +1,9 @@
-//! The spider: listing and JSON API both lead to product pages; each is fetched once, and is an item.
+//! The spider. Listing pages and a JSON API both lead to product pages. Each product page is fetched once and
+//! gives one item.
 
 use opilio::prelude::*;
 
-/// One line of `products.jsonl`. Above each field stands where a product page has it.
+/// One line of `products.jsonl`. The attribute above each field says where a product page has the value.
 #[derive(Debug, PartialEq, Extract, Serialize, Deserialize)]
 #[extract(key = "sku")]
 pub(crate) struct Product {
@@ -22,7 +23,8 @@ pub(crate) struct Product {
     description: String,
 }
 
-/// An answer of the API. This example takes only the links to pages from it; it could take the items as well.
+/// An answer of the API. This example reads only the links to product pages; it could also take the items
+/// from the answer.
 #[derive(Extract)]
 struct ApiPage {
     #[json("page")]
@@ -33,7 +35,7 @@ struct ApiPage {
     products: Vec<Url>,
 }
 
-/// The kinds of pages. A step travels with its request.
+/// The kinds of pages. Each request carries the step of its page.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Step {
     Listing,

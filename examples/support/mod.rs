@@ -4,25 +4,26 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-/// A request as the server sees it.
+/// A request as the server has received it.
 pub(crate) struct Asked {
-    /// `GET` or `POST`.
+    /// The method: `GET` or `POST`.
     pub(crate) method: String,
-    /// Path and query.
+    /// The path and the query.
     pub(crate) target: String,
-    /// The header fields, in lower case.
+    /// The header fields as text, in lower case.
     pub(crate) head: String,
     /// The body of the request.
     pub(crate) body: String,
 }
 
-/// Starts a server and returns its address. An answer is header fields, an empty line, and a body.
+/// Starts a server in another thread, and returns its address. `answer` returns header fields, an empty line
+/// and a body.
 pub(crate) fn serve(answer: impl Fn(&Asked) -> String + Send + 'static) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let base = format!("http://{}", listener.local_addr()?);
     std::thread::spawn(move || {
         for wire in listener.incoming() {
-            // An error of one connection ends that connection only.
+            // If one connection fails, only that connection ends.
             let _ = wire.and_then(|mut wire| {
                 let Some(asked) = read(&mut BufReader::new(&wire))? else { return Ok(()) };
                 let text = answer(&asked);
