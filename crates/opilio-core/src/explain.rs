@@ -60,8 +60,8 @@ pub enum Decision {
 
 /// Returns the outcome of an answer with this status and these headers.
 ///
-/// A redirect counts as usable if it has a `Location`: without the URL of the request there is nothing to
-/// resolve it against.
+/// A redirect counts as usable if it has a `Location`. The value is not checked further: a relative one would
+/// have to be resolved against the URL of the request, which is not known here.
 #[must_use]
 pub fn outcome_of_status(status: u16, headers: &HeaderMap) -> Outcome {
     match status {
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use http::HeaderName;
 
-    /// 2026-10-21T07:27:00Z
+    /// 2026-10-21T07:27:00Z, in Unix milliseconds.
     const NOW_MS: i64 = 1_792_567_620_000;
 
     fn ask(outcome: Outcome, headers: &[(&str, &str)], attempt: u16, method: &Method) -> Explanation {

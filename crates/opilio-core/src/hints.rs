@@ -2,8 +2,9 @@
 //! dialects.
 //!
 //! All times are relative to the answer's own `Date` (RFC 9110 §6.6.1): a server's clock may be wrong, but
-//! agrees with itself. Nothing here fails: a value that makes no sense counts as absent. An answer without
-//! any of these headers costs one pass over its field names.
+//! all times in one answer come from the same clock. No function here fails: a value without a sensible
+//! meaning counts as absent. If an answer has none of these headers, the only cost is one pass over the names
+//! of its header fields.
 //!
 //! | dialect | source |
 //! | --- | --- |
@@ -161,7 +162,8 @@ fn sensible(said: Announced) -> Option<Quota> {
     (!contradicts).then_some(Quota { limit: said.limit, remaining, reset, window: said.window })
 }
 
-/// Returns the quota that allows fewer requests per time; if both are spent, the one that is reset later.
+/// Returns the quota that allows fewer requests per time. If both are spent, returns the quota that is reset
+/// later.
 fn tighter(a: Quota, b: Quota) -> Quota {
     let pace = |quota: &Quota| f64::from(quota.remaining) / quota.reset.as_secs_f64().max(1e-3);
     match pace(&a).total_cmp(&pace(&b)) {
@@ -179,7 +181,7 @@ fn read_policies(headers: &HeaderMap) -> Vec<Policy> {
         policies.extend(items(&list).map(|item| {
             Policy {
                 name: name_of(&item.bare_item).map(str::to_owned),
-                // Up to -07 the item itself is the limit: `100;w=60`.
+                // Up to draft -07, the value of the item is the limit: `100;w=60`.
                 limit: item
                     .bare_item
                     .as_integer()
@@ -323,8 +325,8 @@ fn http_date(value: &str) -> Option<SystemTime> {
     })
 }
 
-/// Reads an RFC 3339 date field by field. A `jiff` instant would not do: its range ends a day before the end
-/// of the year 9999.
+/// Reads an RFC 3339 date field by field. The type `jiff::Timestamp` is not used, since its range ends a day
+/// before the end of the year 9999.
 fn rfc_3339_ms(value: &str) -> Option<i64> {
     let pieces = jiff::fmt::temporal::Pieces::parse(value).ok()?;
     let offset = i64::from(pieces.to_numeric_offset()?.seconds()) * 1_000;
@@ -351,17 +353,17 @@ fn count(number: f64) -> u32 {
 
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
-/// From this number on, a reset is an epoch time; a smaller one counts as seconds from now. 10⁹ s from now would
-/// be 31 years, and 10⁹ s after the epoch is the year 2001.
+/// A reset of at least this number is an epoch time; a smaller one counts as seconds from now. 10⁹ s from now
+/// would be 31 years, and 10⁹ s after the epoch is the year 2001.
 const EPOCH_SECS_FROM: f64 = 1e9;
-/// From this number on, an epoch time is in milliseconds; a smaller one is in seconds. 10¹¹ s after the epoch is
-/// the year 5138, 10¹¹ ms the year 1973.
+/// An epoch time of at least this number is in milliseconds; a smaller one is in seconds. 10¹¹ s after the
+/// epoch is the year 5138, and 10¹¹ ms after it is the year 1973.
 const EPOCH_MS_FROM: f64 = 1e11;
-/// The latest reset of a quota that is not spent: a quota with a later reset is ignored. Requests spread
-/// evenly over a month, for example, would stall a crawl that the server would let run.
+/// The latest reset of a quota that is not spent: a quota with a later reset is ignored. Otherwise a month's
+/// quota, spread evenly over the month, would stall a crawl that the server would let run.
 const RESET_MAX: Duration = Duration::from_secs(25 * 3_600);
-/// The latest reset of a spent quota: one with a later reset is ignored. A month is the longest window in
-/// use.
+/// The latest reset of a spent quota: a spent quota with a later reset is ignored. A month is the longest
+/// window in use.
 const SPENT_RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// The rounding error that is allowed for resets and windows, since servers state them in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::name::Host;
 
-/// `host[:port]` for one host, or `*.example.com` for a domain and all names below it.
+/// A pattern for hosts: `host[:port]` for one host, or `*.example.com` for a domain and all names below it.
 ///
 /// It is printed with the name as [`Host`] writes it: lower-case IDNA, without the ports 80 and 443.
 ///

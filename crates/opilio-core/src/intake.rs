@@ -1,8 +1,9 @@
 //! Limits how many fetches a crawl starts by the memory that its process uses.
 //!
-//! A crawl cannot refuse single allocations without failing, so it limits the starts of fetches, which allocate.
-//! The nearer memory is to the limit, the fewer slots are used. From 92 % of the limit on, no fetch starts until
-//! work in flight has ended. The level tightens at once, but opens one step at a time, to avoid fast changes.
+//! A crawl cannot refuse single allocations without failing. So it limits the starts of fetches, since
+//! fetches allocate memory. The nearer memory is to the limit, the fewer slots are used. From 92 % of the
+//! limit on, no fetch starts until work in flight has ended. When memory grows, the level changes at once;
+//! when memory shrinks, the level changes one step at a time, to avoid fast changes.
 //!
 //! Memory may stay high although nothing is in flight, because allocators keep freed memory and reuse it first.
 //! In that case one fetch at a time may start, as long as memory is below the limit itself. If memory stays
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// The level up to which the slots of a crawl may be used. A greater level allows less.
+/// How many of a crawl's slots may be used. A greater level allows fewer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum IntakeLevel {
     /// All slots may be used.
@@ -52,7 +53,7 @@ impl IntakeLevel {
         }
     }
 
-    /// Returns the level that allows one step more.
+    /// Returns the next level, which allows more slots.
     fn opened(self) -> Self {
         match self {
             Self::Full | Self::Half => Self::Full,
@@ -91,8 +92,8 @@ pub struct Intake {
     pause_bytes: u64,
     level: IntakeLevel,
     seen: Timestamp,
-    /// The time since when memory has been low enough for a level that allows more; `None` if it is not low
-    /// enough now.
+    /// The time since when memory has been low enough for the next level that allows more; `None` if it is
+    /// not low enough now.
     calm: Option<Timestamp>,
     /// The time since when nothing starts, nothing is in flight, and memory is still too high; `None` if this
     /// is not so now.
@@ -176,7 +177,7 @@ impl Intake {
         }
     }
 
-    /// Changes to the next level that allows more, if memory has been low for long enough.
+    /// Changes to the next level that allows more slots, if memory has been low for long enough.
     fn open_if_calm(&mut self, now: Timestamp, bytes: u64) {
         if self.level_at(bytes.saturating_add(percent(self.limit_bytes, MARGIN_PERCENT))) >= self.level {
             self.calm = None;
@@ -187,8 +188,8 @@ impl Intake {
     }
 
     /// Returns whether the crawl is stuck: nothing is in flight, and memory stays at the limit. If nothing is
-    /// in flight but memory is a little below the limit, allows one step more instead, since no fetch in
-    /// flight could end and free memory.
+    /// in flight but memory is a little below the limit, changes to the next level that allows more slots
+    /// instead, since no fetch in flight could end and free memory.
     fn is_stuck(&mut self, now: Timestamp, usage: Usage) -> bool {
         if self.level < IntakeLevel::Paused || usage.under_way > 0 {
             (self.idle, self.stuck) = (None, None);
@@ -226,10 +227,10 @@ fn percent(limit_bytes: u64, part: u64) -> u64 {
 
 /// The percentage of the memory limit from which on nothing starts, as long as a pause may free memory.
 const PAUSE_PERCENT: u64 = 92;
-/// How far memory must be below the point at which a level would tighten again, before that level is opened;
-/// in percent of the limit.
+/// How far memory must be below the point at which a level ends, before the crawl changes back to that level;
+/// in percent of the limit. It prevents fast changes between two levels.
 const MARGIN_PERCENT: u64 = 5;
-/// How long memory has to be that low before a level opens.
+/// How long memory has to be low enough before the crawl changes to the next level that allows more slots.
 const CALM: Duration = Duration::from_secs(1);
 /// How long memory may stay high with nothing in flight before the crawl counts as stuck: an allocator may
 /// release freed memory late.
@@ -373,7 +374,7 @@ mod tests {
                         Some(Advice::Take(told)) => prop_assert!(told == level && told != before),
                         Some(Advice::End) => {}
                     }
-                    // The level opens by one step at a time, and not twice within `CALM`.
+                    // The level allows more by one step at a time only, and not twice within `CALM`.
                     if level < before {
                         prop_assert_eq!(level, before.opened());
                         prop_assert!(opened.is_none_or(|at| now.since(at) >= CALM));

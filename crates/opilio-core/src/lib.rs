@@ -1,8 +1,8 @@
 //! The data types and the rules of Opilio.
 //!
-//! Everything here is pure: no clock, no runtime, no socket, no randomness of its own. Time comes in as a
-//! [`Timestamp`] and chance as a seed. So each rule can be property-tested, and a million hosts can be
-//! simulated in virtual time.
+//! Everything here is pure: no clock, no runtime, no socket, no randomness of its own. The caller passes the
+//! time as a [`Timestamp`] and chance as a seed. So each rule can be property-tested, and a million hosts can
+//! be simulated in virtual time.
 
 pub mod canonical;
 pub mod explain;

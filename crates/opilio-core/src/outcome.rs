@@ -82,7 +82,7 @@ pub enum Fault {
 /// strike against the host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blame {
-    /// Success: the host answered well.
+    /// The attempt succeeded.
     Success,
     /// The host asked to wait: a 429, a 503, or a status that counts as a refusal.
     Refusal,

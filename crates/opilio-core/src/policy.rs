@@ -210,7 +210,8 @@ impl HostPolicy {
 
 /// A wait that doubles with each step, between two bounds.
 ///
-/// Every wait that Opilio chooses by itself derives from `min`, so a test can scale all waits by scaling it.
+/// Every wait that Opilio chooses by itself derives from `min`, so a test can scale all waits by scaling
+/// `min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
     /// The first wait (1 s by default).

@@ -11,11 +11,11 @@ use crate::outcome::Reason;
 use crate::time::Timestamp;
 use crate::validators::Validators;
 
-/// The priority of a URL among the URLs of its host. A higher one goes first; the default is 0.
+/// The priority of a URL among the URLs of its host. A higher priority goes first; the default is 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Priority(pub i8);
 
-/// How promising a URL is, in a crawl that is ordered by score. A higher one goes first; the default is 0.
+/// How promising a URL is, in a crawl that is ordered by score. A higher score goes first; the default is 0.
 ///
 /// It is stored as the upper 16 bits of a 32-bit float, which keep about two significant digits at any
 /// magnitude.
@@ -171,8 +171,8 @@ pub enum RecordKind {
     /// A seed or a link: counted once when admitted and once when it ends.
     #[default]
     Discovered,
-    /// The target of a redirect. It ends in the name of the URL that was requested first, which is counted
-    /// already.
+    /// The target of a redirect. When it ends, the ending is recorded for the URL that was requested first
+    /// and is counted already.
     Continuation,
 }
 
@@ -181,10 +181,10 @@ pub enum RecordKind {
 pub struct LeaseId(pub u64);
 
 impl LeaseId {
-    /// Returns the number of an errand's lease. An errand is a fetch of robots.txt on behalf of *another* host, whose
-    /// robots.txt redirects to this host. The errand spends this host's budget and keeps its holds as any lease does,
-    /// but this host's robots.txt does not apply to the errand. The lease comes from no store, so no store is told of
-    /// its end. Stores hand out lower numbers.
+    /// Returns the number of an errand's lease. An errand is a fetch of robots.txt on behalf of *another*
+    /// host, whose robots.txt redirects to this host. The errand spends this host's budget and respects its
+    /// holds as any lease does, but this host's robots.txt does not apply to the errand. The lease does not
+    /// come from a store, so no store is told how it ends. Stores hand out lower numbers.
     #[must_use]
     pub fn errand(n: u64) -> Self {
         Self(ERRANDS | n)
@@ -223,7 +223,7 @@ impl fmt::Debug for LeaseId {
     }
 }
 
-/// A record that a host has the right to fetch until it is settled.
+/// A record that a host may fetch until the lease is settled.
 ///
 /// The store numbers leases in the order in which it hands them out. So among the URLs of one priority and
 /// depth, a smaller number means an older URL.

@@ -1,4 +1,4 @@
-//! Turns the outcome of an attempt into a verdict: whether the URL is tried again, and when at the earliest.
+//! Turns the outcome of an attempt into a verdict: whether the URL is tried again, and after which wait.
 //!
 //! The verdict is a pure function of policy, request, outcome, hints and a random number. It is only a *proposal*,
 //! because the actor of the host also knows how other URLs of the host ended. If the host itself was at fault, the
@@ -13,11 +13,11 @@ use crate::policy::Backoff;
 use crate::statuses::Statuses;
 use crate::verdict::{Hints, Proposal, Verdict};
 
-/// Whether and when failed attempts are repeated.
+/// The rules by which failed attempts are repeated.
 ///
-/// The default is three retries, hence four attempts, with waits of full jitter below 1 s, 2 s, 4 s and so
-/// on, up to 60 s. A failure that turns out to be the host's fault (an outage, a rate limit) uses up no
-/// attempt of a URL.
+/// The default is three retries, hence four attempts. The waits are random (full jitter) below 1 s, 2 s, 4 s
+/// and so on, up to 60 s. A failure that turns out to be the host's fault (an outage, a rate limit) uses up
+/// no attempt of a URL.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
@@ -43,6 +43,7 @@ pub struct RetryPolicy {
 }
 
 /// The kinds of outcomes for which a policy can have different rules.
+///
 /// Successes and redirects belong to no class. Neither do outcomes that a retry cannot change: a name that
 /// does not exist, an invalid certificate, a blocked address, a body above the limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,7 +100,8 @@ pub struct RequestFacts {
     /// The number of retries to use instead of the policy's, for the classes that are retried at all.
     pub retries: Option<u16>,
     /// Whether the request failed before, or was sent again because a reused connection turned out to be
-    /// closed. If that happens once more, it counts as a failure: it was hardly just idle for too long.
+    /// closed. If a connection is closed once more, this counts as a failure, since it can hardly have been
+    /// idle for too long again.
     pub failed_before: bool,
 }
 
@@ -394,10 +396,11 @@ impl Course {
 
 /// Returns whether the server has certainly not acted on the request, so that even a POST may be sent again.
 ///
-/// 408 and 425 say that the request was not processed (RFC 9110 §15.5.9, RFC 8470 §5.2). 429 says that it was
-/// refused (RFC 6585 §4), and so does any status other than a 5xx that the user declared a refusal. A 503, or a 5xx
-/// that the user declared a refusal, says so only with a `Retry-After`: without it, a gateway may have lost its
-/// backend half-way. A stale connection may have broken after the request was read (RFC 9112 §9.3.1).
+/// 408 and 425 say that the request was not processed (RFC 9110 §15.5.9, RFC 8470 §5.2). 429 says that the
+/// request was refused (RFC 6585 §4); so does any other status that the user declared a refusal, except a
+/// 5xx. A 503, or a 5xx that the user declared a refusal, means this only with a `Retry-After`: without it, a
+/// gateway may have lost its backend half-way. A stale connection may have broken after the server had read
+/// the request (RFC 9112 §9.3.1).
 fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     match outcome {
         Outcome::Answered(408 | 425 | 429) => true,

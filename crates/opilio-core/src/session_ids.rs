@@ -180,7 +180,7 @@ fn find_ignoring_case(text: &str, lower: &str) -> Option<usize> {
     windows.into_iter().position(|window| window.eq_ignore_ascii_case(lower.as_bytes()))
 }
 
-/// The names of parameters that hold a session id if their value looks like one, that is, if it is long.
+/// The names of parameters that hold a session id if the value has 16 letters and digits or more.
 const LONG: [&str; 6] = ["oscsid", "zenid", "xtcsid", "sessionid", "session_id", "sessid"];
 
 #[cfg(test)]

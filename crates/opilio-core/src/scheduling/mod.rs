@@ -5,12 +5,12 @@
 //! decisions, and the time is an argument. The engine, which has a store, channels and a clock, carries out
 //! the decisions.
 //!
-//! | machine | decides | keeps |
+//! | machine | decides | invariants |
 //! | --- | --- | --- |
 //! | [`Dispatch`] | which hosts get an actor, which wants are served, how many leases each host gets | S2, S3, S5 |
 //! | [`Ledger`] | which pages may be settled, and which passive hosts are told that their memo is kept | S1, S4, S6 |
 //! | [`Slots`] | which host is granted a slot, in a shard and between shards | S7, S8 |
-//! | [`GroupBudgets`] | whether the common budget of a group affords a start | the budget of G1, for a group |
+//! | [`GroupBudgets`] | whether the common budget of a group affords a start | G1, for a whole group |
 
 mod dispatch;
 mod groups;

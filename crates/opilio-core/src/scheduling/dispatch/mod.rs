@@ -11,9 +11,8 @@
 //!    └──────────────────────────── Nothing ──────────┘                │ Want: has room,
 //!                                                                     │ and takes its turn
 //! ```
-//! If the store does not fill a want completely, it reports the host again when there is more work, and only
-//! then. So the store reports no host twice. The store knows the times at which URLs are due, so dispatch
-//! needs no clock.
+//! The store reports a host again only after a want of this host was not filled, so it does not report a host
+//! twice for the same work. The store knows the times at which URLs are due, so dispatch needs no clock.
 
 mod line;
 #[cfg(test)]
@@ -41,9 +40,9 @@ pub struct DispatchLimits {
 /// The counts of a store that dispatch needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StoreCounts {
-    /// URLs that ended as pages.
+    /// The number of URLs that ended as pages.
     pub pages: u64,
-    /// Leases that are handed out and not settled yet.
+    /// The number of leases that are handed out and not settled yet.
     pub out: u64,
 }
 
@@ -63,7 +62,7 @@ pub enum DispatchInput {
     Want {
         /// The host.
         host: Host,
-        /// How many leases it has room for.
+        /// How many leases the host has room for.
         leases: u32,
     },
     /// The actor of a host has stopped. The host may still have due work.
@@ -72,7 +71,7 @@ pub enum DispatchInput {
     Ready {
         /// The hosts.
         hosts: Vec<Host>,
-        /// The most hosts that the store was asked for. If it reported as many, it may have more.
+        /// The most hosts that the store was asked for. If it reported as many hosts, it may have more.
         asked: usize,
     },
     /// The intake level that applies from now on.
@@ -117,8 +116,8 @@ pub struct Dispatch {
     ready: HostLine,
     /// The live hosts to serve in this turn, because they have a new want or new work.
     turn: HostLine,
-    /// The current intake level; below it, the number of hosts that were live when the level last left
-    /// `Full`.
+    /// The current intake level. The next field is the number of hosts that were live when the level last
+    /// left `Full`.
     level: IntakeLevel,
     live_then: usize,
     stopped: bool,
@@ -374,7 +373,7 @@ impl Dispatch {
         self.turn.tidy(self.live, |number, host| has_turn(hosts, number, host));
     }
 
-    /// Makes ready hosts live, oldest first, until the most hosts are live that may be. Each of them wants
+    /// Makes ready hosts live, oldest first, until the limit of live hosts is reached. Each of them wants
     /// `first` leases.
     fn start_hosts(&mut self, first: u32) {
         let live_max = self.live_max();

@@ -14,7 +14,8 @@ use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
 /// Checks that hosts get leases in turn and within the limits (invariants S2, S3, S5).
 ///
-/// Call [`hear`](Self::hear) before each `handle`, and the other functions after the call of the same name.
+/// Call [`hear`](Self::hear) before each `handle` of dispatch, and each other function after dispatch's
+/// function of the same name.
 #[derive(Clone, Debug)]
 pub struct DispatchWitness {
     limits: DispatchLimits,

@@ -4,7 +4,7 @@
 //! The rows of pages go to the sinks in numbered batches. A batch may be settled when the sinks have written
 //! all batches up to its number, and batches are settled in order. So the rows of a settled page are always
 //! written, even if the process is killed. If too many rows are waiting for the sinks, no new pages are
-//! accepted, but all other inputs are.
+//! accepted; all other inputs still are.
 //!
 //! ```text
 //! accept ──► hand_over ──► the sinks ──► Written ──► next_settled
@@ -53,14 +53,14 @@ pub enum LedgerInput {
     Memo {
         /// The host.
         host: Host,
-        /// Its memo.
+        /// The memo of the host.
         memo: Bytes,
     },
     /// A host is passive and waits to be told that its memo is kept.
     Passivated {
         /// The host.
         host: Host,
-        /// Its memo.
+        /// The memo of the host.
         memo: Bytes,
         /// The number of this passivation.
         stamp: Stamp,

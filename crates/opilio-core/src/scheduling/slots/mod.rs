@@ -87,8 +87,8 @@ pub struct Surroundings {
 
 /// The slots of one shard.
 ///
-/// Use it as the state of a host: call [`handle`](Self::handle) once for an input, then [`poll`](Self::poll)
-/// until it returns `None`, then set a timer for [`wake_at`](Self::wake_at).
+/// Its functions are called as those of a host's state: [`handle`](Self::handle) once for an input, then
+/// [`poll`](Self::poll) until it returns `None`; then the caller sets a timer for [`wake_at`](Self::wake_at).
 #[derive(Debug)]
 pub struct Slots<T> {
     free: u32,

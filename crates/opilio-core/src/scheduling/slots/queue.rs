@@ -73,7 +73,7 @@ pub(super) fn doubtful_max(slots: u32) -> u32 {
 /// The part of the slots that is reserved for proven hosts: one in this many. If all hosts of a crawl are
 /// new, these slots stay unused.
 const KEPT_PART: u32 = 8;
-/// The fewest slots of which some are reserved; of fewer slots none is.
+/// The fewest slots of which some are reserved for proven hosts. If there are fewer, none is reserved.
 const FEW: u32 = 4;
 
 #[cfg(test)]
