@@ -1,7 +1,8 @@
-//! Builds the tree for selectors from XML with xml5ever: names with their namespaces, CDATA, `<row/>`.
+//! Builds the tree for selectors from XML, using xml5ever. It handles names with namespaces, CDATA, and tags such as
+//! `<row/>`.
 //!
-//! xml5ever never fails, so this sink records whether the document was well-formed. Entities that the
-//! document declares are not expanded, so the text cannot grow without limit.
+//! xml5ever never fails, so this module records whether the document was well-formed. Entities that the document
+//! declares are not expanded, so the text cannot grow without limit.
 
 use html5ever::tendril::StrTendril;
 use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeSink};
@@ -16,7 +17,7 @@ pub(crate) struct XmlSink {
     pub(crate) tree: HtmlTreeSink,
     /// The number of open elements.
     open: Cell<usize>,
-    /// Whether an end tag did not match the innermost open element.
+    /// Whether some end tag did not match the innermost open element.
     misnested: Cell<bool>,
     has_bases: Cell<bool>,
 }
@@ -25,7 +26,7 @@ pub(crate) struct XmlSink {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) html: Html,
-    /// Whether an element has an `xml:base`.
+    /// Whether any element has an `xml:base`.
     pub(crate) has_bases: bool,
 }
 
@@ -39,7 +40,7 @@ impl XmlSink {
         }
     }
 
-    /// Returns how many elements are open, and whether an end tag did not match.
+    /// Returns the number of open elements, and whether some end tag did not match the innermost open element.
     pub(crate) fn state(&self) -> (usize, bool) {
         (self.open.get(), self.misnested.get())
     }
@@ -56,7 +57,8 @@ impl TreeSink for XmlSink {
         Read { html, has_bases: self.has_bases.get() }
     }
 
-    /// Records errors of the structure only: a raw `&` or an undeclared prefix does not prevent reading.
+    /// Records only errors in the structure of the document: other errors, such as a raw `&` or an undeclared
+    /// prefix, do not prevent reading.
     fn parse_error(&self, message: Cow<'static, str>) {
         if matches!(&*message, "Current node doesn't match tag" | "Unexpected element in end phase") {
             self.misnested.set(true);
@@ -146,7 +148,7 @@ impl TreeSink for XmlSink {
 }
 
 /// Returns the name of an attribute with a prefix: as written (`rdf:about`), or with the usual prefix if the
-/// namespace is known.
+/// namespace is known. Returns `None` for an attribute without a prefix.
 fn called(name: &QualName) -> Option<Cow<'static, str>> {
     let prefix = name.prefix.as_ref()?;
     if name.ns == ns!(xml) && &*name.local == "base" {
@@ -158,9 +160,9 @@ fn called(name: &QualName) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(format!("{prefix}:{}", name.local)))
 }
 
-/// Gives elements the names that selectors use. An element with a prefix keeps the prefix as written
-/// (`dc:creator`), so `link` does not match `atom:link`. An XHTML element has its HTML name, whatever its
-/// prefix. An `<html>` document without the namespace counts as XHTML.
+/// Gives elements the names that selectors use. An element with a prefix keeps the prefix as written (`dc:creator`),
+/// so the selector `link` does not match `atom:link`. An XHTML element gets its HTML name, whatever its prefix. An
+/// `<html>` document without the namespace counts as XHTML.
 fn name(html: &mut Html) {
     let is_xhtml = is_html_without_namespace(html);
     for value in html.tree.values_mut() {
@@ -181,8 +183,8 @@ fn is_html_without_namespace(html: &Html) -> bool {
     root.is_some_and(|root| root.value().name.ns == ns!() && root.value().name() == "html")
 }
 
-/// Returns the parts of a document before and after the declarations in its DOCTYPE (`[ … ]`), which the
-/// parser would read as markup. Without declarations, the first part is the whole document.
+/// Returns the parts of a document before and after the declarations in its DOCTYPE (`[ … ]`), since the parser
+/// would read the declarations as markup. If there are no declarations, the first part is the whole document.
 pub(crate) fn without_declarations(text: &str) -> [&str; 2] {
     const DOCTYPE: &str = "<!DOCTYPE";
     let whole = [text, ""];
@@ -197,12 +199,12 @@ pub(crate) fn without_declarations(text: &str) -> [&str; 2] {
     }
     match until(&doctype[begin + 1..], |byte| byte == b']') {
         Some(end) => [&text[..at + begin], &doctype[begin + 1 + end + 1..]],
-        // The declarations are never closed, so nothing follows them.
+        // The brackets of the declarations are never closed, so there is no text after the declarations.
         None => [&text[..at + begin], ""],
     }
 }
 
-/// Returns the start of the first markup that is neither an instruction nor a comment.
+/// Returns the offset of the first markup that is neither an instruction nor a comment.
 fn prolog_end(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -219,7 +221,7 @@ fn prolog_end(text: &str) -> Option<usize> {
     }
 }
 
-/// Returns the position of the first byte that `ends` accepts, outside of quotes, comments and instructions.
+/// Returns the offset of the first byte that `ends` accepts, outside of quotes, comments and instructions.
 fn until(text: &str, ends: impl Fn(u8) -> bool) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -237,7 +239,7 @@ fn until(text: &str, ends: impl Fn(u8) -> bool) -> Option<usize> {
     None
 }
 
-/// The attribute that sets the base of links in an element.
+/// The attribute that sets the base URL of links in an element.
 pub(crate) const BASE: &str = "xml:base";
 pub(crate) const XLINK_HREF: &str = "xlink:href";
 

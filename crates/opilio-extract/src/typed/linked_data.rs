@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::follow;
 use crate::document::Document;
 
-/// The most JSON values that one block may have one after the other, and the most objects of one type that are
-/// looked at.
+/// The most JSON values that are read from one block (some blocks contain several, one after the other), and the
+/// most objects of one type that are used.
 const VALUES_PER_BLOCK_MAX: usize = 64;
 const NODES_MAX: usize = 10_000;
 
-/// The most references that are followed for one field. Each costs a search through all blocks.
+/// The most references that are followed for one field, since each reference costs a search through all blocks.
 const REFERENCES_MAX: usize = 100;
 
-/// The JSON-LD blocks of a page that can be read, and the number of the others.
+/// The JSON-LD blocks of a page that could be read, and the number of the blocks that could not.
 #[derive(Debug, Default)]
 pub(super) struct LinkedData {
     values: Vec<Value>,
@@ -27,7 +27,7 @@ pub(super) struct LinkedData {
 }
 
 impl LinkedData {
-    /// Reads the blocks. A broken block does not hide the others.
+    /// Reads the blocks. A broken block is counted, and the other blocks are still read.
     pub(super) fn read<'t>(blocks: impl Iterator<Item = &'t str>) -> Self {
         let mut read = Self::default();
         for block in blocks {
@@ -40,12 +40,12 @@ impl LinkedData {
     }
 }
 
-/// Returns the JSON values of all blocks of a page.
+/// Returns the JSON values of all blocks of a page that can be read.
 pub(super) fn blocks(document: &Document) -> &[Value] {
     &document.typed().linked_data(document).values
 }
 
-/// Returns how many blocks of a page cannot be read.
+/// Returns the number of blocks of a page that cannot be read.
 pub(super) fn broken(document: &Document) -> usize {
     document.typed().linked_data(document).broken
 }
@@ -55,7 +55,7 @@ pub(super) fn first_value(text: &str) -> Result<Value, String> {
     values(text).and_then(|values| values.into_iter().next().ok_or_else(|| "it has no JSON".to_owned()))
 }
 
-/// Reads the JSON values of one block. What is not JSON is repaired if its meaning is clear: comments around
+/// Reads the JSON values of one block. Text that is not JSON is repaired if its meaning is clear: comments around
 /// the JSON, CDATA, control characters in strings, commas before a closing bracket, entities.
 fn values(block: &str) -> Result<Vec<Value>, String> {
     let block = unwrapped(block);
@@ -79,7 +79,7 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
     values.map_err(|error| error.to_string())
 }
 
-/// Returns the text of a block without comments and CDATA around its JSON.
+/// Returns the text of a block without comments and CDATA around the JSON.
 fn unwrapped(block: &str) -> &str {
     let mut text = block;
     loop {
@@ -99,8 +99,8 @@ fn unwrapped(block: &str) -> &str {
     }
 }
 
-/// Returns the text with control characters in strings escaped, without comments, and without commas before a
-/// closing bracket.
+/// Returns the text in a repaired form: control characters in strings are escaped, and comments and commas before a
+/// closing bracket are removed.
 fn mended(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.char_indices().peekable();
@@ -111,11 +111,11 @@ fn mended(text: &str) -> String {
                 '\\' => {
                     out.push(c);
                     match chars.next() {
-                        // A backslash at the end of a line: the string goes on in the next line.
+                        // A backslash at the end of a line means that the string continues in the next line.
                         Some((_, '\n')) => {
                             out.pop();
                         }
-                        // JavaScript has this escape, JSON does not.
+                        // JavaScript has the escape `\'`, but JSON does not.
                         Some((_, '\'')) => {
                             out.pop();
                             out.push('\'');
@@ -156,13 +156,13 @@ fn mended(text: &str) -> String {
     out
 }
 
-/// Passes the values at the end of a path, from the objects of a type, to `take`, until that returns that it
-/// has enough.
+/// Passes the values at the end of a path, starting from the objects of a type, to `take`, until `take` returns that
+/// it has enough.
 ///
-/// With a path, only the first object is used, together with all others that have its `@id`; without a path,
-/// every object is used. Objects at the top (of blocks, lists and `@graph`) come before objects inside of
-/// others, which often describe related products. A reference (`{"@id": …}`) stands for the object that it
-/// names.
+/// With a path, only the first object is used, together with all other objects of the same `@id`; without a path,
+/// every object is used. Objects at the top level (of blocks, lists and `@graph`) come before objects inside of
+/// other objects, which often describe related products. A reference (`{"@id": …}`) stands for the object with this
+/// `@id`.
 pub(super) fn each<'v>(
     roots: &'v [Value],
     kind: &str,
@@ -192,7 +192,7 @@ pub(super) fn each<'v>(
     }
 }
 
-/// Returns the objects of a type: those at the top, or, if there are none, those inside of others.
+/// Returns the objects of a type: the objects at the top level or, if there are none, those inside of other objects.
 fn nodes<'v>(roots: &'v [Value], kind: &str) -> Vec<&'v Value> {
     let mut nodes = Vec::new();
     for root in roots {
@@ -235,8 +235,8 @@ fn inside<'v>(value: &'v Value, kind: &str, nodes: &mut Vec<&'v Value>) {
     }
 }
 
-/// Returns whether an object is of a type. The type in the object may be a URL (`http://schema.org/Product`) or
-/// have a prefix.
+/// Returns whether an object has the type `kind`. In the object, the type may be a URL (`http://schema.org/Product`)
+/// or have a prefix.
 fn is_of(value: &Value, kind: &str) -> bool {
     let is = |name: &Value| {
         let name = name.as_str().unwrap_or_default().trim().trim_end_matches('/');
@@ -255,7 +255,8 @@ fn is_reference(value: &Value) -> bool {
     fields.contains_key("@id") && (fields.len() == 1 || (fields.len() == 2 && fields.contains_key("@type")))
 }
 
-/// Returns the object that a reference names; the reference itself, if there is no such object.
+/// Returns the object to which a reference leads, or the reference itself if there is no such object. `left` is the
+/// number of references that may still be followed.
 fn resolved<'v>(roots: &'v [Value], reference: &'v Value, left: &Cell<usize>) -> &'v Value {
     let Some(name) = id(reference).filter(|_| left.get() > 0) else { return reference };
     left.set(left.get() - 1);

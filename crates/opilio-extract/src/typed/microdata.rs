@@ -1,6 +1,6 @@
-//! Reads microdata as JSON. Items have `@type` and `@id` as in JSON-LD, so the same paths work for both.
+//! Converts microdata to JSON. Items get `@type` and `@id` as in JSON-LD, so the same paths work for both.
 //!
-//! See the HTML standard, "Microdata", §"Values" and §"JSON".
+//! The rules are those of the HTML standard, chapter "Microdata", sections "Values" and "JSON".
 
 use std::collections::HashSet;
 
@@ -10,19 +10,19 @@ use crate::document::Document;
 use crate::select::Element;
 use crate::text::bounded;
 
-/// The most elements that are visited to read the items of a page. Items may nest, so elements may be visited
-/// more than once.
+/// The most elements that are visited to read the items of a page. The number is limited because items may nest, so
+/// that elements are visited more than once.
 const ELEMENTS_MAX: usize = 1_000_000;
 
-/// The most bytes of one value. The limit for all values of a page together is below; it is needed because
-/// items may nest.
+/// The most bytes of one value. The limit for all values of a page together is in the constant below; it is needed
+/// because items may nest, so that the same text occurs in several values.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 const VALUES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The most elements that are looked up by their ids. Each costs a search through the page.
+/// The most elements that are looked up by their ids, since each look-up costs a search through the page.
 const REFERENCES_MAX: usize = 100;
 
-/// The most levels of items inside of each other.
+/// The most levels to which items may nest. Deeper items are left out.
 const DEPTH_MAX: usize = 32;
 
 /// Returns the items of a page. They are read at the first call and then kept.
@@ -30,9 +30,9 @@ pub(super) fn items(document: &Document) -> &[Value] {
     document.typed().microdata(document)
 }
 
-/// Reads those items that are not properties of other items.
+/// Reads the items that are not properties of other items.
 pub(super) fn read(document: &Document) -> Vec<Value> {
-    // Most pages have no microdata. Then no DOM is built.
+    // Most pages have no microdata. For these pages, no DOM is built.
     if !document.is_markup() || !document.text().contains("itemscope") {
         return Vec::new();
     }
@@ -84,7 +84,8 @@ impl<'d> Reading<'d> {
         Value::Object(fields)
     }
 
-    /// Reads the properties below an element, but not those of items below the element.
+    /// Reads the properties below an element. Properties of items below the element belong to these items and are
+    /// left out.
     fn properties_below(&mut self, root: Element<'d>, fields: &mut Map<String, Value>, depth: usize) {
         let mut skip_below: Option<usize> = None;
         for (level, element) in root.below() {
@@ -129,7 +130,7 @@ impl<'d> Reading<'d> {
             "object" => Some("data"),
             "data" | "meter" => Some("value"),
             "time" => Some("datetime").filter(|name| element.attr(name).is_some()),
-            // Not in the standard, but many pages use the attribute `content` on other elements.
+            // The standard does not allow the attribute `content` on this element, but many pages use it.
             _ => Some("content").filter(|name| element.attr(name).is_some()),
         };
         let bytes_max = self.bytes_left.min(VALUE_BYTES_MAX);

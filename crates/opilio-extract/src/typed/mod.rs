@@ -1,9 +1,9 @@
-//! Reads structs from pages, each field from the source that is written above it: the run-time part of
-//! `#[derive(Extract)]`.
+//! Reads structs from pages, each field from the source that is written above the field. This module is the run-time
+//! part of `#[derive(Extract)]`.
 //!
-//! The macro writes a plan, which is a constant, and one call for each field. One interpreter (`reader`) reads
-//! the plan: it looks a source up, takes the part of the text that counts, and makes a value of the field's
-//! type. If fields cannot be read, the error names all of them, not only the first.
+//! The macro writes a plan, which is a constant, and one call for each field. One interpreter (`reader`) reads the
+//! plan: it looks a source up, takes the wanted part of its text, and makes a value of the field's type. If fields
+//! cannot be read, the error lists all of them, not only the first.
 
 mod cache;
 mod currency;
@@ -39,7 +39,7 @@ use reader::{Subject, Within};
 
 /// A struct whose fields are read from a page.
 ///
-/// `#[derive(Extract)]` implements it. Above each field stands where it is read:
+/// `#[derive(Extract)]` implements this trait. The attribute above a field names the source of the field:
 ///
 /// ```
 /// use opilio_extract::{Document, Extract, Price};
@@ -83,76 +83,80 @@ use reader::{Subject, Within};
 ///
 /// | source | reads |
 /// | --- | --- |
-/// | `#[css("SELECTOR")]` | the text of the first match as a person reads it; for a `Url` its `href` or `src` |
-/// | … `attr = "NAME"` | an attribute, of the first match that has it |
-/// | … `own_text`, `raw`, `html` | the text without that of elements below; as it stands in the markup; the markup |
-/// | … `one` | of the only match: several are an error |
-/// | `#[ld("Product", "offers.price")]` | JSON-LD: a path from the first object of a type |
-/// | `#[micro("Product", "name")]` | microdata, likewise |
+/// | `#[css("SELECTOR")]` | the text of the first match, as a person reads it; for a `Url`, its `href` or `src` |
+/// | … `attr = "NAME"` | an attribute, from the first match that has this attribute |
+/// | … `own_text` | the text directly in the element, without the text of elements inside it |
+/// | … `raw` | the text exactly as written in the markup |
+/// | … `html` | the markup of the element |
+/// | … `one` | the value of the only match; several matches are an error |
+/// | `#[ld("Product", "offers.price")]` | JSON-LD: the value at a path, starting from the first object of a type |
+/// | `#[micro("Product", "name")]` | microdata: the value at a path, starting from the first item of a type |
 /// | `#[meta("og:title")]` | the content of a `<meta>` of this name or property |
-/// | `#[json("items[0].name")]` | a path into the body, which is JSON |
-/// | `#[json_in("script#data", "path")]` | a path into JSON in an element; `re` takes the JSON out of its text |
+/// | `#[json("items[0].name")]` | the value at a path into the body, which is JSON |
+/// | `#[json_in("script#data", "path")]` | the value at a path into the JSON in an element; `re` cuts the JSON out |
 /// | `#[page(url)]` | a fact of the page: `url`, `origin`, `depth`, `fetched_at`, `header = "NAME"` |
 ///
-/// Several sources above a field are alternatives: the first that has something counts, also if that cannot be read.
+/// Several sources above a field are alternatives. The first source that has something is used, even if its content
+/// cannot be read as a value.
 ///
 /// | key | does |
 /// | --- | --- |
-/// | `re = r"…"` | takes the first group of the first match; without a match there is nothing, and the next element is tried |
-/// | `number = "1.234,56"` | how numbers are written there, by an example |
-/// | `date = "%d.%m.%Y"` | how dates are written there |
-/// | `with = function` | a `fn(&str) -> Result<T, E>` makes the value, whose error is any that prints |
-/// | `parse` | the type's `FromStr` makes the value |
-/// | `default`, `default = EXPR` | the value where nothing is there |
+/// | `re = r"…"` | takes the first group of the first match in the text; else the next element is tried |
+/// | `number = "1.234,56"` | gives an example of how the source writes numbers |
+/// | `date = "%d.%m.%Y"` | gives the format in which the source writes dates |
+/// | `with = function` | makes the value with a `fn(&str) -> Result<T, E>`, where `E: Display` |
+/// | `parse` | makes the value with the `FromStr` of the type |
+/// | `default`, `default = EXPR` | gives the value for pages without one |
 ///
-/// On the struct, `#[extract(each = ".card")]` says of which elements each is one value
-/// ([`Document::extract_all`]), and `#[extract(key = "sku")]` which field tells two values apart.
+/// On the struct, `#[extract(each = ".card")]` selects the elements of a page that are one value each
+/// ([`Document::extract_all`]), and `#[extract(key = "sku")]` names the field by which values are told apart.
 ///
 /// # Types
 ///
-/// `String`, `bool`, integers up to 64 bits, `f32`, `f64`, `rust_decimal::Decimal`, `url::Url` (resolved),
-/// [`Price`], `Date`, `DateTime` and `Time` of `jiff::civil`, `jiff::Timestamp`; an `Option` or a `Vec` of one; any
-/// struct that derives `Extract`, whose `:scope` is its match. Other types have `parse` or `with`.
+/// A field may have these types: `String`, `bool`, integers up to 64 bits, `f32`, `f64`, `rust_decimal::Decimal`,
+/// `url::Url` (resolved against the page), [`Price`], `Date`, `DateTime` and `Time` of `jiff::civil`,
+/// `jiff::Timestamp`; an `Option` or a `Vec` of one of these types; any struct that derives `Extract`, in which
+/// `:scope` means the element that the outer selector matches. Fields of other types need `parse` or `with`.
 ///
-/// # Nothing there
+/// # Missing and empty values
 ///
 /// | | `T` | `Option<T>` | `T` with `default` | `Vec<T>` |
 /// | --- | --- | --- | --- | --- |
-/// | nothing there | an error | `None` | the default | nothing in it |
-/// | an element there, and empty | an error, which says so | `None` | the default | left out |
-/// | an attribute there, and empty: `String` | `""` | `Some("")` | `""` | `""` |
+/// | nothing is found | an error | `None` | the default | an empty list |
+/// | an empty element | an error that says so | `None` | the default | left out |
+/// | an empty attribute: `String` | `""` | `Some("")` | `""` | `""` |
 /// | … `bool` | `true` | `Some(true)` | `true` | `true` |
-/// | … any other type | an error, which says so | `None` | the default | left out |
-/// | something there that cannot be read | an error | an error | an error | an error |
+/// | … any other type | an error that says so | `None` | the default | left out |
+/// | something that cannot be read | an error | an error | an error | an error |
 ///
-/// White space alone is empty. A `content` of a meta, a text of JSON and a header field count as attributes; `null`
-/// in JSON is nothing there. What `re` takes out, and is empty, counts as an element.
+/// A value of white space alone is empty. The `content` of a `<meta>`, a text in JSON and a header field count as
+/// attributes; `null` in JSON counts as nothing found. An empty text that `re` takes out counts as an empty element.
 ///
-/// # Bounds
+/// # Limits
 ///
-/// A text has at most 4 MiB, a list 10,000 values with 32 MiB of text, an error 20 fields with 80 bytes of text each.
-/// A value of microdata is cut at 64 KiB.
+/// A text may have at most 4 MiB, a list at most 10,000 values with 32 MiB of text, and an error at most 20 fields
+/// with 80 bytes of text each. A value of microdata is cut off at 64 KiB.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not derive `Extract`",
     label = "write `#[derive(Extract)]` above this struct"
 )]
 pub trait Extract: Sized {
-    /// The fields of the struct, and the sources of each.
+    /// The fields of the struct, with the sources of each field.
     const PLAN: &'static ExtractPlan;
 
-    /// Reads all fields; returns `None` if one of them cannot be read. The reader then has the faults.
+    /// Reads all fields. Returns `None` if one of them cannot be read; then the reader contains the faults.
     #[doc(hidden)]
     fn read_fields(reader: &mut FieldReader<'_, '_>) -> Option<Self>;
 }
 
-/// A struct of which a page has several values: it derives `Extract` with `#[extract(each = "SELECTOR")]`.
+/// A struct of which a page has several values. It derives `Extract` with `#[extract(each = "SELECTOR")]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say of which elements each is one value",
     label = "write `#[extract(each = \".card\")]` above this struct"
 )]
 pub trait ExtractEach: Extract {}
 
-/// A type that a field can have: one of a closed list, or a struct that derives [`Extract`].
+/// A type that a field can have: one of a closed list of types, or a struct that derives [`Extract`].
 #[diagnostic::on_unimplemented(
     message = "a field cannot be read as `{Self}`",
     label = "no type that a field can have",
@@ -160,73 +164,74 @@ pub trait ExtractEach: Extract {}
     note = "for a type with FromStr add `parse` to its source, for any other `with = function`"
 )]
 pub trait FieldValue: Sized {
-    /// The kind of the values that this type is made from.
+    /// The kind of value that this type is made from.
     const KIND: ValueKind;
 
-    /// Makes a value of this type of a raw value from a source.
+    /// Makes a value of this type from the raw value of a source.
     ///
     /// # Errors
     /// When the raw value is not a value of this type.
     #[doc(hidden)]
     fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable>;
 
-    /// [`FieldReader::single`]. A method here, since the compiler then tells a wrong type once, at the type.
+    /// Reads a field that must have a value, by [`FieldReader::single`]. This is a method of the trait so that the
+    /// compiler reports a wrong type only once, at the type.
     #[doc(hidden)]
     fn single(reader: &mut FieldReader<'_, '_>, field: usize) -> Option<Self> {
         reader.single(field)
     }
 
-    /// [`FieldReader::optional`].
+    /// Reads a field that may have no value, by [`FieldReader::optional`].
     #[doc(hidden)]
     fn optional(reader: &mut FieldReader<'_, '_>, field: usize) -> Option<Option<Self>> {
         reader.optional(field)
     }
 
-    /// [`FieldReader::list`].
+    /// Reads a field that may have several values, by [`FieldReader::list`].
     #[doc(hidden)]
     fn list(reader: &mut FieldReader<'_, '_>, field: usize) -> Option<Vec<Self>> {
         reader.list(field)
     }
 }
 
-/// The facts about a page that its document does not have: those for `#[page(…)]`.
+/// The facts about a page that are not in its document. They are the values of `#[page(…)]`.
 pub trait PageAround {
-    /// Returns the URL that was asked for, before redirects.
+    /// Returns the URL that was requested, before redirects.
     fn origin(&self) -> &str;
-    /// Returns the number of links from a seed.
+    /// Returns the number of links from a seed to the page.
     fn depth(&self) -> u16;
-    /// Returns when the page was fetched, if that is known.
+    /// Returns the time at which the page was fetched; `None` if that is not known.
     fn fetched_at(&self) -> Option<jiff::Timestamp>;
-    /// Returns a header field; `None` if it is absent or not text.
+    /// Returns the value of a header field; `None` if the field is absent or not valid text.
     fn header(&self, name: &str) -> Option<&str>;
-    /// Returns whether the body was cut at a limit.
+    /// Returns whether the body was cut off at a limit.
     fn is_cut(&self) -> bool;
 }
 
 impl Document {
-    /// Reads a struct from the document: with `each`, its first value.
+    /// Reads a struct from the document. For a struct with `each`, reads its first value.
     ///
     /// # Errors
-    /// When fields cannot be read: all of them are named.
+    /// When fields cannot be read. The error lists all of them.
     pub fn extract<T: Extract>(&self) -> Result<T, ExtractFaults> {
         one(Subject { document: self, context: None })
     }
 
-    /// Reads each value of a struct with `each`, in document order.
+    /// Reads all values of a struct with `each`, in document order.
     ///
     /// # Errors
-    /// When fields of any of them cannot be read.
+    /// When fields of any value cannot be read.
     pub fn extract_all<T: ExtractEach>(&self) -> Result<Vec<T>, ExtractFaults> {
         together(each(Subject { document: self, context: None }, Within::Page))
     }
 
-    /// Reads each value of a struct with `each`, in document order, each with its own error.
+    /// Reads all values of a struct with `each`, in document order. Each value has an error of its own.
     #[must_use]
     pub fn extract_each<T: ExtractEach>(&self) -> Vec<Result<T, ExtractFaults>> {
         each(Subject { document: self, context: None }, Within::Page)
     }
 
-    /// As [`Document::extract`], with the facts of the page around the document.
+    /// Reads a struct like [`Document::extract`], and takes the values of `#[page(…)]` from `context`.
     ///
     /// # Errors
     /// When fields cannot be read.
@@ -235,7 +240,7 @@ impl Document {
         one(Subject { document: self, context: Some(context) })
     }
 
-    /// As [`Document::extract_each`], with the facts of the page around the document.
+    /// Reads all values like [`Document::extract_each`], and takes the values of `#[page(…)]` from `context`.
     #[doc(hidden)]
     pub fn extract_each_in<T: ExtractEach>(&self, context: &dyn PageAround) -> Vec<Result<T, ExtractFaults>> {
         each(Subject { document: self, context: Some(context) }, Within::Page)
@@ -243,31 +248,32 @@ impl Document {
 }
 
 impl Element<'_> {
-    /// Reads a struct from this element, which is its `:scope`.
+    /// Reads a struct from this element. In the struct's selectors, `:scope` means this element.
     ///
     /// # Errors
-    /// When fields cannot be read: all of them are named.
+    /// When fields cannot be read. The error lists all of them.
     pub fn extract<T: Extract>(&self) -> Result<T, ExtractFaults> {
         let subject = Subject { document: self.document(), context: None };
         reader::read(subject, Within::Element(*self), None)
     }
 
-    /// Reads each value of a struct with `each` below this element.
+    /// Reads all values of a struct with `each` from the elements below this element.
     ///
     /// # Errors
-    /// When fields of any of them cannot be read.
+    /// When fields of any value cannot be read.
     pub fn extract_all<T: ExtractEach>(&self) -> Result<Vec<T>, ExtractFaults> {
         together(self.extract_each())
     }
 
-    /// Reads each value of a struct with `each` below this element, each with its own error.
+    /// Reads all values of a struct with `each` from the elements below this element. Each value has an error of its
+    /// own.
     #[must_use]
     pub fn extract_each<T: ExtractEach>(&self) -> Vec<Result<T, ExtractFaults>> {
         each(Subject { document: self.document(), context: None }, Within::Element(*self))
     }
 }
 
-/// Reads one value from a page.
+/// Reads one value from a page or an element.
 fn one<T: Extract>(subject: Subject<'_>) -> Result<T, ExtractFaults> {
     let Some(css) = T::PLAN.each else { return reader::read(subject, Within::Page, None) };
     match subject.document.css(css).ok().and_then(|matches| matches.first()) {
@@ -286,22 +292,22 @@ fn one<T: Extract>(subject: Subject<'_>) -> Result<T, ExtractFaults> {
     }
 }
 
-/// Reads all values of a page or an element.
+/// Reads all values of a struct with `each` from a page or an element.
 fn each<T: ExtractEach>(subject: Subject<'_>, within: Within<'_>) -> Vec<Result<T, ExtractFaults>> {
     let css = T::PLAN.each.unwrap_or(":scope");
     let matches = match within {
         Within::Element(element) => element.css(css),
         Within::Page | Within::Json(_) => subject.document.css(css),
     };
-    // The macro has checked the selector.
+    // The macro has checked the selector, so there is no error here.
     let elements = matches.into_iter().flatten().enumerate();
     elements.map(|(at, element)| reader::read(subject, Within::Element(element), Some(at))).collect()
 }
 
-/// Returns all values, or all faults if there are any.
+/// Returns all values if all of them could be read, else the faults of all values.
 ///
 /// # Errors
-/// When there are faults.
+/// When one of the values could not be read.
 #[doc(hidden)]
 pub fn together<T>(values: Vec<Result<T, ExtractFaults>>) -> Result<Vec<T>, ExtractFaults> {
     let (mut read, mut faults) = (Vec::with_capacity(values.len()), None::<ExtractFaults>);
@@ -315,7 +321,7 @@ pub fn together<T>(values: Vec<Result<T, ExtractFaults>>) -> Result<Vec<T>, Extr
     faults.map_or(Ok(read), Err)
 }
 
-/// The functions that the code of the macro calls.
+/// The functions that the code of the derive macro calls.
 #[doc(hidden)]
 pub mod written {
     use std::fmt::Display;
@@ -328,7 +334,7 @@ pub mod written {
     pub use super::{Extract, ExtractEach, FieldReader, FieldValue, Raw, Unreadable};
     pub use opilio_extract_grammar::{NumberForm, Segment};
 
-    /// Returns the value that a function of the user makes of a text.
+    /// Returns the value that a function of the user makes from a text.
     ///
     /// # Errors
     /// When the function returns an error.
@@ -345,7 +351,7 @@ pub mod written {
         })
     }
 
-    /// Returns the value that the `FromStr` of a type makes of a text.
+    /// Returns the value that the `FromStr` of a type makes from a text.
     ///
     /// # Errors
     /// When the `FromStr` returns an error.

@@ -1,4 +1,4 @@
-//! Adds notes about the page to an error: that the page was cut, or that scripts probably fill it.
+//! Adds notes about the page to an error: that the page was cut off, or that scripts probably create its content.
 
 use super::fault::ExtractFaults;
 use super::islands::looks_scripted;
@@ -6,7 +6,7 @@ use super::reader::Subject;
 use crate::document::redacted;
 use crate::media::Kind;
 
-/// Adds the URL of the page, and the notes that may explain the faults.
+/// Adds the URL of the page, and the notes that may explain the faults, to an error.
 pub(super) fn explained(mut faults: ExtractFaults, subject: Subject<'_>) -> ExtractFaults {
     let document = subject.document;
     faults.at(&redacted(document.url()));

@@ -1,24 +1,24 @@
-//! Numbers as people write them: `1,234.56`, `1.234,56`, `1 234,56`, `١٢٣٤`.
+//! Reads numbers as people write them: `1,234.56`, `1.234,56`, `1 234,56`, `١٢٣٤`.
 //!
-//! A text that could mean two numbers is refused: `1.299` is 1299 in one country and 1.299 in another.
+//! A text that could mean two different numbers is refused: `1.299` is 1299 in one country, and 1.299 in another.
 
 use std::borrow::Cow;
 
 use opilio_extract_grammar::NumberForm;
 
-/// Why a text cannot be read as a number.
+/// The reason why a text cannot be read as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoNumber {
     /// The text is not a number.
     Other,
-    /// The text could mean two numbers.
+    /// The text could mean two different numbers.
     Ambiguous,
-    /// The text is not written in this form.
+    /// The text is not written in the form that the field requires.
     Form(NumberForm),
 }
 
 impl NoNumber {
-    /// Returns a hint at what may help.
+    /// Returns a hint on how to make the number readable.
     pub(super) fn hint(self) -> Cow<'static, str> {
         match self {
             Self::Other => Cow::Borrowed("take the number out of the text by `re`, if it stands in one"),
@@ -32,10 +32,11 @@ impl NoNumber {
     }
 }
 
-/// The most bytes of a text that may be a number.
+/// The most bytes of a text that is read as a number (100). A longer text is not a number.
 const BYTES_MAX: usize = 100;
 
-/// Returns the number in plain digits, as Rust's types read it: `-1234.56`.
+/// Returns the number in plain digits, as Rust's types parse it: `-1234.56`. With `form`, the number must be written
+/// in this form.
 pub(super) fn read(text: &str, form: Option<NumberForm>) -> Result<String, NoNumber> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || is_mark(c));
     if text.len() > BYTES_MAX {
@@ -59,7 +60,7 @@ fn signed(negative: bool, plain: &str) -> String {
     if negative { format!("-{plain}") } else { plain.to_owned() }
 }
 
-/// Splits the sign off the front. Returns whether it is a minus, and the rest.
+/// Splits the sign off the front of a number. Returns whether the sign is a minus, and the rest.
 pub(super) fn sign(text: &str) -> (bool, &str) {
     let mut chars = text.chars();
     match chars.next() {
@@ -71,13 +72,13 @@ pub(super) fn sign(text: &str) -> (bool, &str) {
     }
 }
 
-/// Returns whether this is a mark of writing direction. Such marks are written around numbers in Arabic and
-/// Hebrew.
+/// Returns whether this character is a mark of writing direction. In Arabic and Hebrew, such marks are written
+/// around numbers.
 pub(super) fn is_mark(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Reads `1.5E7`, as programs write large numbers.
+/// Reads numbers such as `1.5E7`, as programs write large numbers.
 fn scientific(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -103,7 +104,7 @@ fn scientific(text: &str) -> Option<String> {
     Some(if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
 }
 
-/// Returns the ASCII digit for a digit of a script that shops use.
+/// Returns the ASCII digit for a digit of any of the scripts that shops use; `None` for another character.
 pub(super) fn digit(c: char) -> Option<char> {
     let zero = match c {
         '0'..='9' => return Some(c),
@@ -123,7 +124,8 @@ pub(super) fn is_digit(c: char) -> bool {
     digit(c).is_some()
 }
 
-/// Returns the separator of digits that this character is, as one character for each kind of separator.
+/// Returns the separator of digits that this character is: one representative character for each kind of separator.
+/// `None` for another character.
 fn separator(c: char) -> Option<char> {
     Some(match c {
         '.' | ',' | '٫' | '٬' => c,
@@ -135,7 +137,7 @@ fn separator(c: char) -> Option<char> {
     })
 }
 
-/// The groups of digits of a number, and the separators between them.
+/// The groups of digits of a number, with the separators between them.
 struct Parts {
     groups: Vec<String>,
     marks: Vec<char>,
@@ -154,14 +156,14 @@ impl Parts {
                 (None, None) => return None,
             }
         }
-        // `.5` is a number. No other group of digits may be empty.
+        // The first group may be empty, since `.5` is a number. No other group of digits may be empty.
         let leading = parts.groups[0].is_empty();
         let holes = parts.groups.iter().skip(1).any(String::is_empty);
         let fits = !leading || (parts.marks.len() == 1 && matches!(parts.marks[0], '.' | ',' | '٫'));
         (!holes && fits && parts.groups.iter().any(|group| !group.is_empty())).then_some(parts)
     }
 
-    /// Reads the number in the given form.
+    /// Reads the number in the given form. Returns `None` if it is not written in this form.
     fn by(&self, form: NumberForm) -> Option<String> {
         let is_decimal = |mark: char| mark == form.decimal || (mark == '٫' && form.group != Some('٫'));
         let is_group = |mark: char| Some(mark) == form.group || (mark == '٬' && form.group.is_some());
@@ -175,13 +177,13 @@ impl Parts {
         Some(self.plain(fraction))
     }
 
-    /// Reads the number without a given form, if its meaning is clear.
+    /// Reads the number without a given form. Fails if its meaning is not clear.
     fn guess(&self) -> Result<String, NoNumber> {
         let Some((last, before)) = self.marks.split_last() else { return Ok(self.plain(false)) };
         let may_be_decimal = matches!(last, '.' | ',' | '٫');
         let is_group = |mark: char| mark != '٫';
         match before.split_first() {
-            // There is only one separator.
+            // There is only one kind of separator.
             None if !may_be_decimal => self.grouped(),
             None if *last == '٫' => Ok(self.plain(true)),
             None => {
@@ -226,8 +228,8 @@ impl Parts {
     }
 }
 
-/// Returns whether the groups are thousands, or, between commas, Indian groups: three digits at the end, two in
-/// each group before.
+/// Returns whether the groups are thousands or, if commas separate them, Indian groups: three digits at the end, and
+/// two digits in each group before.
 fn are_thousands(groups: &[String], mark: Option<char>) -> bool {
     let Some((first, others)) = groups.split_first() else { return false };
     let Some((last, middle)) = others.split_last() else { return true };

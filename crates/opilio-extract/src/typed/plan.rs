@@ -1,4 +1,5 @@
-//! The plan of a struct: which fields it has, and where each is read. The derive macro writes it as a constant.
+//! The plan of a struct: its fields, and the sources from which each field is read. The derive macro writes the plan
+//! as a constant.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,46 +8,47 @@ use opilio_extract_grammar::{NumberForm, Segment};
 
 use crate::select::Element;
 
-/// The fields of a struct, and their sources.
+/// The fields of a struct, with their sources.
 #[derive(Debug, Clone, Copy)]
 pub struct ExtractPlan {
     /// The name of the struct.
     pub name: &'static str,
-    /// The selector of the elements of which each is one value.
+    /// The selector of `#[extract(each = "…")]`: each matching element is one value of the struct. `None` without
+    /// `each`.
     pub each: Option<&'static str>,
-    /// The field that tells two values apart.
+    /// The field of `#[extract(key = "…")]`, by which values are told apart. `None` without `key`.
     pub key: Option<&'static str>,
-    /// The fields, in the order in which they are written.
+    /// The fields, in the order in which the struct has them.
     pub fields: &'static [FieldPlan],
 }
 
-/// One field.
+/// The plan of one field.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldPlan {
-    /// Its name in Rust.
+    /// The name of the field in the struct.
     pub name: &'static str,
-    /// How many values it has, and what it is without one.
+    /// The number of values that the field may have, and what happens if the page has none.
     pub shape: FieldShape,
-    /// The kind of its values.
+    /// The kind of the field's values.
     pub kind: ValueKind,
-    /// Where it is read: the first source that has something counts.
+    /// The sources of the field. The first source that has something is used.
     pub sources: &'static [SourcePlan],
 }
 
-/// How many values a field has, and what it is when nothing is there.
+/// The number of values that a field may have, and what happens if the page has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldShape {
-    /// One; nothing there is a fault.
+    /// One value. It is a fault if the page has none.
     Single,
-    /// One or none: an `Option`.
+    /// One value or none: the field is an `Option`.
     Optional,
-    /// One, or its default.
+    /// One value, or the field's default if the page has none.
     Defaulted,
-    /// Any number: a `Vec`.
+    /// Any number of values: the field is a `Vec`.
     List,
 }
 
-/// The kind of a value.
+/// The kind of a field's value.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueKind {
     /// Text.
@@ -57,111 +59,112 @@ pub enum ValueKind {
     Whole,
     /// A floating-point number.
     Float,
-    /// A number with all its digits.
+    /// A decimal number, which keeps all its digits.
     Decimal,
     /// An absolute URL.
     Url,
-    /// An amount of money.
+    /// An amount of money, which may have a currency.
     Price,
-    /// A date, a time or an instant.
+    /// A date, a time, or both.
     Date,
-    /// What a function of the user makes of a text.
+    /// A value that a function of the user makes from a text.
     Custom,
-    /// Another struct.
+    /// A nested struct; contains a function that returns its plan.
     Struct(fn() -> &'static ExtractPlan),
 }
 
-/// One source of a field, and how its text becomes a value.
+/// One source of a field, and the way in which the source's text becomes a value.
 #[derive(Debug, Clone, Copy)]
 pub struct SourcePlan {
-    /// Where the text is.
+    /// The place in which the source looks for the text.
     pub at: SourceAt,
-    /// The part of the text that counts: the first group of this regular expression.
+    /// The regular expression whose first group is the part of the text that is used; `None` for the whole text.
     pub re: Option<&'static str>,
-    /// How numbers are written there.
+    /// The form in which the source writes numbers; `None` if it is not given.
     pub number: Option<NumberForm>,
-    /// How dates are written there, as `strftime` has it.
+    /// The format, in the notation of `strftime`, in which the source writes dates; `None` if it is not given.
     pub date: Option<&'static str>,
-    /// The function of the user that reads the text, as it is written.
+    /// The Rust code of the user's function that makes the value, for messages; `None` if there is none.
     pub by: Option<&'static str>,
 }
 
-/// The place of a source.
+/// The place in which a source looks for a value.
 #[derive(Debug, Clone, Copy)]
 pub enum SourceAt {
     /// A part of the elements that a selector matches.
     Css {
         /// The selector.
         css: &'static str,
-        /// The part of an element.
+        /// The part of a matching element that is read.
         piece: Piece,
-        /// Whether it must be the only match.
+        /// Whether only one element may match.
         one: bool,
     },
-    /// JSON-LD: a path from the objects of a type.
+    /// JSON-LD: the values at a path, starting from the objects of a type.
     Ld(ItemPath),
-    /// Microdata: a path from the items of a type.
+    /// Microdata: the values at a path, starting from the items of a type.
     Micro(ItemPath),
-    /// The content of a `<meta>` of this name or property.
+    /// The `content` of the `<meta>` elements with this name or property.
     Meta(&'static str),
-    /// A path into the body, which is JSON.
+    /// The values at a path into the body, which is JSON.
     Json(JsonPath),
-    /// A path into JSON in an element.
+    /// The values at a path into JSON that is the text of an element. Contains the selector of the element, and the
+    /// path.
     JsonIn(&'static str, JsonPath),
-    /// A fact of the page.
+    /// A fact about the page, such as its URL.
     Page(PageFact),
 }
 
-/// A path from the objects of a type.
+/// A path that starts from the objects of a type.
 #[derive(Debug, Clone, Copy)]
 pub struct ItemPath {
-    /// The type, such as `Product`.
+    /// The type of the objects, such as `Product`.
     pub kind: &'static str,
-    /// The path from there.
+    /// The path from an object to the value.
     pub path: JsonPath,
 }
 
-/// A path, as it was written and as it was read.
+/// A path into JSON, as written and as parsed.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonPath {
-    /// As it was written.
+    /// The path as the user wrote it.
     pub written: &'static str,
-    /// Its steps.
+    /// The steps of the parsed path.
     pub steps: &'static [Segment<'static>],
 }
 
 /// The part of an element that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// Its text, as [`Element::text`] reads it; for a URL its `href` or `src`.
+    /// The element's text, as [`Element::text`] returns it. For a URL, the element's `href` or `src`.
     Text,
-    /// The text directly in it.
+    /// The text directly in the element, without the text of elements inside it.
     OwnText,
-    /// Its text as it stands in the markup.
+    /// The element's text exactly as written in the markup.
     Raw,
-    /// Its markup.
+    /// The element's markup, with its own tags.
     Html,
-    /// An attribute.
+    /// The value of the attribute with this name.
     Attr(&'static str),
 }
 
-/// A fact of a page.
+/// A fact about a page that a field can have as its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageFact {
-    /// Where the page came from, after redirects.
+    /// The final URL of the page, after redirects.
     Url,
-    /// The URL that was asked for.
+    /// The URL that was requested, before redirects.
     Origin,
-    /// Links from a seed.
+    /// The number of links from a seed to the page.
     Depth,
-    /// When it was fetched.
+    /// The time at which the page was fetched.
     FetchedAt,
-    /// A header field.
+    /// The value of the header field with this name.
     Header(&'static str),
 }
 
 impl Piece {
-    /// The part of an element; `None` for an attribute that it does not have.
+    /// Returns this part of an element. `None` if the part is an attribute that the element does not have.
     pub(super) fn of<'p>(self, element: &Element<'p>) -> Option<Cow<'p, str>> {
         Some(match self {
             Self::Text => element.text().into(),
@@ -174,18 +177,19 @@ impl Piece {
 }
 
 impl SourceAt {
-    /// Whether it is the text of an element, of which a URL is no part.
+    /// Returns whether this place is the text of an element, which is usually not a URL.
     pub(super) fn reads_text(&self) -> bool {
         matches!(self, Self::Css { piece: Piece::Text, .. })
     }
 
-    /// Whether an empty text there is a value: an attribute that is there and empty says something.
+    /// Returns whether an empty text at this place is a value. It is a value in an attribute, since the page sets
+    /// the attribute on purpose.
     pub(super) fn says_empty(&self) -> bool {
         !matches!(self, Self::Css { piece: Piece::Text | Piece::OwnText | Piece::Raw | Piece::Html, .. })
     }
 }
 
-/// As it is written above a field.
+/// Writes the source as it is written in the attribute above a field.
 impl fmt::Display for SourceAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

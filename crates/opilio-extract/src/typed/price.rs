@@ -1,4 +1,4 @@
-//! Prices: an amount with all its digits, and the currency as far as it is written.
+//! Prices: an amount with all its digits, and the currency if it is written.
 
 use std::fmt;
 
@@ -12,11 +12,13 @@ use super::number::{self, NoNumber};
 
 /// An amount of money.
 ///
-/// A text is a price if it is one amount with a currency in front of it or behind it, or with none. Everything else
-/// is an error, since it may mean something else: `from 12.50`, `12–15 €`, `12.50 € / kg`. `re` takes a price out of
-/// a longer text. `1.299 €` is an error without `number`, since it is 1299 in one country and 1.299 in another.
+/// A text is a price if it is one amount, with a currency before or after it, or without a currency. Any other text
+/// is an error, since it may mean something else: `from 12.50`, `12–15 €`, `12.50 € / kg`. Use `re` to take a price
+/// out of a longer text. Without `number`, `1.299 €` is an error, since it is 1299 in one country and 1.299 in
+/// another.
 ///
-/// A sign that several currencies share (`$`, `kr`, `£`, `¥`) is kept as the sign: it is not one currency.
+/// A symbol that several currencies share (`$`, `kr`, `£`, `¥`) is kept as a symbol, since the currency is not
+/// known.
 ///
 /// ```
 /// use opilio_extract::Price;
@@ -29,13 +31,13 @@ use super::number::{self, NoNumber};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Price {
-    /// The amount.
+    /// The amount, with all digits that were written.
     pub amount: Decimal,
-    /// The currency; `None` if none is written.
+    /// The currency; `None` if the text contains no currency.
     pub currency: Option<Currency>,
 }
 
-/// A text that is no price.
+/// The error for a text that is not a price.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is no price{}", Because(self.0))]
 pub struct NoPrice(NoNumber);
@@ -82,7 +84,8 @@ impl Price {
         Ok(Self { amount, currency })
     }
 
-    /// A price of JSON: a number, a text, or an object with both parts as schema.org has them.
+    /// Reads a price from JSON: a number, a text, or an object that has amount and currency in the fields of
+    /// schema.org.
     pub(super) fn of_json(value: &Value, form: Option<NumberForm>) -> Result<Self, NoNumber> {
         match value {
             Value::String(text) => Self::read(text, form),
@@ -91,7 +94,7 @@ impl Price {
                 Ok(Self { amount, currency: None })
             }
             Value::Object(fields) => {
-                // A range is no price.
+                // An object with a range of prices (`minPrice`, `maxPrice`) is not a price.
                 let amount = ["price", "value", "amount"].iter().find_map(|key| fields.get(*key));
                 let price = Self::of_json(amount.filter(|v| !v.is_object()).ok_or(NoNumber::Other)?, form)?;
                 let named = ["priceCurrency", "currency"].iter().find_map(|key| fields.get(*key));
@@ -109,7 +112,7 @@ impl Price {
     }
 }
 
-/// The exact decimal of a number of JSON; `None` if JSON's reader may have rounded it.
+/// Returns the exact decimal value of a JSON number; `None` if the JSON parser may have rounded the number.
 pub(super) fn decimal_of(number: &serde_json::Number) -> Option<Decimal> {
     let text = number.to_string();
     let is_exact = number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|n| n.abs() < EXACT_MAX);
@@ -118,12 +121,12 @@ pub(super) fn decimal_of(number: &serde_json::Number) -> Option<Decimal> {
         .and_then(|text| Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text)).ok())
 }
 
-/// Below it, a double has 15 digits that are as they were written.
+/// The number below which a JSON number is exact: a double has 15 exact decimal digits.
 const EXACT_MAX: f64 = 1e15;
 
 const POINT: NumberForm = NumberForm { group: None, decimal: '.' };
 
-/// The amount, which may end in a dash for the cents: `5,-`.
+/// Returns the amount in plain digits. The text may end in a dash in place of the cents: `5,-`.
 fn amount(text: &str, form: Option<NumberForm>, currency: Option<Currency>) -> Result<String, NoNumber> {
     let whole = text.trim_end_matches(['-', '–', '—', '\u{2212}']);
     let dashed = whole.len() < text.len();
@@ -133,18 +136,18 @@ fn amount(text: &str, form: Option<NumberForm>, currency: Option<Currency>) -> R
     }
     match number::read(whole, form) {
         Err(NoNumber::Ambiguous) if dashed || currency.is_some_and(Currency::is_whole) => {
-            // No cents are written, so the separator is that of thousands.
+            // No cents are written, so the separator separates thousands.
             let group = whole.chars().find(|c| matches!(c, '.' | ','));
             let decimal = if group == Some('.') { ',' } else { '.' };
             number::read(whole, Some(NumberForm { group, decimal }))
         }
-        // Nothing is written behind the dash.
+        // The dash is written in place of the cents, so a number with cents and a dash is an error.
         Ok(plain) if dashed && plain.contains('.') => Err(NoNumber::Other),
         other => other,
     }
 }
 
-/// `12€50`: the sign stands for the point.
+/// Splits `12€50`, in which the currency's symbol replaces the point, into the amount and the currency.
 fn split_by_sign(text: &str) -> Option<(String, Currency)> {
     let (at, _) = text.char_indices().find(|(_, c)| *c == '€')?;
     let (whole, rest) = text.split_at(at);
@@ -166,7 +169,7 @@ impl std::str::FromStr for Price {
     }
 }
 
-/// The amount, and the currency behind it: `1299.00 EUR`.
+/// Writes the amount, and the currency after it: `1299.00 EUR`.
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.currency {

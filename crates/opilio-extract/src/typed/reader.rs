@@ -9,10 +9,11 @@ use super::{Extract, FieldValue, PageAround};
 use crate::document::Document;
 use crate::select::Element;
 
-/// The most levels of structs inside of each other: a struct that contains itself could go on for ever.
+/// The most levels to which structs may nest. Without this limit, a struct that contains itself could be read
+/// without end.
 const DEPTH_MAX: usize = 64;
 
-/// The document that is read, and the facts about its page.
+/// The document that is read, with the facts about its page.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'p> {
     pub(super) document: &'p Document,
@@ -27,34 +28,34 @@ pub(super) enum Within<'p> {
     Json(&'p serde_json::Value),
 }
 
-/// What a source has for a field, before it becomes a value of the field's type.
+/// The raw content of a source, before it is converted to a value of the field's type.
 #[derive(Debug, Clone)]
 pub enum Raw<'p> {
-    /// A text. `element` is the element that the text comes from, if there is one and no regular expression
-    /// took a part of its text.
+    /// A text, with the element that it comes from. There is no element if the source has none, or if a regular
+    /// expression took out a part of the text.
     Text {
-        /// The text.
+        /// The text of the source.
         text: Cow<'p, str>,
-        /// The element that the text comes from.
+        /// The element that the text comes from; `None` if there is none.
         element: Option<Element<'p>>,
     },
-    /// A value of JSON.
+    /// A JSON value.
     Json(&'p serde_json::Value),
-    /// An element, for a nested struct.
+    /// An element, from which a nested struct is read.
     Element(Element<'p>),
 }
 
-/// Why a raw value is not a value of the wanted type.
+/// The reason why a raw value is not a value of the wanted type.
 #[derive(Debug, Clone)]
 pub enum Unreadable {
-    /// The raw value is something else than what is wanted.
+    /// The raw value is not of the wanted kind.
     Wrong {
-        /// What is wanted, in words.
+        /// The wanted kind, in words.
         wanted: Cow<'static, str>,
-        /// A hint at what may help; empty if there is none.
+        /// A hint on how to make the value readable; empty if there is no hint.
         hint: Cow<'static, str>,
     },
-    /// The raw value is a struct whose faults are noted already.
+    /// The raw value is a nested struct with faults, which are recorded already.
     Noted,
 }
 
@@ -64,13 +65,13 @@ impl Unreadable {
         Self::Wrong { wanted: wanted.into(), hint: Cow::Borrowed("") }
     }
 
-    /// Makes a `Wrong` with a hint at what may help.
+    /// Makes a `Wrong` with a hint on how to make the value readable.
     pub fn with_hint(wanted: impl Into<Cow<'static, str>>, hint: impl Into<Cow<'static, str>>) -> Self {
         Self::Wrong { wanted: wanted.into(), hint: hint.into() }
     }
 }
 
-/// The position of a value: the chain of fields that leads to it.
+/// The position of a value: the chain of fields that leads to the value.
 #[derive(Clone, Copy)]
 struct Trail<'t> {
     above: Option<&'t Trail<'t>>,
@@ -95,7 +96,7 @@ impl Trail<'_> {
     }
 }
 
-/// Reads the fields of one struct. The derive macro writes the calls of its methods.
+/// Reads the fields of one struct. The code of the derive macro calls the methods.
 pub struct FieldReader<'r, 'p> {
     pub(super) subject: Subject<'p>,
     pub(super) within: Within<'p>,
@@ -105,7 +106,7 @@ pub struct FieldReader<'r, 'p> {
     faults: &'r mut ExtractFaults,
 }
 
-/// A function that makes a value of a raw value. The number is the index of the source.
+/// A function that makes a value from a raw value. Its number is the index of the source.
 type ReadRaw<'a, 'p, T> =
     &'a mut dyn FnMut(Raw<'p>, &mut FieldReader<'_, 'p>, usize) -> Result<T, Unreadable>;
 
@@ -115,12 +116,12 @@ impl<'p> FieldReader<'_, 'p> {
         self.source
     }
 
-    /// Reads a field that must be there; returns `None` if it has a fault.
+    /// Reads a field that must have a value. Returns `None` if the field has a fault.
     pub fn single<T: FieldValue>(&mut self, field: usize) -> Option<T> {
         self.single_by(field, &mut |raw, reader, _| T::read(raw, reader))
     }
 
-    /// Reads a field that must be there, by a function of the user.
+    /// Reads a field that must have a value, using a function of the user.
     pub fn single_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<T> {
         let (found, looked) = self.one(field, read)?;
         if found.is_none() {
@@ -129,22 +130,22 @@ impl<'p> FieldReader<'_, 'p> {
         found
     }
 
-    /// Reads a field that may be there. The outer `None` means that it is there and cannot be read.
+    /// Reads a field that may have no value. The outer `None` means that the field has a value that cannot be read.
     pub fn optional<T: FieldValue>(&mut self, field: usize) -> Option<Option<T>> {
         self.optional_by(field, &mut |raw, reader, _| T::read(raw, reader))
     }
 
-    /// Reads a field that may be there, by a function of the user.
+    /// Reads a field that may have no value, using a function of the user.
     pub fn optional_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Option<T>> {
         self.one(field, read).map(|(found, _)| found)
     }
 
-    /// Reads all values of a field; returns `None` if one of them has a fault.
+    /// Reads all values of a field. Returns `None` if one of them has a fault.
     pub fn list<T: FieldValue>(&mut self, field: usize) -> Option<Vec<T>> {
         self.list_by(field, &mut |raw, reader, _| T::read(raw, reader))
     }
 
-    /// Reads all values of a field, by a function of the user.
+    /// Reads all values of a field, using a function of the user.
     pub fn list_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Vec<T>> {
         let plan = &self.plan.fields[field];
         for (n, source) in plan.sources.iter().enumerate() {
@@ -167,8 +168,8 @@ impl<'p> FieldReader<'_, 'p> {
         Some(Vec::new())
     }
 
-    /// Reads the first value of a field, if there is any, and what was found otherwise. Returns `None` if the
-    /// value cannot be read.
+    /// Reads the first value of a field. If there is none, returns what was found in place of a value. Returns
+    /// `None` if the value cannot be read.
     fn one<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<(Option<T>, FoundThere)> {
         let plan = &self.plan.fields[field];
         let mut found = FoundThere::Nothing;
@@ -209,7 +210,7 @@ impl<'p> FieldReader<'_, 'p> {
             Ok(value) => Some(value),
             Err(Unreadable::Noted) => None,
             Err(Unreadable::Wrong { wanted, hint }) => {
-                // The value is looked up a second time here, so that values that can be read need not be
+                // The value is looked up a second time here for the error. So values that can be read need not be
                 // copied.
                 let fault =
                     FaultWords { wanted, hint, ..FaultWords::new(find::again(self, plan, source, index)) };
@@ -219,10 +220,11 @@ impl<'p> FieldReader<'_, 'p> {
         }
     }
 
-    /// Reads a struct inside of this one. Its sources are looked up in the value that was found for it.
+    /// Reads a struct that is a field of this struct. Its sources are looked up in the raw value that was found for
+    /// the field.
     ///
     /// # Errors
-    /// When fields of the inner struct cannot be read. Their faults are noted already.
+    /// When fields of the inner struct cannot be read. Their faults are recorded already.
     pub fn nested<T: Extract>(&mut self, raw: Raw<'p>) -> Result<T, Unreadable> {
         let within = match raw {
             Raw::Element(element) | Raw::Text { element: Some(element), .. } => Within::Element(element),
@@ -243,7 +245,7 @@ impl<'p> FieldReader<'_, 'p> {
         T::read_fields(&mut reader).ok_or(Unreadable::Noted)
     }
 
-    /// Notes a fault: nothing is there.
+    /// Records the fault of a field for which no value was found.
     fn missing(&mut self, plan: &'static FieldPlan, found: FoundThere) {
         let asked: Vec<String> = plan.sources.iter().map(with_re).collect();
         let hint = find::hint_at_nothing(self, plan);
@@ -275,7 +277,7 @@ impl FaultWords {
     }
 }
 
-/// Returns a source as it is written above a field, with its regular expression.
+/// Returns a source as it is written in the attribute above a field, including its regular expression.
 fn with_re(source: &SourcePlan) -> String {
     match source.re {
         Some(re) => format!("{}, re = {re:?}", source.at),
@@ -283,7 +285,7 @@ fn with_re(source: &SourcePlan) -> String {
     }
 }
 
-/// Reads one value of `T`. `index` is its index, if there are several values.
+/// Reads one value of `T`. `index` is the index of this value if there are several values.
 pub(super) fn read<T: Extract>(
     subject: Subject<'_>,
     within: Within<'_>,
@@ -299,7 +301,7 @@ pub(super) fn read<T: Extract>(
 }
 
 impl FieldShape {
-    /// Whether a field of it may be without a value.
+    /// Returns whether a field of this shape may be without a value.
     #[must_use]
     pub fn may_be_empty(self) -> bool {
         self != Self::Single
