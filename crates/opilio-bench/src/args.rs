@@ -1,17 +1,17 @@
-//! Parses the `--name value` arguments of the benchmark's processes.
+//! Parses arguments of the form `--name value`, for the processes that the benchmark starts.
 
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow};
 
-/// Arguments, read one after the other.
+/// The arguments of a process, and how many of them were read.
 pub(crate) struct Args<'a> {
     rest: std::slice::Iter<'a, String>,
     name: &'a str,
 }
 
 impl<'a> Args<'a> {
-    /// Begins at the first of these arguments.
+    /// Creates a reader that begins at the first argument.
     pub(crate) fn new(args: &'a [String]) -> Self {
         Self { rest: args.iter(), name: "" }
     }
@@ -31,10 +31,10 @@ impl<'a> Args<'a> {
         Ok(value)
     }
 
-    /// Reads the value of the argument whose name was read last, and parses it, as a number for instance.
+    /// Reads the value of the argument whose name was read last, and parses it as a `T`, for example a number.
     ///
     /// # Errors
-    /// When there is no further argument, or it cannot be parsed.
+    /// When there is no further argument, or when its text cannot be parsed.
     pub(crate) fn value<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T> {
         let name = self.name;
         let text = self.text()?;

@@ -1,9 +1,10 @@
-//! Floors: the cost of fetching and parsing with only the libraries that Opilio uses, to compare Opilio with.
+//! Floors: crawls with only the libraries that Opilio uses. They show the least that fetching and parsing can cost,
+//! for comparison with Opilio.
 //!
-//! Each floor is one thread with several tasks that take URLs from one queue. A *list* floor is given every
-//! URL. A *crawl* floor is given one URL and finds the others: links are resolved, their fragments are
-//! removed, and they are deduplicated by a 64-bit hash. Floors have no robots.txt, limits, failures or
-//! resumption: the first error ends a floor.
+//! Each floor is one thread with several tasks that take URLs from one queue. A *list* floor is given every URL. A
+//! *crawl* floor is given one URL and finds the others: it resolves links, removes their fragments, and drops
+//! duplicates by a 64-bit hash. Floors have no robots.txt, no limits, no retries and no resumption: at the first
+//! error a floor ends.
 
 use std::cell::RefCell;
 use std::collections::hash_map::DefaultHasher;
@@ -24,18 +25,18 @@ use url::Url;
 use crate::args::Args;
 use crate::measure;
 
-/// How a floor reads a body.
+/// The way in which a floor reads the body of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FloorReading {
-    /// Does not parse it.
+    /// Does not parse the body.
     None,
-    /// Parses links, title and field with a streaming parser.
+    /// Parses links, title and the page's field with a streaming parser.
     Links,
-    /// Parses links, title and field from a tree.
+    /// Parses the body to a tree, and reads links, title and the page's field from the tree.
     Dom,
 }
 
-/// The values read from one page.
+/// The row that a floor writes for one page.
 #[derive(Default, Serialize)]
 struct FloorRow<'a> {
     url: &'a str,
@@ -45,11 +46,10 @@ struct FloorRow<'a> {
     links: Vec<String>,
 }
 
-/// Runs a floor. Arguments: `--mode fetch|links|dom`, `--list FILE` or `--seed URL`, `--out FILE`, `--tasks
-/// N`.
+/// Runs a floor. Arguments: `--mode fetch|links|dom`, `--list FILE` or `--seed URL`, `--out FILE`, `--tasks N`.
 ///
 /// # Errors
-/// At the first failure.
+/// When an argument is wrong, a request fails, or the rows cannot be written.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut reading, mut tasks) = (FloorReading::None, 32);
     let (mut list, mut seed, mut out) = (None, None, None);
@@ -104,7 +104,7 @@ impl FloorReading {
 }
 
 fn client() -> Result<reqwest::Client> {
-    // The client cannot be built without a TLS provider, although no request of the benchmark is encrypted.
+    // The HTTP client cannot be built without a TLS provider, although no request of the benchmark is encrypted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     client.build().context("cannot make a client")
@@ -151,8 +151,8 @@ impl Floor {
         Ok(())
     }
 
-    /// Returns the next URL, waiting for one if necessary. Returns `None` when no URL is left and no task can
-    /// find another.
+    /// Returns the next URL, and waits for a URL if there is none now. Returns `None` when no URL is left and no
+    /// other task can find a new one.
     async fn take(&self) -> Option<String> {
         loop {
             {
@@ -192,7 +192,7 @@ impl Floor {
         Ok(row.links)
     }
 
-    /// Records that a URL is no longer in flight, and queues its new links.
+    /// Records that the request for a URL has ended, and queues the new links of its page.
     fn end(&self, links: impl Iterator<Item = Url>) {
         let mut known = self.known.borrow_mut();
         known.in_flight -= 1;

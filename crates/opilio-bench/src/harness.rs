@@ -1,5 +1,6 @@
-//! Runs the crawls of a workload in turn, round after round. Checks each crawl: every page of its site must
-//! be requested exactly once, and every page's row must be written exactly once, with that page's field.
+//! Runs the crawls of a workload one after another, in several rounds. Checks each crawl: every page of its site must
+//! be requested exactly once, and for every page exactly one row must be written, with the right value of that page's
+//! field.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -16,7 +17,7 @@ use crate::site::{self, SitePlan, Stats};
 use crate::workload::{self, Allocator, BenchCase, STATE, STREAMED, Who, Workload};
 use crate::{instructions, memory, picture, report};
 
-/// The options of a benchmark run.
+/// The options of a benchmark run, from the command line.
 struct Wish {
     small: bool,
     only: Vec<String>,
@@ -30,24 +31,25 @@ struct Wish {
 /// The cost of one crawl, and the requests that its site received.
 #[derive(Clone)]
 pub(crate) struct Run {
-    /// As the operating system reports it.
+    /// The time and memory of the crawler's process, as the operating system reports them.
     pub(crate) usage: ProcessUsage,
-    /// As the site counted it.
+    /// The requests that the site counted.
     pub(crate) stats: Stats,
 }
 
-/// A workload with the measured runs of its cases.
+/// A workload, and the measured runs of each of its cases.
 pub(crate) struct WorkloadRuns {
     /// The workload that ran.
     pub(crate) workload: Workload,
-    /// The runs of each case, by round.
+    /// The runs, by case (outer index) and by round (inner index).
     pub(crate) runs: Vec<Vec<Run>>,
 }
 
-/// Runs the benchmark for the arguments of `cargo xtask bench`.
+/// Runs the benchmark with the arguments of `cargo xtask bench`.
 ///
 /// # Errors
-/// When a crawl fails or is not exact, or, with `--small`, costs far more than the case it is compared with.
+/// When a crawl fails, or does not fetch every page exactly once. With `--small` also when a crawl costs far more
+/// than the crawl that it is compared with.
 pub fn run(args: &[String]) -> Result<()> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("memory", rest)) => return memory::run(rest),
@@ -121,7 +123,7 @@ impl Wish {
     }
 }
 
-/// Builds the same program with another allocator, in the directory of this program.
+/// Builds the program `xtask` with the allocator mimalloc, in the directory of this program.
 fn build_with_mimalloc() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let args = ["build", "--release", "--package", "xtask", "--features", "mimalloc", "--bin", WITH_MIMALLOC];
@@ -130,7 +132,7 @@ fn build_with_mimalloc() -> Result<()> {
     Ok(())
 }
 
-/// Runs all cases of a workload in turn.
+/// Runs all cases of a workload one after another, as often as there are rounds.
 fn rounds(workload: Workload, rounds: usize) -> Result<WorkloadRuns> {
     let work = tempfile::tempdir().context("cannot make a directory for the crawls")?;
     let mut sites: HashMap<SitePlan, SiteProcess> = HashMap::new();
@@ -173,7 +175,7 @@ fn crawl(case: &BenchCase, site: &mut SiteProcess, work: &Path) -> Result<Run> {
     Ok(Run { usage, stats })
 }
 
-/// Returns the command that runs a case and writes its rows to `out`.
+/// Returns the command that runs a case. The rows of the case go to the file `out`.
 fn command(case: &BenchCase, site: &SiteProcess, out: &Path, work: &Path) -> Result<Command> {
     let seed = site::url(site.port, 0, 0);
     let program = std::env::current_exe().context("cannot find this program")?;
@@ -226,7 +228,7 @@ fn fresh_directory(work: &Path) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Writes a file with every URL of the site, where the hosts alternate. Returns its path.
+/// Writes a file with every URL of the site, in an order in which the hosts alternate. Returns the path of the file.
 fn list(site: &SiteProcess, work: &Path) -> Result<PathBuf> {
     let path = work.join(format!("list-{}", site.port));
     if !path.exists() {
@@ -241,7 +243,8 @@ fn list(site: &SiteProcess, work: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The row that a crawler writes for each page. Crawlers that read the field include it.
+/// The row that a crawler writes for each page. It has a value of the page's field only if the crawler reads the
+/// field.
 #[derive(Deserialize)]
 struct WrittenRow {
     url: String,
@@ -249,7 +252,8 @@ struct WrittenRow {
     sku: Option<String>,
 }
 
-/// Checks that each page has exactly one correct row. Reads line by line, so that this process stays small.
+/// Checks that each page has exactly one row, and that the row is correct. Reads line by line, because the memory of
+/// this process is a lower bound for the memory that the system reports for its child processes.
 pub(crate) fn check_rows(path: &Path, plan: SitePlan) -> Result<()> {
     let mut met = vec![false; plan.all()];
     for line in BufReader::new(std::fs::File::open(path).context("cannot open the rows")?).lines() {
@@ -267,13 +271,13 @@ pub(crate) fn check_rows(path: &Path, plan: SitePlan) -> Result<()> {
     Ok(())
 }
 
-/// A site that runs as a child process, which ends when this value is dropped.
+/// A site that runs as a child process. Dropping this value ends the process.
 pub(crate) struct SiteProcess {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     plan: SitePlan,
-    /// The port on which it listens, on every loopback address.
+    /// The port on which the site listens, on every loopback address.
     pub(crate) port: u16,
 }
 
@@ -281,7 +285,7 @@ impl SiteProcess {
     /// Starts the process of a site.
     ///
     /// # Errors
-    /// When the process does not start.
+    /// When the process cannot be started, or does not print its port.
     pub(crate) fn start(plan: SitePlan) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut child = Command::new(program)
@@ -298,7 +302,7 @@ impl SiteProcess {
         Ok(site)
     }
 
-    /// Sends a command (one word) to the process, and returns its answer.
+    /// Sends a command (one word) to the process of the site, and returns the line that the process answers.
     ///
     /// # Errors
     /// When the process has ended.
@@ -318,7 +322,7 @@ impl SiteProcess {
 
 impl Drop for SiteProcess {
     fn drop(&mut self) {
-        // The process ends when its standard input ends.
+        // The process of the site ends when its standard input is closed.
         self.input = None;
         let _ = self.child.wait();
     }
@@ -334,9 +338,9 @@ cargo xtask bench instructions [NAME...]
 --mimalloc  floors and Opilio once more, with that allocator
 --peer      another crawler; its command line may say {seed}, {out} (rows to write: url, title, sku) and {list}";
 
-/// The name of the program with another allocator.
+/// The name of the program that is built with mimalloc as its allocator.
 const WITH_MIMALLOC: &str = "xtask-mimalloc";
-/// The longest time of a crawl; a slower one counts as stuck.
+/// The longest time of a crawl. A crawl that takes longer is taken to be stuck, and the benchmark fails.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// The bytes per second that a slow reader reads: about a thousand rows.
+/// The number of bytes that the slow reader of a crawl's output reads in a second: about a thousand rows.
 const SLOW_BYTES: u64 = 100_000;

@@ -1,8 +1,8 @@
 //! `cargo xtask bench instructions`: counts the instructions of single operations with valgrind.
 //!
-//! A time depends on what else runs on the machine; the number of instructions is the same every time. Each
-//! operation runs in two processes that differ only in the number of steps, so that the cost of starting
-//! cancels out.
+//! Unlike a time, the number of instructions does not depend on what else runs on the machine. Each operation runs in
+//! two processes that differ only in the number of steps, and the difference of both counts is reported, so that the
+//! cost of starting a process does not count.
 
 use std::process::Command;
 
@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::micro::{ALL, Operation};
 
-/// Counts the instructions of the operations with these names, or of all if no name is given.
+/// Counts the instructions of the operations with these names, or of all operations if no name is given.
 ///
 /// # Errors
-/// When valgrind is not installed, or an operation has another name.
+/// When valgrind is not installed, or when there is no operation with one of the names.
 pub(crate) fn run(names: &[String]) -> Result<()> {
     let wanted = names.iter().map(|name| named(name)).collect::<Result<Vec<_>>>()?;
     println!("| operation | instructions | one step is |\n|---|---|---|");
@@ -25,10 +25,10 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Repeats an operation. Runs as the process whose instructions are counted.
+/// Repeats an operation. This is the program of the processes whose instructions are counted.
 ///
 /// # Errors
-/// When there is no operation of this name.
+/// When there is no operation with this name.
 pub(crate) fn repeat(args: &[String]) -> Result<()> {
     let [name, times] = args else { bail!("bench-repeat needs a name and a number") };
     let mut step = named(name)?.prepare()?;
@@ -59,6 +59,6 @@ fn count(operation: Operation, times: u64) -> Result<u64> {
     count.trim().parse().context("cannot read valgrind's count")
 }
 
-/// The steps of the shorter process: enough that tables have grown and caches are filled.
+/// The number of steps in the shorter process. After so many steps, tables have grown and caches are filled.
 const FEW: u64 = 64;
 const MANY: u64 = 264;

@@ -1,4 +1,4 @@
-//! Measures Opilio and, in the same run, the least that a crawl can cost (a *floor*): `cargo xtask bench`.
+//! Measures Opilio and, in the same run, *floors* (the least that a crawl can cost): `cargo xtask bench`.
 //!
 //! | module | is |
 //! | --- | --- |
@@ -11,8 +11,8 @@
 //! | `memory` | bytes per queued URL, host and request |
 //! | `micro` | single operations, for the benchmarks below `benches/` and for counting instructions |
 //!
-//! The program is `xtask`: it calls `run`, which starts `xtask` again for each measured process (`child`).
-//! Only a separate process has CPU time and peak memory of its own.
+//! The program is `xtask`: it calls `run`, which starts `xtask` again for each measured process (see `child`). Each
+//! measurement has a process of its own, because CPU time and peak memory are counted for whole processes.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod args;
@@ -34,10 +34,10 @@ use anyhow::Result;
 
 pub use harness::run;
 
-/// Runs one of the processes that a benchmark starts; `None` if the name is unknown.
+/// Runs one of the processes that a benchmark starts. Returns `None` if there is no process with this name.
 ///
 /// # Errors
-/// When the arguments are wrong or the process fails.
+/// When the arguments are wrong, or when the work of the process fails.
 pub fn child(name: &str, args: &[String]) -> Option<Result<()>> {
     match name {
         "bench-site" => Some(site::run(args)),

@@ -1,4 +1,4 @@
-//! Measures the cost of a process, as the operating system reports it when the process has ended.
+//! Measures the cost of a process: the time and memory that the operating system reports when the process has ended.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -11,31 +11,32 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use wait4::Wait4;
 
-/// The time and peak memory of a process.
+/// The time and the peak memory of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProcessUsage {
-    /// The time from its start to its end.
+    /// The time from the start of the process to its end.
     pub(crate) wall: Duration,
-    /// The user and system time of all its threads.
+    /// The CPU time of all threads of the process, in user mode and in the system.
     pub(crate) cpu: Duration,
-    /// The peak resident memory. The system never reports less than the parent's memory, so the parent must
-    /// be small.
+    /// The peak resident memory in bytes. The system never reports less than the memory of the parent process, so the
+    /// parent process must be small.
     pub(crate) peak_bytes: u64,
 }
 
-/// Where the output of a child process goes.
+/// The destination of the output of a child process.
 #[derive(Clone, Copy)]
 pub(crate) enum ChildOutput<'a> {
-    /// The process writes its file itself.
+    /// The process writes its output to a file itself.
     Own,
-    /// The standard output is copied to this file, at this many bytes a second.
+    /// The standard output of the process is copied to this file, at most this many bytes a second.
     Throttled(&'a Path, u64),
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, and returns its cost.
 ///
 /// # Errors
-/// When it cannot be started, fails, or takes longer than the limit; the error includes its output.
+/// When the command cannot be started, fails, or takes longer than `limit`. The error contains the last lines of the
+/// command's error output.
 pub(crate) fn run(command: &mut Command, output: ChildOutput<'_>, limit: Duration) -> Result<ProcessUsage> {
     let said = tempfile::NamedTempFile::new().context("cannot create a file for the output of a process")?;
     command.stdin(Stdio::null()).stderr(said.reopen()?);
@@ -53,7 +54,7 @@ pub(crate) fn run(command: &mut Command, output: ChildOutput<'_>, limit: Duratio
     let waited = thread::scope(|scope| {
         scope.spawn(move || {
             if end.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                // The process may have ended just now, so a failure does not matter.
+                // An error means that the process has just ended by itself, which is fine.
                 let _ = kill_process(pid, Signal::KILL);
             }
         });
@@ -76,7 +77,7 @@ pub(crate) fn run(command: &mut Command, output: ChildOutput<'_>, limit: Duratio
     Ok(ProcessUsage { wall, cpu: usage.utime + usage.stime, peak_bytes: usage.maxrss })
 }
 
-/// Copies at most this many bytes a second, like a slow reader.
+/// Copies at most `bytes_per_s` bytes a second, like a slow reader.
 fn copy_slowly(mut from: impl Read, path: &Path, bytes_per_s: u64) -> Result<()> {
     let mut to = std::fs::File::create(path).context("cannot create the output")?;
     let mut buffer = [0; 4_096];
@@ -113,6 +114,6 @@ pub(crate) fn own_memory() -> Result<u64> {
 /// Raises the limit of open files of this process to the maximum that the system allows.
 pub(crate) fn raise_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // If this fails, a process that needs more descriptors reports its own error.
+    // An error is ignored: a process that needs more descriptors will report an error of its own.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

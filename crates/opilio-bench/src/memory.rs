@@ -1,7 +1,9 @@
-//! `cargo xtask bench memory`: measures the memory of things of which a crawl holds thousands.
+//! `cargo xtask bench memory`: measures the memory of one queued URL, one host and one request, of which a crawl
+//! holds thousands.
 //!
-//! For each kind, one process holds few of them and another holds many; the difference in memory is divided
-//! by the difference in number. Allocators round up and keep freed memory, and this is part of the cost.
+//! For each kind of thing, one process holds few of them and another process holds many. The difference in memory is
+//! divided by the difference in number. Allocators round sizes up and keep freed memory; this is included, because it
+//! is part of the cost.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +24,7 @@ use crate::measure;
 use crate::micro;
 use crate::site::{SitePlan, url};
 
-/// The kinds of things: name, description, and how many the two processes hold.
+/// The kinds of things that are measured: the name, a description, and the numbers that the two processes hold.
 const HELD: &[(&str, &str, usize, usize)] = &[
     ("queued-memory", "queued URL, memory store", 200_000, 1_200_000),
     ("queued-disk", "queued URL, store on disk", 200_000, 1_200_000),
@@ -36,7 +38,7 @@ const HELD: &[(&str, &str, usize, usize)] = &[
     ),
 ];
 
-/// Prints the memory of each kind.
+/// Measures each kind of thing, and prints the memory of one.
 ///
 /// # Errors
 /// When a process fails.
@@ -54,7 +56,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a process that holds `n` things. Returns its bytes in memory and on disk.
+/// Runs a process that holds `n` things of the kind `what`. Returns the bytes that it has in memory and on disk.
 fn held(what: &str, n: usize) -> Result<(u64, u64)> {
     let plan = SitePlan { latency_ms: 600_000, ..SitePlan::new(n, 1) };
     let site = if what == "in-flight" { Some(SiteProcess::start(plan)?) } else { None };
@@ -69,10 +71,10 @@ fn held(what: &str, n: usize) -> Result<(u64, u64)> {
     Ok((memory.parse()?, disk.parse()?))
 }
 
-/// Holds `n` things in this process, and prints the bytes in memory and on disk.
+/// Holds `n` things in this process, and prints the bytes that the process has in memory and on disk.
 ///
 /// # Errors
-/// When it cannot hold them.
+/// When this process cannot hold that many things.
 pub(crate) fn hold(args: &[String]) -> Result<()> {
     let (mut what, mut n, mut port) = ("", 0, 0);
     let mut args = Args::new(args);
@@ -105,7 +107,7 @@ fn tell(disk_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Holds URLs of some 75 bytes, a hundred per host, in a store.
+/// Puts `n` URLs of about 75 bytes into a store, a hundred URLs for each host.
 fn queued(store: &mut dyn Frontier, n: usize, dir: Option<&Path>) -> Result<()> {
     for page in 0..n / LINKS {
         let url = |link| {
@@ -130,7 +132,7 @@ fn bytes_below(dir: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// A spider with seeds only, which reads nothing from their pages.
+/// A spider that only has seeds: it takes no links and no items from their pages.
 struct SeedList(Vec<String>);
 
 impl Spider for SeedList {
@@ -146,7 +148,7 @@ impl Spider for SeedList {
     }
 }
 
-/// Holds live hosts: each has its robots.txt rules, and waits an hour for its first page.
+/// Holds `n` hosts in memory. Each has fetched its robots.txt, and waits an hour before it requests its first page.
 fn live(n: usize) -> Result<()> {
     let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
     let (crawler, answered) = scripted(urls.collect());
@@ -154,8 +156,8 @@ fn live(n: usize) -> Result<()> {
     hold_until(crawler, n, || answered.load(Ordering::Relaxed))
 }
 
-/// Holds passivated hosts: only few hosts are live at a time, each with one page. One slow host keeps the
-/// crawl from ending.
+/// Holds `n` passivated hosts: the state of each was saved, and the host was removed from memory. Only few hosts are
+/// in memory at a time, and each has one page. One slow host prevents the crawl from ending.
 fn dormant(n: usize) -> Result<()> {
     let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
     let (crawler, answered) = scripted(urls.chain([String::from("http://slow.example/page")]).collect());
@@ -166,7 +168,7 @@ fn dormant(n: usize) -> Result<()> {
     hold_until(crawler, 2 * n + 1, || answered.load(Ordering::Relaxed))
 }
 
-/// Returns a crawl of these URLs on a simulated web, and the number of answers it got so far.
+/// Returns a crawl of these URLs on a simulated web, and a counter of the answers that the crawl got so far.
 fn scripted(urls: Vec<String>) -> (Crawler<SeedList>, Arc<AtomicUsize>) {
     let answered = Arc::new(AtomicUsize::new(0));
     let counter = answered.clone();
@@ -185,7 +187,7 @@ fn scripted(urls: Vec<String>) -> (Crawler<SeedList>, Arc<AtomicUsize>) {
     (crawler, answered)
 }
 
-/// Holds requests in flight, which wait for their answers.
+/// Holds `n` requests that were sent and wait for their answers.
 fn in_flight(n: usize, port: u16) -> Result<()> {
     let crawler = Crawler::new(SeedList((0..n).map(|n| url(port, n, 0)).collect()))
         .host(HostPolicy::new().rate(per_second(1_000_000)))
@@ -201,13 +203,13 @@ fn hold_until(crawler: Crawler<SeedList>, n: usize, held: impl Fn() -> usize) ->
     tell_when(n, held)
 }
 
-/// Checks ten times a second, for a minute, whether `n` things are held. Then prints the memory and ends the
-/// process, whose crawl would wait for its answers.
+/// Checks ten times a second, for at most a minute, whether `n` things are held. Then prints the memory and ends the
+/// process at once, because its crawl would go on waiting for answers.
 fn tell_when(n: usize, held: impl Fn() -> usize) -> Result<()> {
     for _ in 0..600 {
         std::thread::sleep(Duration::from_millis(100));
         if held() >= n {
-            // Waits until the last answers have been processed.
+            // Waits until the crawl has processed its last answers.
             std::thread::sleep(Duration::from_secs(1));
             tell(0)?;
             std::process::exit(0);

@@ -1,6 +1,6 @@
 //! Single operations of a crawl, each as a step that can be repeated.
 //!
-//! `cargo bench -p opilio-bench` times them, and `cargo xtask bench instructions` counts their instructions.
+//! `cargo bench -p opilio-bench` measures their time, and `cargo xtask bench instructions` counts their instructions.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -25,12 +25,12 @@ use crate::site::{Pages, SitePlan};
 pub struct Operation {
     /// The operation's name.
     pub name: &'static str,
-    /// A short text about the work of one step of the operation.
+    /// A short text that says what one step of the operation does.
     pub about: &'static str,
     make: fn() -> Result<MicroStep>,
 }
 
-/// Performs one step of an operation.
+/// A function that performs one step of an operation.
 pub type MicroStep = Box<dyn FnMut()>;
 
 impl Operation {
@@ -42,7 +42,7 @@ impl Operation {
         (self.make)()
     }
 
-    /// Returns the operation of this name.
+    /// Returns the operation that has this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         ALL.iter().copied().find(|operation| operation.name == name)
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Operation {
     }
 }
 
-/// Every operation.
+/// All operations.
 pub const ALL: &[Operation] = &[
     Operation {
         name: "gate",
@@ -182,7 +182,7 @@ fn page() -> Result<(Url, Bytes)> {
     Ok((Url::parse("http://127.0.0.4:8080/shelf-1/entry-45.html")?, page.into()))
 }
 
-/// Makes a record of this URL, with the fingerprint [`spread`] of a number.
+/// Makes a record of this URL. Its fingerprint is [`spread`] of the number `n`.
 pub(crate) fn record(url: &str, n: u64) -> Result<Record> {
     let parsed = Url::parse(url).with_context(|| format!("cannot parse {url}"))?;
     Ok(Record {
@@ -200,7 +200,7 @@ pub(crate) fn record(url: &str, n: u64) -> Result<Record> {
     })
 }
 
-/// Makes a fingerprint of a number. The fingerprints are spread evenly, like those of a hash.
+/// Makes a fingerprint of a number. The fingerprints are distributed evenly, like those of a hash function.
 pub(crate) fn spread(n: u64) -> Fingerprint {
     let high = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let low = high.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,11 +1,12 @@
-//! Draws the measurements as bars: one row per crawl, next to the floor that it is compared with.
+//! Draws the measurements as bars: one row for each crawl, next to the row of the floor that it is compared with.
 
 use std::fmt::Write;
 
 use crate::harness::WorkloadRuns;
 use crate::workload::Who;
 
-/// Draws the CPU time per page of every workload as SVG, light or dark as the reader's system is set.
+/// Returns an SVG image of the CPU time per page in every workload. Its colours are light or dark, as the reader's
+/// system is set.
 pub(crate) fn draw(measured: &[WorkloadRuns]) -> String {
     let mut body = String::new();
     let mut y = 0;

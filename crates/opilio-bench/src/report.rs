@@ -1,4 +1,5 @@
-//! Reports the measurements as a table and as JSON, and fails if a crawl costs far too much.
+//! Reports the measurements as a table and as JSON, and fails if a crawl costs far more than the crawl that it is
+//! compared with.
 
 use std::fmt::Write;
 
@@ -8,13 +9,13 @@ use serde_json::{Value, json};
 use crate::harness::{Run, WorkloadRuns};
 use crate::workload::{BenchCase, Who};
 
-/// The figures of one case: the medians of its runs.
+/// The figures of one case: each is the median over the runs of the case.
 pub(crate) struct Figures {
     /// The CPU time of the crawler's process, in milliseconds per page.
     pub(crate) cpu_ms: f64,
     least_ms: f64,
     most_ms: f64,
-    /// Pages per second of wall time, which includes start and end of the process.
+    /// The number of pages per second of wall time. The wall time includes the start and the end of the process.
     pages_per_s: f64,
     peak_mib: f64,
     connections: u64,
@@ -39,14 +40,14 @@ impl Figures {
 }
 
 impl WorkloadRuns {
-    /// Returns the figures of each case.
+    /// Returns the figures of each case of the workload.
     pub(crate) fn figures(&self) -> Vec<Figures> {
         self.workload.cases.iter().zip(&self.runs).map(|(case, runs)| Figures::of(case, runs)).collect()
     }
 
-    /// Returns the cost of a case relative to the case it is compared with: the ratio in each round, and of
-    /// these the median, since a machine's speed changes from round to round. `None` if it is compared with
-    /// none.
+    /// Returns how much a case costs relative to the case that it is compared with: the median, over all rounds, of
+    /// the ratio within a round. The ratio is computed within a round, because the speed of a machine changes from
+    /// round to round. Returns `None` if the case is compared with no other.
     pub(crate) fn ratio(&self, case: usize) -> Option<f64> {
         let beside = self.workload.cases[case].beside?;
         let cost = |case: usize, run: &Run| {
@@ -66,7 +67,7 @@ pub(crate) fn line(case: &BenchCase, run: &Run) -> String {
     )
 }
 
-/// Returns the table of a workload.
+/// Returns the table with the results of a workload.
 pub(crate) fn table(measured: &WorkloadRuns) -> String {
     let cases = &measured.workload.cases;
     let mut out = String::from(
@@ -96,7 +97,7 @@ pub(crate) fn table(measured: &WorkloadRuns) -> String {
 /// Returns all runs and the medians as JSON.
 ///
 /// # Errors
-/// Returns an error if the JSON cannot be written, which does not happen: the values are texts and numbers.
+/// When the JSON cannot be written. This does not happen, because all values are texts and numbers.
 pub(crate) fn json(measured: &[WorkloadRuns]) -> Result<String> {
     let workloads: Vec<Value> = measured.iter().map(workload).collect();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -128,10 +129,10 @@ fn workload(measured: &WorkloadRuns) -> Value {
     json!({ "name": measured.workload.name, "about": measured.workload.about, "cases": cases })
 }
 
-/// Checks that no case costs far more than the case it is compared with.
+/// Checks that no case costs far more than the case that it is compared with.
 ///
 /// # Errors
-/// With a list of all cases that do.
+/// When a case costs more than its highest allowed ratio. The error lists all such cases.
 pub(crate) fn check(measured: &[WorkloadRuns]) -> Result<()> {
     let mut wrong = String::new();
     for it in measured {

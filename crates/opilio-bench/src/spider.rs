@@ -1,7 +1,7 @@
-//! `cargo xtask bench-spider`: Opilio as a user would write it, to compare it with other crawlers.
+//! `cargo xtask bench-spider`: Opilio as a user would use it, for comparison with other crawlers.
 //!
-//! All of Opilio's rules are in force, but the limits are so high that they slow nothing down. Writes one
-//! JSON line per page: `url`, `title` and, if read through a DOM, `sku`.
+//! All rules of Opilio are in force, but the limits are so high that they do not slow the crawl down. The spider
+//! writes one JSON line per page: `url`, `title` and, if pages are read through a DOM, `sku`.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use opilio::prelude::*;
 use crate::args::Args;
 use crate::measure;
 
-/// The row written for each page of the benchmark's site.
+/// The row that is written for each page of the benchmark's site.
 #[derive(Serialize)]
 struct SpiderRow {
     url: String,
@@ -20,18 +20,18 @@ struct SpiderRow {
     sku: Option<String>,
 }
 
-/// A spider that reads title and links, and optionally a field through a DOM.
+/// A spider that reads the title and the links of a page and, if wanted, a field through a DOM.
 struct Bench {
     seed: String,
     fields: FieldSource,
 }
 
-/// How the spider reads a page.
+/// The way in which the spider reads a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FieldSource {
-    /// Title and links in one pass, no DOM.
+    /// Title and links in one pass, without a DOM.
     Skim,
-    /// Title, links and a field through a DOM.
+    /// Title, links and the field `sku`, through a DOM.
     Dom,
 }
 
@@ -57,12 +57,11 @@ impl Spider for Bench {
     }
 }
 
-/// Crawls from `--seed URL` and writes rows to `--out FILE` (`-` is standard output). `--dom` reads a field
-/// through a DOM; `--limit N`, `--shards N` and `--in-flight N` set limits; `--state DIR` stores the crawl on
-/// disk.
+/// Crawls from `--seed URL` and writes rows to `--out FILE` (`-` is standard output). `--dom` reads a field through a
+/// DOM; `--limit N`, `--shards N` and `--in-flight N` set limits; `--state DIR` stores the crawl on disk.
 ///
 /// # Errors
-/// When an argument is wrong or the crawl fails.
+/// When an argument is wrong, or when the crawl fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, FieldSource::Skim, 0, 0);
     let mut in_flight = 32;
@@ -85,7 +84,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "-" => JsonLines::stdout(),
         file => JsonLines::create(file)?,
     };
-    // The `opilio` command does this, too.
+    // A process that crawls needs many file descriptors. The `opilio` command raises this limit, too.
     measure::raise_descriptors();
     let mut crawler = Crawler::new(Bench { seed, fields })
         .host(HostPolicy::new().rate(per_second(1_000_000)).in_flight(32))

@@ -1,4 +1,5 @@
-//! Tests of the benchmark itself: the site is as described, and a crawl that is not exact is detected.
+//! Tests of the benchmark itself: the site has the described pages, and a crawl that misses or repeats a page is
+//! detected.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -120,7 +121,8 @@ fn a_median_is_the_middle_or_between_the_two_that_are() {
     assert!((median([4.0, 1.0, 2.0, 3.0].into_iter()) - 2.5).abs() < 1e-9);
 }
 
-/// Returns the first workload as if its crawls had taken this many milliseconds per page, round by round.
+/// Returns the first workload with invented runs: one row for each round, with the CPU milliseconds per page of each
+/// crawl.
 fn measured(rounds: &[[u64; 4]]) -> WorkloadRuns {
     let workload = workload::all(true, &[Allocator::System], &[]).swap_remove(0);
     let pages = workload.cases[0].site.all() as u64;
@@ -138,7 +140,7 @@ fn measured(rounds: &[[u64; 4]]) -> WorkloadRuns {
 
 #[test]
 fn a_crawl_is_compared_to_its_floor_of_the_same_round() {
-    // In the second round, the machine is ten times slower.
+    // In the second round, the machine is ten times slower than in the others.
     let it = measured(&[[10, 11, 30, 45], [100, 120, 300, 450], [10, 13, 30, 45]]);
     assert_eq!((it.ratio(0), it.ratio(2)), (None, None));
     assert!((it.ratio(1).unwrap() - 1.2).abs() < 1e-9);

@@ -1,8 +1,8 @@
-//! The workloads: which crawler fetches which site, and which floor it is compared with.
+//! The workloads: which crawler fetches which site, and which floor the crawler is compared with.
 
 use crate::site::SitePlan;
 
-/// A group of crawls that run in turn and are compared.
+/// A group of crawls that run one after another and are compared with each other.
 pub(crate) struct Workload {
     /// The workload's name on the command line.
     pub(crate) name: &'static str,
@@ -23,26 +23,28 @@ pub(crate) struct BenchCase {
     pub(crate) who: Who,
     /// The allocator that the crawler uses.
     pub(crate) allocator: Allocator,
-    /// The index of the case in this workload that this one is compared with.
+    /// The index, in this workload, of the case that this case is compared with. `None` if it is compared with no
+    /// other.
     pub(crate) beside: Option<usize>,
-    /// The highest allowed ratio of this case's cost to the other's, where a run checks it.
+    /// The highest allowed ratio of this case's cost to the cost of the case at `beside`. Used in runs that check
+    /// ratios.
     pub(crate) ratio_max: f64,
 }
 
-/// Which crawler runs.
+/// The crawler of a case.
 #[derive(Clone)]
 pub(crate) enum Who {
-    /// A floor that is given every URL, with how it reads pages.
+    /// A floor that is given a list of every URL. The text names the way in which it reads pages.
     List(&'static str),
-    /// A floor that finds the URLs, with how it reads pages.
+    /// A floor that is given one URL and finds the others. The text names the way in which it reads pages.
     Crawl(&'static str),
-    /// Opilio, with these arguments.
+    /// Opilio, with these command-line arguments.
     Opilio(Vec<&'static str>),
-    /// Another program: a command line with `{seed}`, `{out}` and `{list}`.
+    /// Another program, given as a command line in which `{seed}`, `{out}` and `{list}` are replaced.
     Peer(String),
 }
 
-/// Which allocator a crawler uses.
+/// The allocator that a crawler uses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Allocator {
     /// The system's allocator.
@@ -63,12 +65,12 @@ impl Who {
     }
 }
 
-/// An argument for the harness: the crawler's output goes to a slow reader.
+/// A command-line argument that only the harness reads: the output of the crawler goes to a slow reader.
 pub(crate) const STREAMED: &str = "--streamed";
-/// An argument for the harness, which adds its value: a directory for the crawl's state.
+/// A command-line argument of Opilio whose value the harness adds: a directory for the state of the crawl.
 pub(crate) const STATE: &str = "--state";
 
-/// Returns every workload. If `small`, each round takes only a second or two.
+/// Returns every workload. If `small` is true, each round takes only a second or two.
 pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, String)]) -> Vec<Workload> {
     let sized = |hosts: usize, pages: usize, small_hosts: usize, small_pages: usize| {
         if small { SitePlan::new(small_hosts, small_pages) } else { SitePlan::new(hosts, pages) }
@@ -109,7 +111,7 @@ pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, Strin
             pair(many, [vec!["--shards", "1"], vec!["--shards", "2"]], 1.8),
         ),
     ];
-    // The ratios of this workload are only printed, not checked.
+    // The ratios of this workload are only printed and not checked, so a small run leaves it out.
     all.retain(|workload| !small || workload.name != "floors");
     all
 }
@@ -118,13 +120,14 @@ fn workload(name: &'static str, about: &'static str, cases: Vec<BenchCase>) -> W
     Workload { name, about, cases }
 }
 
-/// A case that is compared with none.
+/// Returns a case that is compared with no other.
 fn case(name: &str, site: SitePlan, who: Who) -> BenchCase {
     let allocator = Allocator::System;
     BenchCase { name: name.to_owned(), site, who, allocator, beside: None, ratio_max: f64::INFINITY }
 }
 
-/// Returns two floors and Opilio's two ways of reading, for each allocator; then the other crawlers.
+/// Returns the cases of a comparison: two floors and Opilio's two ways of reading, for each allocator, and then the
+/// other crawlers.
 fn side_by_side(site: SitePlan, allocators: &[Allocator], peers: &[(String, String)]) -> Vec<BenchCase> {
     let mut cases = Vec::new();
     for allocator in allocators {
@@ -181,7 +184,7 @@ fn slots(site: SitePlan) -> Vec<BenchCase> {
     ]
 }
 
-/// Returns two cases of Opilio; the second is compared with the first.
+/// Returns two cases with Opilio. The second case is compared with the first.
 fn pair(site: SitePlan, args: [Vec<&'static str>; 2], ratio_max: f64) -> Vec<BenchCase> {
     let [first, second] = args.map(|args| {
         let name = if args.is_empty() { "Opilio".to_owned() } else { format!("Opilio {}", args.join(" ")) };
@@ -200,6 +203,6 @@ impl BenchCase {
     }
 }
 
-/// The highest ratio that a run accepts. A higher one means that something is broken; a lower one need not be
-/// good.
+/// The highest ratio that a run accepts. A higher ratio means that something is broken; a lower ratio is not
+/// necessarily good.
 const GROSS: f64 = 2.2;

@@ -80,7 +80,7 @@ pub enum FrontierError {
     },
     /// Pages cannot become due again, because the store was opened without a history, which records when each page
     /// was fetched.
-    #[error("cannot refresh the frontier at {store}: it keeps no history")]
+    #[error("cannot fetch pages of the crawl at {store} again: the store was opened without a history")]
     NoHistory {
         /// The path or address of the store.
         store: String,

@@ -1,9 +1,10 @@
-//! A synthetic site on loopback, in its own process. The content of every page depends only on its host and
-//! number.
+//! A synthetic site on loopback addresses, in a process of its own. The content of a page depends only on its host
+//! and its number.
 //!
-//! Host `h` has the address 127.0.0.1 + h, and page `p` has one URL. All pages can be reached from page 0 of
-//! host 0. Commands are read from standard input, one word per line: `reset` forgets the requests so far,
-//! `stats` prints their counts. The process ends when its input ends, so it never outlives its parent.
+//! Host `h` has the address 127.0.0.1 + h, and each page `p` has one URL. All pages can be reached from page 0 of
+//! host 0. The process reads commands from standard input, one word per line: `reset` sets the counts of requests to
+//! 0, and `stats` prints the counts. The process ends when its input is closed, so it never outlives its parent
+//! process.
 
 mod page;
 mod server;
@@ -17,35 +18,35 @@ use crate::args::Args;
 
 pub(crate) use page::{Pages, sku};
 
-/// The size and shape of a site.
+/// The number of hosts of a site, and the number and size of its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct SitePlan {
     /// The number of hosts.
     pub(crate) hosts: usize,
-    /// The number of pages of each host.
+    /// The number of pages on each host.
     pub(crate) pages: usize,
     /// The approximate size of a page, in bytes.
     pub(crate) bytes: usize,
-    /// The number of links of a page, duplicates included.
+    /// The number of links on a page, duplicates included.
     pub(crate) links: usize,
-    /// The time that each answer is delayed, in milliseconds.
+    /// The time in milliseconds by which each answer is delayed.
     pub(crate) latency_ms: u64,
-    /// Whether pages are compressed for clients that accept it.
+    /// Whether pages are sent compressed to clients that accept gzip.
     pub(crate) gzip: bool,
 }
 
 impl SitePlan {
-    /// Returns a site with this many hosts, and this many pages of 20 kB per host.
+    /// Returns a plan with this many hosts, this many pages on each host, and pages of 20 kB.
     pub(crate) const fn new(hosts: usize, pages: usize) -> Self {
         Self { hosts, pages, bytes: 20_000, links: 33, latency_ms: 0, gzip: false }
     }
 
-    /// Returns the number of pages of all hosts.
+    /// Returns the number of pages on all hosts together.
     pub(crate) fn all(&self) -> usize {
         self.hosts * self.pages
     }
 
-    /// Returns this plan as arguments for [`run`].
+    /// Returns this plan as the arguments from which [`run`] reads it.
     pub(crate) fn to_args(self) -> Vec<String> {
         let number = |name: &str, value: usize| [name.to_owned(), value.to_string()];
         [
@@ -59,7 +60,7 @@ impl SitePlan {
         .concat()
     }
 
-    /// Parses the arguments.
+    /// Reads a plan from arguments.
     ///
     /// # Errors
     /// When an argument is unknown or out of range.
@@ -84,31 +85,31 @@ impl SitePlan {
     }
 }
 
-/// The requests to a site since its last reset.
+/// The counts of requests to a site since its last reset.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stats {
-    /// Pages that were requested at least once.
+    /// The number of pages that were requested at least once.
     pub(crate) distinct: usize,
-    /// Requests for a page that had been requested before.
+    /// The number of requests for pages that had been requested before.
     pub(crate) duplicates: u64,
-    /// Requests for pages that do not exist.
+    /// The number of requests for pages that do not exist.
     pub(crate) not_found: u64,
-    /// Requests for a robots.txt.
+    /// The number of requests for a robots.txt.
     pub(crate) robots: u64,
-    /// Connections that were accepted.
+    /// The number of connections that the site accepted.
     pub(crate) connections: u64,
-    /// Requests for pages that are in flight now.
+    /// The number of requests for pages that are being answered now.
     pub(crate) in_flight: u64,
-    /// CPU seconds of the site's process since its last reset.
+    /// The CPU time, in seconds, that the site's process has used since its last reset.
     pub(crate) cpu_s: f64,
 }
 
-/// Returns the URL of a page.
+/// Returns the URL of the page with this number on this host.
 pub(crate) fn url(port: u16, host: usize, page: usize) -> String {
     format!("http://{}:{port}{}", address(host), path(page))
 }
 
-/// Returns host and number of the page with this URL.
+/// Returns the host and the number of the page that has this URL. Returns `None` if no page can have this URL.
 pub(crate) fn locate(url: &str) -> Option<(usize, usize)> {
     let (authority, rest) = url.strip_prefix("http://")?.split_once('/')?;
     let address: Ipv4Addr = authority.split_once(':')?.0.parse().ok()?;
@@ -137,19 +138,19 @@ fn page_of(path: &str) -> Option<usize> {
     (page > 0 && page / SHELF == shelf).then_some(page)
 }
 
-/// Runs a site until standard input ends.
+/// Runs a site until standard input is closed.
 ///
 /// # Errors
-/// When an argument is wrong, or the site cannot listen.
+/// When an argument is wrong, or when the site cannot listen on its port.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     server::run(SitePlan::read(args)?)
 }
 
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const HOSTS_MAX: usize = 65_000;
-/// The number of pages in one folder of the URL's path.
+/// The number of pages that have the same folder in the path of their URLs.
 const SHELF: usize = 40;
-/// The number of pages of the same host that each page links first, so that all pages can be reached.
+/// The number of pages of the same host that the first links of a page lead to, so that all pages can be reached.
 const CHILDREN: usize = 5;
-/// The number of hosts that page 0 of each host links first.
+/// The number of other hosts that the first links of page 0 of each host lead to, so that all hosts can be reached.
 const CHILD_HOSTS: usize = 4;

@@ -1,5 +1,5 @@
-//! Writes pages of some 20 kB, with 330 elements and 33 links, like a shop's: navigation, a product, cards,
-//! notes.
+//! Writes pages like those of a shop, with navigation, a product, cards and notes. A page has about 20 kB, 330
+//! elements and 33 links.
 
 use std::fmt::Write;
 
@@ -9,24 +9,24 @@ use super::{CHILD_HOSTS, CHILDREN, SitePlan, path, url};
 pub(crate) struct Pages {
     plan: SitePlan,
     port: u16,
-    /// Complete elements. Random ones are added to a page until it has its size.
+    /// Complete HTML elements. Randomly chosen ones are added to a page until the page has its size.
     notes: Vec<String>,
 }
 
-/// Returns the value of the page's field.
+/// Returns the value of the field `sku` of a page.
 pub(crate) fn sku(host: usize, page: usize) -> String {
     format!("K{host}-{page}")
 }
 
 impl Pages {
-    /// Writes pages of this site, which listens on this port.
+    /// Creates a writer for the pages of a site that listens on this port.
     pub(crate) fn new(plan: SitePlan, port: u16) -> Self {
         let random = &mut fastrand::Rng::with_seed(12);
         let notes = (0..NOTES).map(|_| note(random)).collect();
         Self { plan, port, notes }
     }
 
-    /// Writes one page. The same page is the same every time.
+    /// Returns the HTML of one page, which is the same at every call.
     pub(crate) fn write(&self, host: usize, page: usize) -> String {
         let random = &mut fastrand::Rng::with_seed((host as u64) << 32 | page as u64);
         let mut links = self.links(host, page, random).into_iter();
@@ -73,7 +73,7 @@ impl Pages {
         out
     }
 
-    /// Returns the links of a page: first its children in the trees of pages and hosts, then random pages.
+    /// Returns the links of a page: first its children in the trees of pages and hosts, then randomly chosen pages.
     fn links(&self, host: usize, page: usize, random: &mut fastrand::Rng) -> Vec<String> {
         let SitePlan { hosts, pages, links, .. } = self.plan;
         let mut targets: Vec<(usize, usize)> = (1..=CHILDREN).map(|n| (host, page * CHILDREN + n)).collect();
@@ -94,7 +94,8 @@ impl Pages {
         targets.into_iter().map(|target| self.href((host, page), target, random)).collect()
     }
 
-    /// Writes the URL of another page in one of the ways in which real pages do.
+    /// Returns the URL of another page, written in one of the ways in which real pages write links (absolute or
+    /// relative, for example).
     fn href(&self, from: (usize, usize), to: (usize, usize), random: &mut fastrand::Rng) -> String {
         let absolute = url(self.port, to.0, to.1);
         let mut href = match random.u8(..10) {

@@ -1,4 +1,4 @@
-//! The site's server: two threads, each with one listener for all loopback addresses.
+//! The server of the site: two threads, each with one listener for all loopback addresses.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -21,13 +21,13 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::{Pages, SitePlan, Stats, host_of, page_of};
 use crate::measure;
 
-/// Serves until standard input ends.
+/// Answers requests until standard input is closed.
 ///
 /// # Errors
-/// When it cannot listen.
+/// When the server cannot listen on its port.
 pub(crate) fn run(plan: SitePlan) -> Result<()> {
     measure::raise_descriptors();
-    // This socket keeps the port reserved until the threads have bound it, too.
+    // This socket reserves the port until both threads have bound it as well.
     let reserved = socket().context("cannot make a socket")?;
     reserved.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)).context("cannot reserve a port")?;
     let port = reserved.local_addr()?.port();
@@ -37,7 +37,8 @@ pub(crate) fn run(plan: SitePlan) -> Result<()> {
         let (site, ready) = (site.clone(), ready.clone());
         std::thread::spawn(move || {
             let served = serve(&site, port, &ready);
-            // `serve` returns only if it cannot listen. Then the parent gets this error instead of the port.
+            // `serve` returns only if it cannot listen. Then the parent process gets this error instead of the port
+            // number.
             let _ = ready.send(served);
         });
     }
@@ -51,7 +52,8 @@ pub(crate) fn run(plan: SitePlan) -> Result<()> {
 struct ServedSite {
     plan: SitePlan,
     pages: Pages,
-    /// The compressed pages, if the plan wants them: compressing a page takes longer than writing it again.
+    /// The compressed pages, if the plan asks for compression. They are made in advance, because compressing a page
+    /// takes longer than writing it again.
     compressed: Vec<Bytes>,
     asked: Vec<AtomicU32>,
     not_found: AtomicU64,
@@ -172,7 +174,7 @@ fn socket() -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Serves on this thread without end. Reports when it listens.
+/// Answers requests on this thread without end. Sends a message on `ready` when the thread listens.
 fn serve(site: &Arc<ServedSite>, port: u16, ready: &std::sync::mpsc::Sender<Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
@@ -193,8 +195,8 @@ async fn accept(site: &Arc<ServedSite>, listener: &TcpListener) {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // The process has probably no descriptor left: this is reported once, and accepting is tried
-                // again.
+                // Probably the process has no file descriptor left. This error is reported once, and then the loop
+                // tries to accept again.
                 if last_words.replace(Some(error.kind())) != Some(error.kind()) {
                     eprintln!("the site cannot accept: {error}");
                 }
@@ -215,7 +217,7 @@ async fn accept(site: &Arc<ServedSite>, listener: &TcpListener) {
                 let site = &site;
                 async move { Ok::<_, Infallible>(site.answer(host, &request).await) }
             });
-            // An error means that the client broke the connection; the page counts as requested.
+            // An error means that the client broke the connection. The page still counts as requested.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(None)
