@@ -43,15 +43,16 @@ pub(crate) fn ordered(items: &[Value]) -> Vec<Value> {
     items
 }
 
-/// Counts the fields that two items have in common. A field that names an item counts more than all others,
-/// which may be equal by chance.
+/// Returns how much two items have in common: 1 for each equal field, but 100 for an equal field that usually
+/// identifies an item, since other fields may be equal by chance.
 fn in_common(a: &Value, b: &Value) -> usize {
     let (Value::Object(a), Value::Object(b)) = (a, b) else { return 0 };
     let equal = a.iter().filter(|(name, value)| b.get(*name) == Some(*value));
     equal.map(|(name, _)| if KEYS.contains(&name.as_str()) { 100 } else { 1 }).sum()
 }
 
-/// Describes two items side by side: first the common field that names them, then each field that differs.
+/// Describes two items in a few lines: first a text that identifies the expected item, then each field that
+/// differs.
 fn by_field(expected: &Value, found: &Value) -> String {
     let mut lines = Vec::new();
     differ("", expected, found, &mut lines);
@@ -77,18 +78,19 @@ fn differ(path: &str, expected: &Value, found: &Value, lines: &mut Vec<String>) 
     }
 }
 
-/// Returns the field that identifies an item, if the item has a field with one of the usual names.
+/// Returns a short text that identifies an item: a field with one of the usual names and its value, or else
+/// the item itself.
 fn name_of(item: &Value) -> String {
     let key = KEYS.iter().find_map(|key| Some((key, item.get(*key)?)));
     key.map_or_else(|| brief(item), |(key, value)| format!("{key} {}", brief(value)))
 }
 
-/// Returns the key by which items are sorted: the field that identifies an item, then the whole item.
+/// Returns the key by which items are sorted: the text that identifies an item, then the whole item.
 pub(crate) fn sort_key(item: &Value) -> String {
     format!("{} {item}", name_of(item))
 }
 
-/// Formats a value as JSON, shortened to one line.
+/// Formats a value as JSON on one line, and cuts off a long text.
 pub(crate) fn brief(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(BRIEF_CHARS_MAX) {

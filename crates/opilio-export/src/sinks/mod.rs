@@ -172,7 +172,7 @@ impl Sinks {
 
     /// Returns the error for a sink that did not keep all rows that it had taken, although it was synced.
     fn lost(&self, at: usize, safe: u64) -> ExportError {
-        let words = format!("after a sync only {safe} of {} bytes are safe", self.taken[at]);
+        let words = format!("after a sync rows are safe up to {safe} only, not {}", self.taken[at]);
         ExportError::of_write(&self.sinks[at].name(), io::Error::other(words))
     }
 }

@@ -85,7 +85,7 @@ fn a_sink_that_has_synced_and_has_not_what_it_took_is_an_error() {
     let error = write(&mut sinks, &[(1, [b"1", b"12345"])], true).map(told).unwrap_err();
     assert_eq!(error.to_string(), "cannot write to lies");
     let why = std::error::Error::source(&error).unwrap().to_string();
-    assert_eq!(why, "after a sync only 2 of 5 bytes are safe");
+    assert_eq!(why, "after a sync rows are safe up to 2 only, not 5");
 }
 
 #[test]

@@ -208,7 +208,8 @@ impl RecordedFault {
     }
 }
 
-/// Returns the id of a WARC record. It depends on the exchange alone, so it is the same in every recording.
+/// Returns the id of a WARC record. It depends only on the exchange and its place in the file, so it is the
+/// same in every recording.
 fn record_id(what: &str, nth: usize, key: &RequestKey) -> String {
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();

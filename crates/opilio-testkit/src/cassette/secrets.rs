@@ -98,8 +98,8 @@ pub(crate) fn request_fields(headers: &HeaderMap) -> HeaderMap {
     fields.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Returns the header fields of an answer with its secrets replaced: the values of cookies, and the secrets
-/// in the URL of `Location`.
+/// Returns the header fields of an answer with their secrets replaced: the values of cookies, the secrets in
+/// the URL of `Location`, and the values of fields that have the name of a secret.
 pub(crate) fn answer_fields(url: &Url, headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, value) in headers {
