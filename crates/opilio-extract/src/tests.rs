@@ -1,4 +1,4 @@
-//! Tests of documents as tables, and of properties that hold for any bytes.
+//! Tests of documents, with tables of pages and results, and with properties that hold for any bytes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::*;
@@ -29,7 +29,7 @@ fn urls(links: &[Link]) -> Vec<&str> {
     links.iter().map(|link| link.url.as_str()).collect()
 }
 
-/// Returns the links found by the streaming pass, and those found in the DOM.
+/// Returns the links that the streaming pass finds, and the links that are found in the DOM.
 fn both(body: &str) -> [Vec<Link>; 2] {
     let (streamed, parsed) = (page(body), page(body));
     parsed.css("html").unwrap();
@@ -186,7 +186,7 @@ fn kinds_and_relations_are_told() {
             ("/0", "prev", false, Some("prev")),
             ("/c", "canonical", false, Some("canonical")),
             ("/de", "alternate", false, Some("alternate")),
-            // One of the two links to this URL may be followed.
+            // Only one of the two links to this URL asks not to be followed, so the URL may be followed.
             ("/1", "a", false, Some("noopener NoFollow")),
             ("/s", "a", true, Some("sponsored")),
             ("/u", "a", true, Some("ugc")),
@@ -445,7 +445,7 @@ fn long_links_are_left_out() {
 
 #[test]
 fn deep_markup_overflows_no_stack_and_ends_soon() {
-    // A small stack, as threads of other libraries may have.
+    // The thread has a small stack, as threads of other libraries may have.
     let run = || {
         for tag in ["div", "b", "table", "a", "svg", "template", "select"] {
             let body = format!(
@@ -513,8 +513,8 @@ fn an_endless_tag_or_comment_loses_nothing_before_it() {
     }
 }
 
-/// Pieces of markup that the streaming pass and the DOM read in the same way. They contain no tables, selects
-/// or misnested links, whose content the DOM would move.
+/// Generates pieces of markup that the streaming pass and the DOM read in the same way. They contain no tables,
+/// selects or misnested links, since the DOM would move the content of these.
 fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-c ./?#&;=:\\\\]{0,8}".prop_map(|href| format!("<a href=\"{href}\" rel=x>t</a>")),

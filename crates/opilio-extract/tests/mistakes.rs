@@ -1,7 +1,8 @@
-//! The compiler's words for mistakes in `#[derive(Extract)]`, one file a mistake.
+//! Tests of the compiler's messages for mistakes in `#[derive(Extract)]`, with one file per mistake.
 //!
-//! They change with the compiler, so they are compared under the workspace's own version of Rust, and skipped under
-//! any other. `TRYBUILD=overwrite cargo test -p opilio-extract --features derive --test mistakes` writes them anew.
+//! The messages change with the compiler, so they are compared only under the version of Rust that the workspace
+//! names, and the test is skipped under any other version. `TRYBUILD=overwrite cargo test -p opilio-extract
+//! --features derive --test mistakes` writes the expected messages anew.
 
 use std::process::Command;
 

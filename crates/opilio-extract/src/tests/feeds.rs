@@ -10,7 +10,7 @@ fn feed(body: &str) -> Document {
     )
 }
 
-/// Returns kind and URL of every link.
+/// Returns the kind and the URL of every link.
 fn told(document: &Document) -> Vec<(&'static str, String)> {
     let links = document.links_where(|_| true);
     links.iter().map(|l| (l.kind.as_str(), l.url.as_str().replace("https://site.example", ""))).collect()
@@ -71,7 +71,7 @@ fn every_dialect_of_rss_is_read() {
         "<rss><channel><item><link href='/e'/></item></channel></rss>",
         "<rss><channel><item><atom:link href='/e'/></item></channel></rss>",
         "<rss><channel><item><a10:link xmlns:a10='http://www.w3.org/2005/Atom' href='/e'/></item></channel></rss>",
-        // Broken feeds: read as HTML, they would lose their links.
+        // These feeds are not well-formed. If they were read as HTML, their links would be lost.
         "<rss><channel><title>Q & A</title><item><link>/e</link></wrong></item></channel></rss>",
         "<rss><channel><item><link>/e</link><description><p>a<br></description></item></channel></rss>",
         "<rss><channel><item><link>/e</link></item><item><link>/e",
@@ -156,7 +156,7 @@ fn links_of_feeds_start_from_the_nearest_xml_base() {
     assert_eq!(link.href().as_deref(), Some("x"));
     assert_eq!(elsewhere.resolve_in(&link, "y#z").unwrap().as_str(), "https://other.example/f/y");
     assert_eq!(elsewhere.css("feed").unwrap().attr("xml:base"), Some("https://other.example/f/"));
-    // HTML no longer has `xml:base`.
+    // In HTML, `xml:base` has no effect any more.
     let xhtml = feed("<html xmlns='http://www.w3.org/1999/xhtml' xml:base='/no/'><a href='x'/></html>");
     assert_eq!(entries(&xhtml), ["/dir/x"]);
     assert_eq!(urls(&page("<p xml:base=/no/><a href=x>").links()), ["https://site.example/dir/x"]);

@@ -1,4 +1,4 @@
-//! Tests of SVG and MathML inside pages: names do not have their HTML meaning there.
+//! Tests of SVG and MathML inside pages: element names there do not have the meaning that they have in HTML.
 
 use super::*;
 

@@ -20,15 +20,16 @@ fn a_query_is_written_in_the_encoding_of_the_page() {
         ("euc-kr", b"<a href='/s?q=\xc2\xf7'>", "/s?q=%C2%F7"),
         ("iso-8859-1", b"<a href='/s?q=th\xe9'>", "/s?q=th%E9"),
         ("utf-8", b"<a href='/s?q=th\xc3\xa9'>", "/s?q=th%C3%A9"),
-        // Only the query is encoded in the page's encoding.
+        // Only the query of the URL is encoded in the page's encoding.
         ("windows-1251", b"<a href='/\xf7?q=\xf7#\xf7'>", "/%D1%87?q=%F7"),
-        // This also applies to character references. A character that the encoding does not have becomes one.
+        // The encoding also applies to characters that are written as character references. A character that the
+        // encoding does not contain is written as a character reference in the query.
         ("windows-1251", b"<a href='/s?q=&#1095;&#x8336;&amp;r=1'>", "/s?q=%F7%26%2333590%3B&r=1"),
         ("windows-1251", b"<area href='?\xf7'>", "/dir/page?%F7"),
         ("windows-1251", b"<meta http-equiv=refresh content='0;url=/s?\xf7'>", "/s?%F7"),
         ("windows-1251", b"<link rel=next href='/s?\xf7'>", "/s?%F7"),
         ("windows-1251", b"<base href='/b/?\xf7'><a href=''>", "/b/?%F7"),
-        // With these encodings, queries are UTF-8.
+        // On pages in these encodings, queries are encoded in UTF-8.
         ("utf-16le", b"<\0a\0 \0h\0r\0e\0f\0=\0?\0\x47\x04>\0", "/dir/page?%D1%87"),
         ("iso-2022-jp", b"<a href='?\x1b$B%=\x1b(B'>", "/dir/page?%1B$B%=%1B(B"),
     ] {
@@ -51,7 +52,7 @@ fn it_holds_wherever_a_link_is_read() {
         assert_eq!(document.resolve("/s?\u{447}").unwrap().query(), Some("%F7"));
         assert_eq!(document.links_where(|kind| kind == LinkKind::Image)[0].url.query(), Some("%F7"));
     }
-    // The page itself states its encoding.
+    // In these pages, the page itself states its encoding, without a header.
     for body in [&b"<meta charset=windows-1251><a href='/s?\xf7'>"[..], b"<?xml version='1.0' encoding='windows-1251'?><html xmlns='http://www.w3.org/1999/xhtml'><a href='/s?\xf7'/></html>"] {
         let document = Document::new(Url::parse(PAGE).unwrap(), None, Bytes::copy_from_slice(body));
         assert_eq!(document.links()[0].url.query(), Some("%F7"), "{:?}", document.kind());

@@ -1,4 +1,4 @@
-//! Selectors, good and bad: the check of the macro and the parser of run time agree on each.
+//! Tests with valid and invalid selectors: the check in the macro and the parser at run time agree on each of them.
 
 use opilio_extract_grammar::check_selector;
 use scraper::Selector;
@@ -110,7 +110,7 @@ a[href] , b
 :Nth-Child(2N+1)
 "#;
 
-/// Selectors that are not.
+/// Selectors that are not valid.
 const BAD: &str = r#"
 ,
 a,
@@ -256,7 +256,7 @@ fn macro_and_run_time_agree_on_200_selectors() {
             Selector::parse(css),
             super::html("<a>").css(css).map(|m| m.iter().count()),
         );
-        // The parser of run time closes what is open at the end; the check asks for it.
+        // At the end of a selector, the parser closes open brackets and quotes, but the check reports them.
         let is_open = checked.as_ref().is_err_and(|mistake| mistake.reason.contains("not closed"));
         if checked.is_ok() != good || used.is_ok() != good || (parsed.is_ok() != good && !is_open) {
             wrong.push(format!("{css}: {checked:?}, parser {}", parsed.is_ok()));

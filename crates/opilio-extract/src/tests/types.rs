@@ -1,4 +1,4 @@
-//! Tests of how a body is read: by its Content-Type, or by its first bytes if that is meaningless.
+//! Tests of the kind as which a body is read: by its Content-Type, or by its first bytes if the type is meaningless.
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn a_type_that_means_something_is_believed() {
     ] {
         assert_eq!(typed(Some(content_type.as_bytes()), HTML.as_bytes()).kind(), kind, "{content_type}");
     }
-    // Browsers accept this label, too.
+    // A body with this label is read as HTML even if it is something else, as in browsers.
     assert_eq!(typed(Some(b"text/html"), b"%PDF-1.4 <a href=/x>").links().len(), 1);
 }
 

@@ -1,4 +1,4 @@
-//! Tests of URL resolution with the reference cases of the WHATWG in `tests/urls`.
+//! Tests of URL resolution with the reference cases of the WHATWG, which are in the folder `tests/urls`.
 
 use super::*;
 
@@ -10,7 +10,7 @@ struct Cases {
     ours: Vec<Case>,
 }
 
-/// A link, the URL of the page that contains it, and the link's target.
+/// A reference case: a link, the URL of the page that contains the link, and the link's target (`None` if invalid).
 type Case = (String, String, Option<String>);
 
 fn cases() -> Vec<Case> {
@@ -24,7 +24,7 @@ fn on(page: &str, body: String) -> Document {
     Document::new(Url::parse(page).unwrap(), Some("text/html; charset=utf-8"), body.into())
 }
 
-/// Returns the text as an attribute's value; `None` if HTML cannot express it.
+/// Returns the text as the value of an attribute in HTML; `None` if HTML cannot express the text.
 fn attribute(text: &str) -> Option<String> {
     (!text.contains(['\0', '\r'])).then(|| text.replace('&', "&amp;").replace('"', "&quot;"))
 }
@@ -58,7 +58,7 @@ fn links_lead_where_the_reference_says() {
 fn base_leads_where_the_reference_says() {
     for (link, page, wanted) in cases() {
         let Some(link) = attribute(&link) else { continue };
-        // A base that is not http(s) is ignored.
+        // A base URL that is not http or https has no effect.
         let base = Url::parse(wanted.as_deref().unwrap_or(&page)).unwrap();
         let wanted = base.join("x").unwrap();
         let found = on(&page, format!("<base href=\"{link}\"><a href=x>")).links();

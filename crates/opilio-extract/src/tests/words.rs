@@ -1,4 +1,4 @@
-//! Tests of texts in one line: words stay separate where a reader sees a break.
+//! Tests of texts in one line: two words stay separate where a reader sees a break between them.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn words_stay_apart_where_a_reader_sees_a_break() {
         ("<select><option>x<option>y</select>", "x y"),
         ("<pre>a\nb</pre>c", "a b c"),
         ("<table><caption>c</caption><tr><td>d</table>", "c d"),
-        // There is no break: a part of a word may be marked.
+        // There is no break here, since markup may mark a part of a word.
         ("un<b>believ</b>able", "unbelievable"),
         ("H<sub>2</sub>O", "H2O"),
         ("a<span>b</span><a href=/x>c</a><em>d</em>", "abcd"),

@@ -1,4 +1,4 @@
-//! Tests that XML is read as XML, and other markup as HTML with a flaw reported.
+//! Tests that XML is read as XML, and that other markup is read as HTML, with a flaw reported.
 
 use super::*;
 
@@ -100,7 +100,7 @@ fn broken_xml_is_read_as_html_and_that_is_said() {
     }
     let words = Flaw::ReadAsHtml.to_string();
     assert!(words.contains("broken XML") && words.contains("read as HTML"), "{words}");
-    // An empty document is not reported.
+    // An empty document has no flaw.
     assert_eq!((xml(XHTML, " \n").links().len(), xml("text/xml", "").flaw()), (0, None));
 }
 

@@ -1,4 +1,4 @@
-//! Tests of which cookies are accepted and sent: the rules as tables, and their limits.
+//! Tests of the rules by which cookies are accepted and sent, written as tables, and of the limits of the jar.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -187,7 +187,7 @@ fn a_cookie_goes_back_as_it_came_whatever_its_bytes_are() {
         let got = headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
         assert_eq!(got, sent, "{:?}", String::from_utf8_lossy(set));
     }
-    // The same name in other bytes is another cookie. A new value replaces the old one.
+    // The same name in other bytes is the name of another cookie. A new value replaces the old value.
     let mut jar = Jar::default();
     for set in [&b"\xfc=1"[..], b"\xc3\xbc=2", b"\xfc=3"] {
         jar.set(&url(at), set, NOW).unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the content codings: every name, streams that are cut off, and bombs.
+//! Tests of the content codings: every name, streams that are cut off, and decompression bombs.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 use super::*;
@@ -147,7 +147,7 @@ fn bombs_are_found_by_ratio_and_by_size_in_any_stage() {
     for (name, coding) in ALL {
         let wire = encode(name, &zeros);
         assert_eq!(decode(&[coding], &wire, 4_096, &limits), Err(Fault::DecompressionBomb), "{name}");
-        // The output of the inner coding is small, that of the outer one is not.
+        // The output of the inner coding is small, but the output of the outer coding is large.
         let inside = encode(name, &wire);
         let chained = decode(&[coding, coding], &inside, 4_096, &limits);
         assert_eq!(chained, Err(Fault::DecompressionBomb), "{name} twice");
@@ -228,7 +228,7 @@ proptest! {
         wire in proptest::collection::vec(any::<u8>(), 0..300), which in 0..ALL.len(), magic in any::<bool>(), chunk in 1usize..64,
     ) {
         let (name, coding) = ALL[which];
-        // Half of the inputs begin like the coding, so that not only its header is tested.
+        // Half of the inputs begin like data of the coding, so that more than the check of its header is tested.
         let mut input = if magic { encode(name, b"abc")[..6.min(encode(name, b"abc").len())].to_vec() } else { Vec::new() };
         input.extend(wire);
         if let Ok(plain) = decode(&[coding], &input, chunk, &Limits::default()) {

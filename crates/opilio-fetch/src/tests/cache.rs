@@ -1,4 +1,4 @@
-//! Tests of the cache with real requests: which answers are reused, fetched again, or never stored.
+//! Tests of the cache with real requests: some answers are reused, some are fetched again, some are never stored.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn cached(dir: &Path) -> Fetcher {
     fetcher().cache(Cache::open(dir).unwrap())
 }
 
-/// Starts a server that gives these answers one after the other, each on a connection of its own.
+/// Starts a server that gives these answers one after the other, each answer on a connection of its own.
 async fn server(answers: &[(&str, &str, &str)]) -> Server {
     let acts = answers.iter().map(|(status, fields, body)| {
         let fields = format!("{fields}Connection: close\r\nContent-Length: {}\r\n", body.len());
@@ -23,7 +23,7 @@ async fn server(answers: &[(&str, &str, &str)]) -> Server {
     Server::start(acts.collect()).await
 }
 
-/// Middleware that recognises a captcha.
+/// A middleware that recognises a captcha and declares it a refusal.
 struct Captcha;
 
 impl Middleware for Captcha {
@@ -46,7 +46,7 @@ async fn what_is_fresh_is_read_again_and_nothing_is_sent() {
     let server = server(&[("200 OK", fresh, "one"), ("200 OK", fresh, "two")]).await;
     let url = server.url("/a");
     assert_eq!(body(&get(&cached(dir.path()), &url).await), "one");
-    // Another fetcher reads it, as in another run.
+    // Another fetcher reads the same cache, as another run of the crawl would.
     let again = get(&cached(dir.path()), &url).await;
     assert_eq!(body(&again), "one");
     let head = again.head.unwrap();
@@ -115,7 +115,7 @@ async fn what_is_no_page_to_the_crawl_is_neither_kept_nor_read() {
     let order = || FetchRequest::get(server.url("/").parse().unwrap());
     let named = || [202].into_iter().collect();
     let fetcher = cached(dir.path());
-    // An answer is stored if its status is not named in the request, and not read if it is.
+    // An answer is stored if its status is not named in the request, and is not read if its status is named.
     assert_eq!(fetcher.fetch(order()).await.outcome, Outcome::Answered(202));
     for outcome in [Outcome::Refused(202), Outcome::Answered(202)] {
         let order = match outcome {
@@ -230,8 +230,8 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
         assert_eq!(none.outcome, Outcome::Answered(404), "to have none is an answer");
     }
     assert_eq!(server.requests().len(), 5);
-    // A page behind a redirect that leads back to the same URL: the cached redirect must not be used as the
-    // page.
+    // Tests a page behind a redirect that leads back to the same URL: the redirect in the cache must not be used as
+    // the page.
     let wall = || order("/wall", page);
     assert_eq!(long().fetch(wall()).await.outcome, Outcome::Redirected(302));
     assert!(long().cached(&wall()).await.is_none());
@@ -239,11 +239,11 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
     let read = long().fetch(wall()).await;
     assert!(read.cached && body(&read) == "with the cookie");
     assert_eq!(server.requests().len(), 7);
-    // A wait from long ago is not stored either.
+    // An answer with a wait is not stored either.
     long().fetch(order("/wait", page)).await;
     assert!(long().cached(&order("/wait", page)).await.is_none());
     assert!(!long().fetch(FetchRequest { came_back: true, ..order("/302", page) }).await.cached);
-    // robots.txt is fetched again after a day, pages are not.
+    // A robots.txt is fetched again after a day, but pages are not.
     let day = |n: i64| {
         let now =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;

@@ -1,5 +1,5 @@
-//! Tests that answers which browsers accept are pages: malformed lines in a head, unknown codings, missing
-//! trailers.
+//! Tests that answers that browsers accept are accepted as pages, in spite of malformed lines in a head, unknown
+//! codings or missing trailers.
 
 use opilio_core::{Fault, Outcome};
 
@@ -8,7 +8,7 @@ use super::{assert_fault, fetcher, fetcher_with, get, impatient, local};
 use crate::decode::tests::encode;
 use crate::{Accept, DnsCache, FetchRequest, Fetched, Limits, WebSettings};
 
-/// Lines from real servers that are not header fields. Each of them is ignored, and nothing else.
+/// Lines from real servers that are not header fields. Each such line is ignored, and the other lines are read.
 const STRAY: [&[u8]; 14] = [
     b"PHP Warning: Undefined variable $x in /var/www/a.php on line 3",
     b"<b>Warning</b>: mysql_connect(): No such file",
@@ -166,8 +166,8 @@ async fn a_trailer_that_is_no_field_costs_no_page() {
 
 #[tokio::test]
 async fn chunks_that_nobody_announces_are_no_page() {
-    // The line that announced the chunks is not a header field, so the sizes of the chunks would be part of
-    // the text.
+    // The line that announced the chunks is not a valid header field. If it were ignored, the sizes of the chunks
+    // would be part of the text.
     let chunked = "5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n";
     for line in
         ["Transfer-Encoding: \x0bchunked", "Transfer-Encoding\x01: chunked", "Transfer Encoding: chunked"]
@@ -177,7 +177,7 @@ async fn chunks_that_nobody_announces_are_no_page() {
             assert_fault(&get(&impatient(), &server.url("/")).await, Fault::Malformed, line);
         }
     }
-    // Text that only begins like chunks stays text.
+    // Text that only begins like chunks remains text.
     for body in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "0", "", "5\nhello\n0\n\n", "0\r\n\r\nand more"] {
         let server = Server::answering(vec![answer("200 OK", "Connection: close\r\n", body)]).await;
         assert_page(&get(&impatient(), &server.url("/")).await, body.as_bytes(), body);
@@ -231,7 +231,7 @@ async fn a_body_without_its_trailer_is_a_page_and_a_cut_one_is_none() {
             let length = format!("Content-Encoding: {coding}\r\nContent-Length: {}\r\n", body.len());
             assert_fault(&read(length.as_bytes(), body).await, Fault::Undecodable, coding);
         }
-        // The stated length shows that the trailer was lost on the way, rather than omitted by the server.
+        // Here the stated length shows that the trailer was lost on the way, and not omitted by the server.
         let stated = format!("Content-Encoding: {coding}\r\nContent-Length: {}\r\n", wire.len());
         let cut = Server::answering(vec![answer("200 OK", &stated, &wire[..wire.len() - trailer])]).await;
         assert_fault(&get(&impatient(), &cut.url("/")).await, Fault::Reset, coding);
@@ -260,7 +260,7 @@ async fn a_page_may_have_many_header_lines_and_100_kib_of_them() {
         let fetched = read(format!("{fields}Content-Length: 5\r\n").as_bytes(), b"hello").await;
         assert_fault(&fetched, Fault::TooManyHeaders, what);
     }
-    // The caller can raise both limits.
+    // The caller can set both limits higher.
     let limits = Limits { header_count_max: 2_000, header_bytes_max: 300_000, ..Limits::default() };
     let settings = WebSettings { header_count_max: 2_000, header_bytes_max: 300_000, ..local() };
     let server = Server::answering(vec![answer("200 OK", &(lines(1_500) + &long(150_000)), "hello")]).await;

@@ -1,4 +1,4 @@
-//! Tests of middleware with real requests: what it may do, in which order, and what it may not do.
+//! Tests of middleware with real requests: the changes that it may and may not make, and the order of the calls.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use super::server::{Act, Server, answer, page};
 use super::{assert_fault, fetcher, get};
 use crate::{Fetcher, Incoming, Middleware, Outgoing, ScriptedAnswer, ScriptedTransport};
 
-/// Records when it was called, and adds a header to the request.
+/// A middleware that records when it was called, and adds a header to the request.
 struct Scribe(&'static str, Arc<Mutex<Vec<String>>>);
 
 impl Middleware for Scribe {
@@ -25,7 +25,7 @@ impl Middleware for Scribe {
     }
 }
 
-/// Calls a function with every answer.
+/// A middleware that calls a function with every answer.
 struct OnAnswer<F>(F);
 
 impl<F: Fn(&mut Incoming<'_>) + Send + Sync + 'static> Middleware for OnAnswer<F> {
@@ -86,7 +86,7 @@ async fn a_refusal_in_disguise_waits_for_what_was_said_of_it() {
             let fetched = get(&with(refuse(wait.map(Duration::from_secs))), &server.url("/")).await;
             assert_eq!(fetched.outcome, outcome, "{status} {wait:?}");
             let stated = fetched.hints.retry_after.map(|wait| wait.as_secs());
-            // A redirect without a target is a failure, not a refusal, and keeps the wait that it states.
+            // A redirect without a target is a failure and not a refusal. It keeps the wait that it states.
             let kept = if outcome.blame() == Blame::Refusal { kept } else { 20 };
             assert_eq!(stated, Some(kept), "{status} {wait:?}");
         }

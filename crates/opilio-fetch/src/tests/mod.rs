@@ -21,8 +21,8 @@ use url::Url;
 
 use crate::{AddressPolicy, DnsCache, FetchRequest, Fetched, Fetcher, Limits, Web, WebSettings};
 
-/// A time limit: short enough for tests that wait until it passes, long enough for other tests on a loaded
-/// machine.
+/// A time limit for tests: short enough for the tests that wait until it passes, and long enough for the other tests
+/// on a machine under load.
 const SHORT: Duration = Duration::from_millis(400);
 
 fn local() -> WebSettings {

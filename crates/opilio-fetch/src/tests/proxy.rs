@@ -1,5 +1,5 @@
-//! Tests with real forward proxies on loopback: absolute form, tunnels, SOCKS; working, wrong and dead
-//! proxies.
+//! Tests with real forward proxies on loopback: requests in absolute form, tunnels and SOCKS, through proxies that
+//! work, answer wrongly, or are unreachable.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,11 +20,11 @@ enum Manner {
     /// Answers each request, or each CONNECT, with this status.
     Refuses(u16),
     Socks,
-    /// Accepts connections and sends nothing.
+    /// Accepts connections, and closes each without an answer.
     HangsUp,
 }
 
-/// A forward proxy, and the first line and the login of each request that it received.
+/// A forward proxy, with the first line and the login of each request that it received.
 struct Forward {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -90,7 +90,7 @@ async fn serve(
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// Serves SOCKS 5 (RFC 1928) with a login (RFC 1929), for names.
+/// Serves SOCKS 5 (RFC 1928) with a login (RFC 1929); the client names the host, and the proxy resolves the name.
 async fn socks(mut client: TcpStream, target: SocketAddr, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut pair = [0; 2];
     client.read_exact(&mut pair).await?;
@@ -118,7 +118,7 @@ async fn socks(mut client: TcpStream, target: SocketAddr, log: &Mutex<Vec<String
 
 fn through(proxies: &[String]) -> Fetcher {
     let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
-    // Without a proxy these names cannot be resolved here.
+    // These names cannot be resolved here, so a request can succeed only through a proxy.
     fetcher_with(WebSettings { proxies, tls: Tls::Anybody, ..local() }, DnsCache::default())
 }
 
@@ -133,7 +133,7 @@ async fn plain_requests_go_in_absolute_form_and_tunnels_carry_tls() {
     let proxy = Forward::start(server.address, Manner::Carries).await;
     let fetched = get(&through(&[proxy.url("http")]), "http://shop.test/a?b").await;
     assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(200), &b"hello"[..]));
-    // The login is "me:s3cret" in base64.
+    // The login is `me:s3cret`, encoded in base64.
     let login = "proxy-authorization: Basic bWU6czNjcmV0";
     assert_eq!(
         proxy.seen()[0].to_ascii_lowercase(),
@@ -205,7 +205,7 @@ async fn each_is_tried_once_and_one_that_is_left_is_enough() {
     let fetched = get(&fetcher, "http://shop.test/").await;
     assert_eq!(fetched.outcome, Outcome::Answered(200), "{:?}", fetched.error);
     assert_eq!([&shut, &bad, &live].map(|proxy| proxy.seen().len()), [1, 1, 1]);
-    // The same for a request with a body, which is sent in full to the proxy that accepts it.
+    // A request with a body is tested in the same way. The body is sent in full to the proxy that accepts it.
     let fetcher = through(&[shut.url("http"), live.url("http")]);
     let order = FetchRequest {
         method: http::Method::POST,
@@ -217,7 +217,7 @@ async fn each_is_tried_once_and_one_that_is_left_is_enough() {
     let fetcher = through(&[shut.url("http"), dead.clone(), bad.url("http")]);
     assert_fault(&get(&fetcher, "http://shop.test/").await, Fault::Proxy, "none carries it");
     assert_eq!([&shut, &bad].map(|proxy| proxy.seen().len()), [3, 2]);
-    // All proxies rest: only one of them is tried.
+    // When all proxies rest, only one of them is tried.
     assert_fault(&get(&fetcher, "http://shop.test/").await, Fault::Proxy, "none carries it");
     assert!(shut.seen().len() + bad.seen().len() <= 6);
 }
@@ -247,7 +247,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
         (Manner::Refuses(407), "https://shop.test/", Fault::Proxy),
         (Manner::HangsUp, "https://shop.test/", Fault::Proxy),
         (Manner::HangsUp, "http://shop.test/", Fault::Proxy),
-        // The proxy has never carried a request, so it is not believed.
+        // The proxy has never carried a request, so the failure counts as the proxy's.
         (Manner::Refuses(502), "https://shop.test/", Fault::Proxy),
     ] {
         let proxy = Forward::start(server.address, manner).await;
@@ -258,7 +258,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
     assert_fault(&get(&through(&[closed().await]), "https://shop.test/").await, Fault::Proxy, "closed");
     let nowhere = "http://no-such-proxy.invalid:3128".to_owned();
     assert_fault(&get(&through(&[nowhere]), "http://shop.test/").await, Fault::Proxy, "no such name");
-    // A request that must not be repeated counts as sent once its proxy has carried part of it.
+    // A request that must not be repeated counts as sent once its proxy has accepted part of it.
     let proxy = Forward::start(server.address, Manner::HangsUp).await;
     let post = FetchRequest::new(http::Method::POST, "http://shop.test/".parse().unwrap());
     assert_fault(&through(&[proxy.url("http")]).fetch(post).await, Fault::Reset, "a POST");

@@ -1,4 +1,4 @@
-//! Tests of mistakes that servers make, and of the outcome of each.
+//! Tests of mistakes that servers make, and of the outcome for each mistake.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ async fn broken_rules_of_http_are_never_a_page() {
     ] {
         expect(acts, Fault::Protocol, what).await;
     }
-    // An error in a head is the same on every connection.
+    // An error in the head of an answer would be the same on every connection.
     for (acts, what) in [
         (
             vec![answer("200 OK", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n")],
@@ -97,7 +97,7 @@ async fn a_status_that_is_named_is_what_it_is_named() {
         let fetched = fetcher().fetch(order).await;
         assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(code), &b"later"[..]));
     }
-    // Neighbouring statuses and ordinary refusals are not affected.
+    // Neighbouring statuses and ordinary refusals are still accepted as before.
     for (line, outcome) in [
         ("998 Odd", Outcome::Failed(Fault::BadStatus)),
         ("404 No", Outcome::Answered(404)),
@@ -157,7 +157,7 @@ async fn the_first_byte_has_a_deadline_of_its_own() {
 
 #[tokio::test]
 async fn a_connection_that_never_stands_is_no_timeout_of_the_url() {
-    // The kernel accepts the connection, but the server never answers the TLS handshake.
+    // The kernel accepts the connection, but the server never answers in the TLS handshake.
     let server = Server::start(vec![vec![Act::Stall]]).await;
     let url = format!("https://{}/", server.address);
     let settings = WebSettings { connect_timeout: SHORT, ..local() };

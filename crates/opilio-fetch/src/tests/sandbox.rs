@@ -1,5 +1,5 @@
-//! Tests with the sandbox's hosts as a script: the crawler understands announcements and refusals in every
-//! dialect (way of writing headers).
+//! Tests with the hosts of the sandbox as a script: the crawler understands announcements and refusals in each way
+//! in which servers write their headers.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::{
     FetchRequest, Fetched, Fetcher, Phase, Script, ScriptedAnswer, ScriptedTransport, TransportRequest,
 };
 
-/// A host of the sandbox behind the transport, without network latency.
+/// A host of the sandbox behind the transport, with no network latency.
 struct Hosted {
     host: Rc<RefCell<Host>>,
     began: Instant,
@@ -77,9 +77,10 @@ impl World {
     }
 }
 
-/// A limit whose window of a minute begins at the first request.
+/// A rate limit of 40 requests per window of a minute; the window begins at the first request.
 const WINDOW: Limit = Limit::FixedWindow { n: 40, per: Duration::from_secs(60), align: Align::FirstArrival };
-/// A time in whole seconds is rounded up at most twice: once itself, once in the `Date` header.
+/// The most by which a wait is rounded up: a time in whole seconds is rounded up at most twice, once itself and once
+/// in the `Date` header.
 const ROUNDING: Duration = Duration::from_secs(2);
 
 #[tokio::test(start_paused = true)]

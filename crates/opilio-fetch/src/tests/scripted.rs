@@ -119,7 +119,7 @@ async fn waiting_for_memory_is_not_charged_and_all_large_bodies_finish() {
     .budget(BodyBudget::new(1 << 20))
     .limits(Limits { timeout: Duration::from_secs(30), ..Limits::default() });
     let began = Instant::now();
-    // Two bodies at a time get their share of memory. The others wait for far longer than the time limit of
+    // Two bodies at a time get their share of memory. The other bodies wait for far longer than the time limit of
     // one attempt.
     let read = async || {
         let fetched = fetcher.fetch(order()).await;
@@ -137,7 +137,7 @@ async fn waiting_for_memory_is_not_charged_and_all_large_bodies_finish() {
 #[tokio::test(start_paused = true)]
 async fn a_body_of_which_a_part_is_enough_is_cut_there_and_is_no_failure() {
     let text = "0123456789".repeat(1_000);
-    // The limits apply to bodies read in full. Here no bytes after the requested length are read.
+    // These limits apply to bodies that are read in full. Here, no bytes after the requested length are read.
     let limits = Limits { body_bytes_max: 100, wire_bytes_max: 100, ..Limits::default() };
     for coding in ["", "gzip"] {
         let body =

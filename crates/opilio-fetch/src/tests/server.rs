@@ -1,4 +1,4 @@
-//! A minimal test server: it performs a list of acts per connection, and records the requests.
+//! A minimal test server, which performs a list of acts on each connection, and records the requests.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// One thing that the server does on a connection.
+/// One act of the server on a connection.
 #[derive(Clone)]
 pub(super) enum Act {
     /// Reads a request up to the end of its head.
     Read,
     /// Sends these bytes.
     Send(Vec<u8>),
-    /// Sends these bytes over and over, with this pause in between, until the client closes the connection.
+    /// Sends these bytes again and again, with this pause in between, until the client closes the connection.
     Drip(Vec<u8>, Duration),
     /// Sends nothing more and keeps the connection open.
     Stall,
@@ -26,7 +26,7 @@ pub(super) fn send(bytes: impl AsRef<[u8]>) -> Act {
     Act::Send(bytes.as_ref().to_vec())
 }
 
-/// Sends a head with this status line and these fields, then the body. No framing is added.
+/// Sends a head with this status line and these fields, and then the body. No field about framing is added.
 pub(super) fn answer(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Act {
     let mut bytes = format!("HTTP/1.1 {status}\r\n{fields}\r\n").into_bytes();
     bytes.extend_from_slice(body.as_ref());
@@ -100,7 +100,7 @@ async fn perform(mut stream: TcpStream, acts: Vec<Act>, seen: Arc<Mutex<Vec<Stri
             return;
         }
     }
-    // Waits until the answer is written before the connection is closed.
+    // The answer must be written before the connection is closed.
     let _ = stream.flush().await;
 }
 

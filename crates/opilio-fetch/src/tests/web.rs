@@ -136,7 +136,7 @@ async fn a_reused_connection_that_dies_before_the_answer_is_told_from_a_new_one(
 
 #[tokio::test]
 async fn an_idle_connection_that_was_closed_costs_no_second_request() {
-    // Each connection answers once and is closed. The fetcher does not notice that hyper connects again.
+    // Each connection is closed after one answer. The fetcher does not notice that hyper makes a new connection.
     let server = Server::start(vec![vec![Act::Read, page("one")]]).await;
     let fetcher = fetcher();
     for _ in 0..20 {
@@ -194,7 +194,7 @@ async fn content_that_nobody_wants_is_not_read() {
     assert_eq!(fetched.wire_bytes, 0);
 }
 
-/// A resolver that knows a few names.
+/// A resolver for tests, which knows a few names.
 struct Names;
 
 impl Lookup for Names {
@@ -203,7 +203,7 @@ impl Lookup for Names {
         async move {
             match name.as_str() {
                 "inside.test" => Ok(vec![loopback]),
-                // The first address refuses connections, the second one answers.
+                // The first address refuses connections, and the second address answers.
                 "both.test" => Ok(vec![IpAddr::from([127, 0, 0, 99]), loopback]),
                 "mixed.test" => Ok(vec![IpAddr::from([10, 0, 0, 1]), loopback]),
                 "tired.test" => Err(LookupError::Temporary { name, detail: "try again".into() }),
@@ -245,7 +245,7 @@ async fn failures_of_names_are_told_apart() {
         let error = fetched.error.unwrap();
         assert!(error.contains(name) && !error.contains("secret"), "{error}");
     }
-    // The attempt's own deadline may pass before the query ends.
+    // The deadline of the attempt may pass before the query ends.
     let hasty = named(local()).limits(Limits { timeout: SHORT, ..Limits::default() });
     assert_fault(&get(&hasty, "http://silent.test/").await, Fault::Dns, "deadline while resolving");
 }
@@ -279,8 +279,8 @@ async fn addresses_that_are_not_public_are_blocked_in_every_spelling_and_nothing
     assert!(server.requests().is_empty());
 }
 
-/// A resolver that answers each query with the next of these lists of addresses, whatever the name, like an
-/// attacker who owns the name (DNS rebinding).
+/// A resolver that answers each query with the next of these lists of addresses, whatever the name is. This is how
+/// an attacker who owns the name could answer (DNS rebinding).
 struct Rebinding(Mutex<VecDeque<Vec<IpAddr>>>);
 
 impl Rebinding {
@@ -297,7 +297,7 @@ impl Lookup for Rebinding {
     }
 }
 
-/// An address to which connections are allowed, and one to which they are not.
+/// An address to which connections are allowed; the address below it is one to which they are not allowed.
 const OURS: [u8; 4] = [127, 0, 0, 1];
 const FORBIDDEN: [u8; 4] = [127, 0, 0, 77];
 
@@ -321,7 +321,7 @@ async fn a_name_that_changes_its_address_is_checked_on_the_very_address_connecte
 
 #[tokio::test]
 async fn an_attempt_asks_for_a_name_once_so_that_what_is_checked_is_what_is_used() {
-    // The list has one answer only: a second query of this attempt would panic.
+    // The list has only one answer, so a second query of this attempt would panic.
     let server = Server::answering(vec![page("ok")]).await;
     let fetcher =
         fetcher_with(only_ours(), DnsCache::new(Rebinding::new(&[&[OURS]])).keeping(Duration::ZERO));
@@ -348,7 +348,8 @@ async fn other_schemes_are_never_fetched() {
     }
 }
 
-/// Returns TLS with a certificate that no authority has signed. Its key was made for these tests only.
+/// Returns the TLS settings of a server whose certificate no authority has signed. Its key was made for these tests
+/// only.
 fn tls_acceptor(protocol: &str) -> tokio_rustls::TlsAcceptor {
     let certificate = rustls::pki_types::CertificateDer::from(&include_bytes!("localhost.cert.der")[..]);
     let key = rustls::pki_types::PrivateKeyDer::try_from(&include_bytes!("localhost.key.der")[..]).unwrap();
@@ -387,7 +388,7 @@ async fn certificates_are_verified_unless_nobody_asks() {
     assert_eq!(get(&trusting, &url).await.outcome, Outcome::Answered(200));
 }
 
-/// Starts an HTTP/2 server that resets the stream for `/reset`.
+/// Starts an HTTP/2 server that resets the stream of a request for `/reset`.
 async fn http2_server() -> std::net::SocketAddr {
     let acceptor = tls_acceptor("h2");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -418,7 +419,7 @@ async fn http2_server() -> std::net::SocketAddr {
                         _ => {}
                     }
                     let mut body = respond.send_response(head, false).unwrap();
-                    // An answer that is to be cut off is dropped without its end.
+                    // To cut an answer off, the server drops its body without an end.
                     let _ = body.send_data("over two".into(), request.uri().path() != "/cut");
                 }
             });
@@ -440,7 +441,8 @@ async fn http_2_is_spoken_where_it_is_offered() {
         assert_eq!((&fetched.body[..], fetched.reused), (&b"over two"[..], reused));
         assert_eq!(fetched.head.unwrap().version, http::Version::HTTP_2);
     }
-    // Only the stream broke, not the connection. So it is not a stale connection, although it was reused.
+    // Only the stream was reset, not the connection. So the fault is not a stale connection, although the connection
+    // was reused.
     assert_fault(&get(&trusting, &format!("https://{address}/reset")).await, Fault::Reset, "stream reset");
 }
 
@@ -451,7 +453,7 @@ async fn what_is_refused_over_one_is_refused_over_two() {
         .limits(Limits { timeout: SHORT * 5, ..Limits::default() });
     for (path, faults) in [
         ("/many", &[Fault::TooManyHeaders][..]),
-        // h2 resets the stream without stating another reason.
+        // h2 resets the stream for this answer, without stating another reason.
         ("/large", &[Fault::TooManyHeaders, Fault::Protocol, Fault::Reset]),
         ("/short", &[Fault::Reset, Fault::Protocol]),
         ("/cut", &[Fault::Reset]),

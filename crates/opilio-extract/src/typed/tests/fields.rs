@@ -1,4 +1,4 @@
-//! CSS fields: parts, types, nesting, lists, and what is said of faults.
+//! Tests of CSS fields: parts of elements, types, nesting, lists, and the texts of faults.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time, date};

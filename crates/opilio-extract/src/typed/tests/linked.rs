@@ -1,4 +1,4 @@
-//! JSON-LD in the shapes in which pages have it.
+//! Tests of JSON-LD in the many shapes in which pages contain it.
 
 use super::page;
 use crate::{Extract, Price};
@@ -17,9 +17,9 @@ fn script(json: &str) -> String {
     format!("<script type=\"application/ld+json\">{json}</script>")
 }
 
-/// Blocks, and the name and price of the product in them.
+/// Each case: the JSON-LD blocks of a page, and the name and the price that are read for its product.
 const SHAPES: &[(&[&str], Option<&str>, Option<&str>)] = &[
-    // Plain objects, and types as they are written.
+    // Plain objects, and the different ways of writing a type.
     (
         &[r#"{"@type":"Product","name":"A","offers":{"@type":"Offer","price":"1.50"}}"#],
         Some("A"),
@@ -32,7 +32,7 @@ const SHAPES: &[(&[&str], Option<&str>, Option<&str>)] = &[
     (&[r#"{"@type":["https://schema.org/Product","Car"],"name":"A"}"#], Some("A"), None),
     (&[r#"{"@type":"ProductGroup","name":"A"}"#], None, None),
     (&[r#"{"@type":"Organization","name":"O"}"#], None, None),
-    // Lists and graphs.
+    // Lists and graphs of objects.
     (&[r#"[{"@type":"Organization","name":"O"},{"@type":"Product","name":"A"}]"#], Some("A"), None),
     (
         &[
@@ -51,7 +51,7 @@ const SHAPES: &[(&[&str], Option<&str>, Option<&str>)] = &[
         Some("A"),
         None,
     ),
-    // Products that others name stand behind the page's own.
+    // Products that are mentioned inside of other objects come after the page's own product.
     (
         &[
             r#"{"@type":"WebPage","related":{"@type":"Product","name":"R","offers":{"price":"9"}}}"#,
@@ -60,7 +60,7 @@ const SHAPES: &[(&[&str], Option<&str>, Option<&str>)] = &[
         Some("A"),
         None,
     ),
-    // Offers.
+    // Objects with offers.
     (&[r#"{"@type":"Product","offers":[{"price":"2.00"},{"price":"3.00"}]}"#], None, Some("2.00")),
     (
         &[r#"{"@type":"Product","offers":{"@type":"AggregateOffer","lowPrice":"1.00","highPrice":"5.00"}}"#],
@@ -81,7 +81,7 @@ const SHAPES: &[(&[&str], Option<&str>, Option<&str>)] = &[
     (&[r#"{"@type":"Product","offers":{"price":{"@value":"8.10"}}}"#], None, Some("8.10")),
     (&[r#"{"@type":"Product","offers":{"price":"€ 12,50"}}"#], None, Some("12.50 EUR")),
     (&[r#"{"@type":"Product","offers":{"price":"1.0E7"}}"#], None, Some("10000000")),
-    // References.
+    // References to other objects.
     (
         &[
             r##"{"@graph":[{"@id":"#o","@type":"Offer","price":"6.00"},{"@type":"Product","name":"A","offers":{"@id":"#o"}}]}"##,
@@ -106,11 +106,11 @@ const SHAPES: &[(&[&str], Option<&str>, Option<&str>)] = &[
         None,
     ),
     (&[r##"{"@type":"Product","name":"A","offers":{"@id":"#gone"}}"##], Some("A"), None),
-    // Several scripts, broken ones beside good ones.
+    // Several scripts, of which some are broken.
     (&["{", r#"{"@type":"Product","name":"A"}"#], Some("A"), None),
     (&["", "null", "[]", "3", r#"{"@type":"Product","name":"A"}"#], Some("A"), None),
     (&[r#"{"@type":"Organization"}{"@type":"Product","name":"A"}"#], Some("A"), None),
-    // What is no JSON, and means it.
+    // Text that is not JSON, but whose meaning is clear.
     (&["<!-- {\"@type\":\"Product\",\"name\":\"A\"} -->"], Some("A"), None),
     (&["//<![CDATA[\n{\"@type\":\"Product\",\"name\":\"A\"}\n//]]>"], Some("A"), None),
     (&["/*<![CDATA[*/ {\"@type\":\"Product\",\"name\":\"A\"} /*]]>*/"], Some("A"), None),
@@ -127,7 +127,7 @@ const SHAPES: &[(&[&str], Option<&str>, Option<&str>)] = &[
     ),
     (&[r#"{"@type":"Product","name":"A &amp; B"}"#], Some("A &amp; B"), None),
     (&[r#"{"@type":"Product","name":"<b>A<\/b>"}"#], Some("<b>A</b>"), None),
-    // Names that are no texts.
+    // Names that are not texts.
     (&[r#"{"@type":"Product","name":["A","B"]}"#], Some("A"), None),
     (&[r#"{"@type":"Product","name":{"@value":"A","@language":"en"}}"#], Some("A"), None),
     (&[r#"{"@type":"Product","name":7}"#], Some("7"), None),

@@ -1,4 +1,5 @@
-//! Written forms of numbers and prices, of many countries. None is read wrongly: one that could be two is an error.
+//! Tests of written forms of numbers and prices from many countries. No text is read wrongly: a text that could mean
+//! two numbers is an error.
 
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -8,10 +9,10 @@ use crate::typed::number;
 use crate::{Document, Extract, Price};
 use opilio_extract_grammar::NumberForm;
 
-/// A text, and the price that it is; `None`: no price, or one that could be two. Parsers that guess read some of these,
-/// such as `from 12.50` and `$1,234`.
+/// Each case: a text, and the price that it means. `None`: it is not a price, or it could mean two prices. Parsers
+/// that guess read some of these texts as prices, such as `from 12.50` and `$1,234`.
 const PRICES: &[(&str, Option<&str>)] = &[
-    // English.
+    // Forms of English-speaking countries.
     ("$12.34", Some("12.34 $")),
     ("$ 12.34", Some("12.34 $")),
     ("US$12.34", Some("12.34 USD")),
@@ -47,7 +48,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("₹1,23,456.78", Some("123456.78 INR")),
     ("₹ 12,34,567", Some("1234567 INR")),
     ("₹499", Some("499 INR")),
-    // German.
+    // German forms.
     ("12,34 €", Some("12.34 EUR")),
     ("12,34\u{a0}€", Some("12.34 EUR")),
     ("12,34€", Some("12.34 EUR")),
@@ -66,7 +67,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("12,34 Euro", Some("12.34 EUR")),
     ("-12,34 €", Some("-12.34 EUR")),
     ("−12,34 €", Some("-12.34 EUR")),
-    // Swiss.
+    // Swiss forms.
     ("CHF 1'234.50", Some("1234.50 CHF")),
     ("CHF 1’234.50", Some("1234.50 CHF")),
     ("1'234.50 CHF", Some("1234.50 CHF")),
@@ -76,7 +77,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("Fr. 12.50", Some("12.50 Fr.")),
     ("SFr. 12.50", Some("12.50 CHF")),
     ("1'299.–", Some("1299")),
-    // French.
+    // French forms.
     ("12,34 €", Some("12.34 EUR")),
     ("1 234,56 €", Some("1234.56 EUR")),
     ("1\u{202f}234,56\u{a0}€", Some("1234.56 EUR")),
@@ -87,7 +88,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("12 $", Some("12 $")),
     ("12,50 $ CAD", None),
     ("12,50 CAD", Some("12.50 CAD")),
-    // Spanish, Portuguese, Italian.
+    // Spanish, Portuguese and Italian forms.
     ("1.234,56 €", Some("1234.56 EUR")),
     ("R$ 1.234,56", Some("1234.56 BRL")),
     ("R$12,50", Some("12.50 BRL")),
@@ -101,7 +102,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("ARS 1.234,50", Some("1234.50 ARS")),
     ("COP 12.990", None),
     ("12'50 €", None),
-    // Scandinavian.
+    // Scandinavian forms.
     ("1 299 kr", Some("1299 kr")),
     ("1 299 kr.", Some("1299 kr")),
     ("kr 1 299,50", Some("1299.50 kr")),
@@ -113,7 +114,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("199 kr SEK", None),
     ("1.299 kr", None),
     ("ISK 1.299", Some("1299 ISK")),
-    // Polish, Czech, Hungarian, Romanian, Bulgarian.
+    // Polish, Czech, Hungarian, Romanian and Bulgarian forms.
     ("12,34 zł", Some("12.34 PLN")),
     ("1 234,56 zł", Some("1234.56 PLN")),
     ("1 234 PLN", Some("1234 PLN")),
@@ -125,14 +126,14 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("RON 12,50", Some("12.50 RON")),
     ("12,50 RON", Some("12.50 RON")),
     ("12,50 лв.", Some("12.50 BGN")),
-    // Russian, Ukrainian, Kazakh.
+    // Russian, Ukrainian and Kazakh forms.
     ("1 299 ₽", Some("1299 RUB")),
     ("1 299 руб.", Some("1299 RUB")),
     ("1 299,50 руб", Some("1299.50 RUB")),
     ("1 299 грн", Some("1299 UAH")),
     ("₴1 299", Some("1299 UAH")),
     ("12 990 ₸", Some("12990 KZT")),
-    // Turkish, Hebrew, Arabic, Persian.
+    // Turkish, Hebrew, Arabic and Persian forms.
     ("1.299,90 TL", Some("1299.90 TRY")),
     ("₺1.299,90", Some("1299.90 TRY")),
     ("₪ 12.50", Some("12.50 ILS")),
@@ -143,7 +144,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("۱۲۳٬۴۵۶ تومان", Some("123456 تومان")),
     ("AED 1,234.50", Some("1234.50 AED")),
     ("KWD 1.250", None),
-    // East and South-East Asia.
+    // Forms of East and South-East Asia.
     ("¥1,299", None),
     ("¥129", Some("129 ¥")),
     ("￥12.50", Some("12.50 ¥")),
@@ -163,7 +164,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("๑๒๓ ฿", Some("123 THB")),
     ("₱1,299.00", Some("1299.00 PHP")),
     ("１２．５０ €", Some("12.50 EUR")),
-    // Without a currency, and as programs write.
+    // Prices without a currency, and prices as programs write them.
     ("12.34", Some("12.34")),
     ("12,34", Some("12.34")),
     ("1299", Some("1299")),
@@ -172,7 +173,7 @@ const PRICES: &[(&str, Option<&str>)] = &[
     ("12.3456", Some("12.3456")),
     ("0.125", Some("0.125")),
     ("1299.000", Some("1299.000")),
-    // More than one price, or none.
+    // Texts with more than one price, or with none.
     ("", None),
     ("€", None),
     ("free", None),
@@ -349,7 +350,7 @@ proptest! {
         let _ = text.parse::<crate::Currency>();
     }
 
-    /// A number that is written in any form is read as itself, or not at all.
+    /// Checks that a number written in any form is either read correctly or refused.
     #[test]
     fn what_is_written_is_read_or_refused(cents in 0_i64..100_000_000_000, form in 0..5_usize, places in 0..3_u32) {
         let number = Decimal::new(cents, places);

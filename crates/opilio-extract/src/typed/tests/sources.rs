@@ -1,4 +1,4 @@
-//! Sources without a selector, alternatives, and the keys that make values of texts.
+//! Tests of sources without a selector, of alternative sources, and of the keys that make values of texts.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -32,7 +32,7 @@ fn alternatives_are_asked_in_order() {
     assert_eq!(name.all, ["1"]);
     let both: Name = page("<h2>H</h2><p class=a>1<p class=b>2<p class=number>5").extract().unwrap();
     assert_eq!((both.name.as_str(), both.all.len(), both.number), ("H", 1, 5));
-    // What is there and cannot be read is no reason to look elsewhere.
+    // The first source has something that cannot be read. This is a fault, and the next source is not tried.
     assert_eq!(faults::<Name>(&page("<h2>4</h2><p class=number>x")).len(), 1);
 }
 
