@@ -48,12 +48,13 @@ pub(in crate::host) struct Case {
     /// are `None` after passivation, since the host's saved state (`HostMemo`) does not include them.
     pub(in crate::host) seq: Option<u32>,
     pub(in crate::host) url: Option<u32>,
-    /// How many requests of the URL that opened the case had been excused before.
+    /// How many requests of the URL that opened the case had already been excused (they did not count against
+    /// the URL).
     pub(in crate::host) excused: u16,
     /// Whether another start has shown that the host is at fault.
     pub(in crate::host) confirmed: bool,
-    /// Whether a probe failed in the way in which broken pages fail, so that a witness has to decide the
-    /// case.
+    /// Whether a probe failed in a way in which a broken page may fail, too, so that a witness has to decide
+    /// the case.
     pub(in crate::host) doubtful: bool,
     /// Whether the refusal that opened the case is about the pace: the answer was a 429, or stated a wait.
     pub(in crate::host) of_pace: bool,

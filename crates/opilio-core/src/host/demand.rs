@@ -36,7 +36,8 @@ impl Demand {
     pub(super) const NONE: Self =
         Self { slot: SlotRequest::None, credit: CreditRequest::Idle, slot_retry_at: Timestamp::EPOCH };
 
-    /// Whether a slot may be asked for now.
+    /// Whether the host may ask for a slot now: no slot is requested or granted, and no wait after a refused
+    /// slot is left.
     pub(super) fn may_ask_slot(&self, now: Timestamp) -> bool {
         self.slot == SlotRequest::None && now >= self.slot_retry_at
     }

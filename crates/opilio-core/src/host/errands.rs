@@ -24,7 +24,7 @@ struct OpenErrand<R, A> {
     askers: Vec<A>,
 }
 
-/// How a new errand was admitted.
+/// The result of admitting an errand.
 #[derive(Debug)]
 pub enum Admitted<A> {
     /// The errand is new: the caller has to give this lease to the host.
@@ -61,7 +61,7 @@ impl<R, A> Errands<R, A> {
         self.count += 1;
         let (id, url) = (LeaseId::errand(self.count), Arc::from(url.as_str()));
         let record = Record {
-            // A whole host may wait for the result.
+            // The priority is the highest, since all URLs of another host may wait for the result.
             priority: Priority(i8::MAX),
             ..Record::new(Arc::clone(&url), Fingerprint::of_text(&url), host, scheme)
         };
@@ -75,7 +75,7 @@ impl<R, A> Errands<R, A> {
         self.open.iter().find(|errand| errand.id == id).map(|errand| &errand.request)
     }
 
-    /// Ends an errand, and returns its askers; none if the errand is unknown.
+    /// Ends an errand, and returns its askers. Returns no askers if the errand is unknown.
     pub fn end(&mut self, id: LeaseId) -> Vec<A> {
         let place = self.open.iter().position(|errand| errand.id == id);
         place.map(|place| self.open.swap_remove(place).askers).unwrap_or_default()

@@ -1,4 +1,5 @@
-//! The hold of a host (until when nothing starts) and its door (open, closed, or open for one probe).
+//! Keeps the hold of a host (the time until which nothing starts) and its door, which decides what may start
+//! afterwards: anything, only a probe, or nothing.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use super::message::HoldReason;
 use crate::policy::Backoff;
 use crate::time::Timestamp;
 
-/// Which starts may pass once the hold is over.
+/// The state of a host's door: it decides which requests may start once the hold is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Door {
     /// All starts may pass.
@@ -43,7 +44,7 @@ pub(super) struct Hold {
     told: Timestamp,
 }
 
-/// Whether an unwelcome outcome begins a closing.
+/// Whether a refusal or failure begins a closing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ClosingKind {
     /// The outcome begins a new closing, and adds a strike (strikes count closings in a row).
@@ -150,14 +151,14 @@ impl Hold {
         tell
     }
 
-    /// Closes an open door without a strike, so that the next start is a probe.
+    /// Closes the door, if it is open, without counting a strike. So the next start is a probe.
     pub(super) fn distrust(&mut self) {
         if self.door == Door::Open {
             self.door = Door::Closed;
         }
     }
 
-    /// Opens the door after the probe was answered.
+    /// Opens the door, so that all requests may start again: the probe was answered.
     pub(super) fn open(&mut self) {
         self.door = Door::Open;
     }

@@ -13,7 +13,8 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pending {
     pub(super) lease: Lease,
-    /// The number of requests made for the lease, and how many of them are excused.
+    /// The number of requests made for the lease, and how many of these are excused, so that they do not use
+    /// up an attempt.
     pub(super) attempts: Attempts,
     /// The reason for the lease's last failure, which is reported if the lease ends with it. Refusals do not
     /// set it.
@@ -61,15 +62,17 @@ impl Pending {
         self.lease.id
     }
 
-    /// Returns the rank in the start order; the highest starts first. URLs with fewer than two charged
-    /// failures come first, then priority decides, then a low place in the crawl's order, then age.
+    /// Returns the rank in the start order; the highest starts first. First, URLs with fewer than two
+    /// failures that count against them come before all others. Then priority decides, then the place in the
+    /// crawl's order, then age.
     fn rank(&self, order: Order) -> (bool, i8, Reverse<u16>, Reverse<u64>) {
         let record = &self.lease.record;
         let first = self.attempts.used() < BEHIND_FROM;
         (first, record.priority.0, Reverse(order.place(record)), Reverse(self.lease.id.0))
     }
 
-    /// Returns how likely the lease is to fail as a probe, as a sort key: a URL that failed may fail again.
+    /// Returns a sort key for choosing a probe: the smaller it is, the less likely the lease is to fail. A
+    /// URL that failed may fail again.
     fn risk(&self) -> (bool, bool, u16) {
         (self.case.is_some(), !self.is_clean(), self.attempts.requests)
     }
@@ -156,8 +159,8 @@ pub(super) struct InFlight {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// Whether the store has settled the lease meanwhile. The lease counts as in flight until its report
-    /// comes, which then changes nothing.
+    /// Whether the store has settled the lease meanwhile. The lease counts as in flight until the report of
+    /// its request comes; that report then changes nothing.
     pub(super) settled: bool,
 }
 
@@ -257,13 +260,13 @@ impl LeaseTable {
             && self.waiting.iter().all(|(_, pending)| pending.undecided.is_some())
     }
 
-    /// Whether a lease waits only for the end of a case.
+    /// Whether at least one lease waits for the end of a case.
     pub(super) fn has_undecided(&self) -> bool {
         // Leases that wait for the end of a case are due after all others, so they come first in the list.
         self.waiting.first().is_some_and(|(_, pending)| pending.undecided.is_some())
     }
 
-    /// Takes the leases that wait for the end of a case and that `wanted` selects.
+    /// Removes and returns the leases that wait for the end of a case and that `wanted` selects.
     pub(super) fn take_undecided(&mut self, wanted: impl Fn(&Pending) -> bool) -> Vec<Pending> {
         let taken =
             self.waiting.extract_if(.., |(_, pending)| pending.undecided.is_some() && wanted(pending));
@@ -315,13 +318,13 @@ impl LeaseTable {
         self.in_flight.push(flying);
     }
 
-    /// Takes the lease with this id out of the leases in flight, if it is there.
+    /// Removes the lease with this id from the leases in flight and returns it, if it is there.
     pub(super) fn land(&mut self, id: LeaseId) -> Option<InFlight> {
         let place = self.in_flight.iter().position(|flying| flying.pending.id() == id)?;
         Some(self.in_flight.remove(place))
     }
 
-    /// Takes the oldest attempt in flight, if its deadline has passed.
+    /// Removes and returns the oldest lease in flight, if the deadline of its request has passed.
     pub(super) fn expire(&mut self, now: Timestamp) -> Option<InFlight> {
         self.in_flight.first().filter(|flying| flying.deadline <= now)?;
         Some(self.in_flight.remove(0))
@@ -331,7 +334,7 @@ impl LeaseTable {
         self.parsed.push(id);
     }
 
-    /// Takes this lease, if it is ready or waiting.
+    /// Removes and returns the lease with this id, if it is ready or waiting.
     pub(super) fn take_idle(&mut self, id: LeaseId) -> Option<Pending> {
         if let Some(place) = self.ready.iter().position(|pending| pending.id() == id) {
             return Some(self.ready.remove(place));
@@ -340,7 +343,8 @@ impl LeaseTable {
         Some(self.waiting.remove(place).1)
     }
 
-    /// Takes any lease that is ready or waiting; returns its due time, too, if it was waiting.
+    /// Removes and returns any lease that is ready or waiting. If the lease was waiting, its due time is
+    /// returned, too.
     pub(super) fn take_any_idle(&mut self) -> Option<(Option<Timestamp>, Pending)> {
         if let Some(pending) = self.ready.pop() {
             return Some((None, pending));
@@ -348,7 +352,7 @@ impl LeaseTable {
         self.waiting.pop().map(|(due, pending)| (Some(due), pending))
     }
 
-    /// Takes all leases that are not handed on, except those that the store has settled.
+    /// Removes and returns all leases that are not handed on, except those that the store has settled.
     pub(super) fn abandon(&mut self) -> Vec<Lease> {
         let ready = self.ready.drain(..);
         let waiting = self.waiting.drain(..).map(|(_, pending)| pending);
@@ -394,7 +398,7 @@ impl LeaseTable {
     }
 }
 
-/// A URL with at least this many charged failures starts after all others.
+/// A URL with at least this many failures that count against it starts after all other URLs.
 const BEHIND_FROM: u16 = 2;
 
 /// Makes room for exactly one more element in a short list: most hosts of a large crawl hold one lease, and a

@@ -48,7 +48,7 @@ const CONFIRMED: u8 = 8;
 /// into `UNMET` that counts from 1.
 const UNMET_SHIFT: u32 = 4;
 
-/// The parts of the saved state, as the host uses them.
+/// The contents of a memo, in the types that the host's state uses.
 pub(super) struct Remembered {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
@@ -63,7 +63,7 @@ pub(super) struct Remembered {
     pub(super) unmet: Option<Reason>,
 }
 
-/// A park: until when nothing starts at the host, and why.
+/// A park: the time until which no request to the host is started, and the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Park {
     pub(super) until: Timestamp,
@@ -91,7 +91,7 @@ impl HostMemo {
     #[must_use]
     pub fn unparked(mut self, now: Timestamp) -> Option<Self> {
         let by_strikes = self.flags & PARKED_BY_STRIKES != 0 && self.parked_until()? > now;
-        // The park is ended and not erased, so that its end has the usual effects.
+        // The park is set to end now, and is not erased, so that its end has the usual effects.
         self.park_until = now.as_micros().max(1);
         by_strikes.then_some(self)
     }

@@ -40,7 +40,7 @@ pub enum Input {
     /// The requested slot is not granted: the common budget of the host's group affords no start before
     /// `until`. The host's own budget is not spent.
     SlotDenied {
-        /// When the host may ask again.
+        /// The time from which on the host may ask for a slot again.
         until: Timestamp,
     },
     /// The request of this lease could not be given to the fetcher, so nothing was sent. The start stays
@@ -56,11 +56,11 @@ pub enum Input {
         /// here.
         hints: Hints,
     },
-    /// robots.txt forbids this lease, which was not started yet.
+    /// robots.txt forbids the URL of this lease, which was not started yet.
     Disallowed(LeaseId),
     /// The store has settled these leases. The host forgets them.
     Settled(Vec<LeaseId>),
-    /// The time that `wake_at` returned has come.
+    /// The time of the host's timer, which `HostState::wake_at` returned, has come.
     Tick,
     /// Holds the host by order: nothing starts before `until`, or before the longest hold of the policy has
     /// passed, whichever is earlier. A hold never becomes shorter, so an earlier time than the present end
@@ -69,7 +69,8 @@ pub enum Input {
         /// The end of the hold.
         until: Timestamp,
     },
-    /// The host starts nothing more, and returns the leases that were not started to the store.
+    /// From now on the host starts nothing more, and gives the leases that were not started back to the
+    /// store.
     Drain,
     /// The actor that owns this state has been restarted. Its last start may not have been recorded.
     Restarted,
@@ -80,7 +81,8 @@ pub enum Input {
 pub enum RulesAnswer {
     /// The rules are known, or there are none (4xx); they apply until they expire.
     Known {
-        /// `Crawl-delay`, if any: a minimum of the spacing. Custom, not part of RFC 9309.
+        /// The `Crawl-delay` of the file, if it has one: a minimum of the time between two starts. It is
+        /// custom, not part of RFC 9309.
         crawl_delay: Option<Duration>,
         /// The time from now on for which the rules apply.
         expires_in: Duration,
@@ -91,7 +93,7 @@ pub enum RulesAnswer {
     /// result of that fetch comes as the next `RulesAnswer`; if no result comes in time, the rules count as
     /// unavailable.
     Elsewhere {
-        /// How long to wait for the result.
+        /// The longest time to wait for the result from the other host.
         within: Duration,
     },
     /// The fetch failed in a way that concerns the host (429, 5xx, unreachable): the host is closed for now.
@@ -171,7 +173,7 @@ pub enum Delivery {
     Page,
     /// A redirect to follow.
     Redirect,
-    /// A failure for `Spider::failed`.
+    /// A failure, which is passed to `Spider::failed`.
     Failure(Reason),
 }
 
@@ -185,8 +187,8 @@ pub enum HostEvent {
         until: Timestamp,
         /// The reason for the hold.
         reason: HoldReason,
-        /// Whether the hold was shortened to the longest of the policy, since a longer wait was stated or
-        /// ordered.
+        /// Whether the hold was shortened to the longest hold that the policy allows, since a longer wait was
+        /// stated or ordered.
         clamped: bool,
     },
     /// A probe was answered, so the host is open again.
@@ -230,23 +232,23 @@ pub enum HostEvent {
 pub enum HoldReason {
     /// `Retry-After` on a 429 or 503.
     RetryAfter,
-    /// An announced quota is spent.
+    /// A quota that the server announced is spent.
     QuotaSpent,
     /// A 429 or 503 without a stated wait.
     Refusal,
-    /// One page states a wait: the page is refused although other pages are answered, or it redirects. No
-    /// probe is needed afterwards.
+    /// The answer for one page stated a wait: the page was refused although other pages are answered, or the
+    /// page redirects. No probe is needed after the hold.
     Page,
     /// One URL after another was answered 401 or 403, though the host had answered well before.
     Forbidden,
     /// The host could not be reached, or several URLs failed in a row.
     Unreachable,
-    /// The hold was ordered. No probe is needed afterwards.
+    /// The hold was ordered by `Input::Hold`. No probe is needed after the hold.
     Ordered,
 }
 
 impl HoldReason {
-    /// Whether starts continue after the hold without a probe.
+    /// Whether starts continue after a hold of this reason without a probe.
     #[must_use]
     pub fn needs_no_probe(self) -> bool {
         matches!(self, Self::QuotaSpent | Self::Page | Self::Ordered)
@@ -258,7 +260,7 @@ impl HoldReason {
 pub enum ParkReason {
     /// The host stated a wait that is longer than the longest hold of the policy.
     WaitTooLong,
-    /// The host was closed too many times in a row.
+    /// The host has too many strikes: it was closed too many times in a row.
     Strikes,
 }
 

@@ -1,6 +1,6 @@
 //! Learns from refusals at which pace a server accepts requests, if the server does not state its limit.
 //!
-//! An *epoch* reaches from the first start after an opening of the host to the next closing. The server
+//! An *epoch* lasts from the first start after an opening of the host to the next closing. The server
 //! accepted the starts of the epoch and then refused until the host opened again, so its rate is: accepted
 //! starts ÷ (time of the opening − start of the epoch). If the server counts in a sliding window, or in a
 //! fixed window that begins with the epoch, this rate is exact after one closing. A token bucket's first
@@ -27,7 +27,7 @@ pub(super) struct LearntPace {
     grown: f32,
     /// How often about the same rate was learnt again; each time doubles the time until the pace grows.
     confirmed: u8,
-    /// The time up to which `grown` counts.
+    /// The time up to which the seconds in `grown` are counted.
     grown_at: Timestamp,
     /// The time and the number of the epoch's first start.
     epoch: Option<(Timestamp, u32)>,
@@ -37,7 +37,7 @@ pub(super) struct LearntPace {
     closing: Option<ClosingInProgress>,
     /// The last 20 outcomes, one bit each: 1 is a failure, the lowest bit is the latest.
     recent: u32,
-    /// Whether the rate was learnt from single refusals, and not from a closing with several.
+    /// Whether the rate was learnt from single refusals, and not from a closing with several refusals.
     of_singles: bool,
     /// Whether the rate is not exact, so that a higher rate is tried soon.
     tentative: bool,
@@ -60,7 +60,8 @@ struct ClosingInProgress {
     refused: u16,
 }
 
-/// The circumstances of refusals that came while other URLs were answered.
+/// The circumstances of refusals that came while other URLs were answered, so that the host may not be at
+/// fault.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pardon {
     /// Whether a limiter may have caused the refusals.
@@ -69,7 +70,7 @@ pub(super) struct Pardon {
     pub(super) held: bool,
     /// How many more refusals than usual are needed to believe in a limiter.
     pub(super) doubt: u8,
-    /// A pace that has been used for less time than this is new to the host.
+    /// The time for which a pace counts as new to the host.
     pub(super) young: Duration,
 }
 
@@ -121,7 +122,7 @@ impl LearntPace {
         Some(Duration::from_secs_f64(wait))
     }
 
-    /// Counts a start; the first one after an opening begins an epoch.
+    /// Records a start. The first start after an opening begins an epoch.
     pub(super) fn started(&mut self, now: Timestamp, seq: u32) {
         if self.epoch.is_none() {
             self.epoch = Some((now, seq));
@@ -217,7 +218,8 @@ impl LearntPace {
     /// Records that another URL was answered, so the refusal may have been chance or due to one page. Returns
     /// the new highest pace in starts per second, if a pace was learnt.
     ///
-    /// `probe` is the answered start (time and number), `asked` the pace so far in starts per second.
+    /// `probe` is the time and number of the answered start, and `asked` is the pace so far in starts per
+    /// second.
     pub(super) fn pardoned(
         &mut self,
         now: Timestamp,
@@ -250,7 +252,8 @@ impl LearntPace {
         };
         let finding = limiter.refused(&refusals, asked, is_learnt);
         if finding == Finding::Unclear && self.learnt.is_some() && !self.of_singles {
-            // The pace has grown to the rate that was refused before.
+            // The pace has grown until it reached the rate that was refused before, so the learnt rate is
+            // confirmed.
             self.grown = 0.0;
             self.confirmed = self.confirmed.saturating_add(1).min(CONFIRMED_MAX);
         }
@@ -323,8 +326,8 @@ impl LearntPace {
     /// Records the answer to the probe, and learns the pace from the closing that this answer ends. Returns
     /// the new highest pace in starts per second, if a pace was learnt.
     ///
-    /// `stated` is the end of a hold that the server itself asked for, `asked` the pace so far in starts per
-    /// second. A closing with fewer refusals than `refused_min` teaches nothing.
+    /// `stated` is the end of the hold if the server stated the wait, and `asked` is the pace so far in
+    /// starts per second. Nothing is learnt from a closing with fewer refusals than `refused_min`.
     pub(super) fn opened(
         &mut self,
         now: Timestamp,
@@ -355,8 +358,8 @@ impl LearntPace {
         let span = Span::new(epoch_at, closing.refused_at, probe.0, stated);
         let estimate = f64::from(accepted) / span.seconds();
         let fall_most = if accepted < FEW {
-            // Few starts prove little: the rounding of times to whole seconds may change the estimate as much
-            // as they do.
+            // Few starts prove little, since the estimate then depends on how the server rounds times to
+            // seconds.
             FALL_FEW
         } else if stated.is_none() {
             FALL_UNSTATED
@@ -426,7 +429,7 @@ impl Span {
 
 /// A learnt rate that is not exact doubles within this many starts, so that higher rates are tried soon.
 const TENTATIVE_STARTS: f64 = 60.0;
-/// The lowest ceiling: one start in ten minutes.
+/// The lowest pace that is ever learnt: one start in ten minutes.
 const PACE_MIN: f64 = 1.0 / 600.0;
 const RECENT_MASK: u32 = (1 << 20) - 1;
 const IN_A_ROW_MAX: u32 = 5;

@@ -20,7 +20,7 @@ pub(super) struct Pacing {
     /// The pace (starts per second) that was learnt from refusals.
     pub(super) learnt: LearntPace,
     pub(super) quota: QuotaAccount,
-    /// The number of the next start.
+    /// The number of the next start; starts are numbered from 0 in their order.
     pub(super) next_seq: u32,
     /// The limit of requests in flight while the host returns to full speed after a hold; it grows by one
     /// with each answer. 0 if the host is at full speed.
@@ -34,7 +34,8 @@ impl Pacing {
         Self { budget, lasting: Spacing::NONE, learnt, quota, next_seq: 0, ramp: 0 }
     }
 
-    /// Returns the spacing in force, including that of an announced quota.
+    /// Returns the least time between two starts that applies now, with an announced quota taken into
+    /// account.
     pub(super) fn spacing(&self) -> Spacing {
         if self.quota.is_known() {
             self.lasting.and(self.quota.spacing(self.budget.anchor()))
@@ -86,7 +87,8 @@ impl Pacing {
         self.ramp = 1;
     }
 
-    /// Records an answer: one more request may be in flight, until the limit is `max` again.
+    /// Records an answer, which raises the limit of requests in flight by one, until the limit is `max`
+    /// again.
     pub(super) fn climb_ramp(&mut self, max: u32) {
         self.ramp = if self.ramp > 0 && self.ramp < max { self.ramp + 1 } else { 0 };
     }

@@ -82,7 +82,7 @@ impl QuotaAccount {
         self.window = stated.window.unwrap_or(self.window);
     }
 
-    /// Subtracts one start from those that are left.
+    /// Subtracts one from the number of starts that are left.
     pub(super) fn spend(&mut self) {
         self.left = self.left.saturating_sub(1);
     }
@@ -106,8 +106,8 @@ impl QuotaAccount {
 
     /// Returns the spacing that spreads the remaining starts evenly until the reset.
     ///
-    /// The time is divided by one more than the number of remaining starts, so that the last start keeps its
-    /// distance to the reset, too.
+    /// The time is divided by one more than the number of remaining starts, so that the last start is one
+    /// spacing before the reset, too.
     pub(super) fn spacing(&self, anchor: Timestamp) -> Spacing {
         if !self.is_known() || self.left == 0 || self.reset_from <= anchor {
             return Spacing::NONE;
@@ -123,8 +123,8 @@ impl QuotaAccount {
     }
 }
 
-/// By how much a stated reset may be rounded: most servers state whole seconds, rounded up, down or to the
-/// nearest.
+/// The most by which a stated reset may differ from the real reset: most servers state whole seconds, rounded
+/// up, down or to the nearest second.
 const ROUNDING: Duration = Duration::from_secs(1);
 const ROUNDING_MICROS: u64 = 1_000_000;
 const SLACK_PART: u64 = 100;

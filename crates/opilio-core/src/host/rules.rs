@@ -18,7 +18,7 @@ pub(super) enum RulesState {
     Until(Timestamp),
 }
 
-/// A fetch of rules in progress.
+/// A fetch of robots.txt in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RulesFetch {
     pub(super) seq: u32,
@@ -37,7 +37,7 @@ pub(super) struct OriginState {
     pub(super) crawl_delay: Duration,
     /// The number of redirects of robots.txt followed in a row.
     pub(super) hops: u8,
-    /// The number of fetches in a row that failed on the crawler's side.
+    /// The number of fetches in a row that failed on the crawler's side, and not because of a host.
     pub(super) ours: u8,
 }
 

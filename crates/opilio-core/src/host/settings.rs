@@ -14,7 +14,7 @@ pub(super) struct Terms {
     pub(super) limits: HostLimits,
 }
 
-/// Whether a host fetches its origins' robots.txt before anything else.
+/// Whether a host fetches the robots.txt of its origins before anything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RulesMode {
     /// robots.txt is not fetched: every lease may start.
@@ -33,7 +33,8 @@ pub struct HostLimits {
     /// The most leases that a host holds at a time: ready, waiting, in flight and parsed together. 0 counts
     /// as 1.
     pub credit: u32,
-    /// A retry that is due within this time stays with its lease; a later one goes to the store.
+    /// A lease whose retry is due within this time stays with the host; a lease with a later retry goes back
+    /// to the store.
     pub retry_stays: Duration,
     /// The order in which ready leases start; the store leases URLs in the same order.
     pub order: Order,

@@ -12,8 +12,8 @@ use super::{Landing, Payer, StartKind, Suspect};
 use crate::time::Timestamp;
 
 impl HostState {
-    /// Whether this failure counts against the URL: the host answered a later start, or answered another URL
-    /// since this URL's last failure.
+    /// Whether this failure is the URL's own fault: the host answered a later start, or has answered a start
+    /// since this URL failed before.
     pub(super) fn is_own(&self, landing: Landing) -> bool {
         if self.hold.door != Door::Open {
             return false;
@@ -85,7 +85,7 @@ impl HostState {
         }
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
             if landing.probe || !matches!(landing.who, StartKind::Url { .. }) {
-                // The quick probe failed, too, so now the host is held.
+                // The probe that was sent at once failed, too, so now the host is held.
                 self.evidence.singles = 0;
                 (case.quiet, case.was_quiet) = (false, true);
                 self.hold.strikes = case.strikes_before + 1;
@@ -130,7 +130,7 @@ impl HostState {
             Some(Case { charge, seq, url, excused, again, flaky, strikes_before, ..Case::NEW });
     }
 
-    /// Records in the open case what this failure shows.
+    /// Records in the open case whether this failure confirms that the host is at fault.
     pub(super) fn testify(&mut self, landing: Landing, charge: Charge) {
         let has_witness = self.evidence.good.is_some() || !self.rules.is_off();
         let Some(case) = &mut self.evidence.case else { return };
@@ -139,8 +139,8 @@ impl HostState {
         let confirms = match landing.who {
             StartKind::Witness | StartKind::Rules => true,
             StartKind::Url { clean, .. } if first || !clean => false,
-            // A second refusal confirms the first. If a URL fails in another way, its page may be broken,
-            // too.
+            // If a second URL is refused or not reached, the host is at fault. If the second URL fails in
+            // another way, its page may be broken, too.
             StartKind::Url { .. } => match charge {
                 Charge::Refused | Charge::Unreached => true,
                 Charge::Failed => landing.probe && (!has_witness || self.rules.is_off() && case.doubtful),
@@ -174,7 +174,7 @@ impl HostState {
         }
     }
 
-    /// Makes the open case quiet: the host is not held for it, and no event is reported.
+    /// Makes the open case quiet: the host is not held for this case, and no event is reported.
     pub(super) fn be_quiet(&mut self) {
         if let Some(case) = &mut self.evidence.case {
             case.quiet = true;
@@ -201,7 +201,8 @@ fn reason_of_charge(charge: Charge) -> HoldReason {
     }
 }
 
-/// A URL that was excused this often is no longer excused because other URLs fail.
+/// After this many excused requests of a URL, the failures of other URLs no longer excuse it, so that it
+/// cannot be requested for ever.
 const EXCUSED_MAX: u16 = 8;
 /// Where a very short wait before the next start is enough, it is the backoff's minimum divided by this
 /// number (250 ms by default).

@@ -50,7 +50,8 @@ impl HostState {
         }
         let mut most = self.hold.unstated_wait_max(now, self.terms.policy.backoff_bounds());
         if self.evidence.case.is_some_and(|case| case.flaky && !case.confirmed) {
-            // Some of the host's pages fail anyway, and this failure may be one of these.
+            // Some of the host's pages fail anyway, and this failure may be due to such a page, so the wait
+            // is shorter.
             most /= 3;
         }
         let chance = self.random.f64();
@@ -93,7 +94,7 @@ impl HostState {
         }
     }
 
-    /// Records a quota that an answer announces.
+    /// Records the quota that an answer announces, if it announces one.
     pub(super) fn hear_quota(&mut self, now: Timestamp, landing: Landing, hints: Hints) {
         if let Some(quota) = hints.quota {
             let unseen = self.starts_unseen(landing);
@@ -107,7 +108,8 @@ impl HostState {
         let Some(stated) = hints.quota.filter(|quota| quota.remaining == 0) else { return };
         let max = self.terms.policy.hold_max();
         if stated.reset > max && self.parked.is_some() {
-            // This answer may itself have parked the host; the quota in the answer counts nevertheless.
+            // The host may have been parked because of this very answer, so the quota in the answer counts
+            // although the host is parked.
             self.hold_until(now + max, HoldReason::QuotaSpent, false);
         } else if stated.reset > max {
             self.hold_as_stated(now, stated.reset, HoldReason::QuotaSpent);
@@ -128,5 +130,5 @@ impl HostState {
     }
 }
 
-/// Starts that are less than this apart can overtake each other on the network.
+/// Requests that are started within this time of each other may arrive at the server in another order.
 const OVERTAKING: Duration = Duration::from_millis(50);

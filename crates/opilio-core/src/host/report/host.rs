@@ -1,4 +1,5 @@
-//! Evaluates an outcome for the host: the host answers well, refuses, cannot be reached, fails, or forbids.
+//! Evaluates the outcome of a request for the host: the host answers well, refuses, cannot be reached, fails,
+//! or forbids (401, 403).
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ impl HostState {
             self.let_forbidden_pay(landing.seq);
         }
         if let (Verdict::Redirect, Some(wait)) = (proposal.verdict, proposal.hints.retry_after) {
-            // RFC 9110 §10.2.3: the server states a wait before the redirect's target is requested.
+            // `Retry-After` on a redirect is the wait before the redirect's target is requested (RFC 9110
+            // §10.2.3).
             self.hold_as_stated(now, wait, HoldReason::Page);
         }
         payer
@@ -58,7 +60,8 @@ impl HostState {
         if landing.probe || early {
             self.open(now, landing);
         }
-        // Answers to requests that were started before a closing prove nothing about the time since.
+        // While the door is closed, this is the answer to a request from before the closing, which proves
+        // nothing about the host since then.
         if self.hold.door == Door::Open {
             if landing.who == StartKind::Witness {
                 self.end_tail();
@@ -87,7 +90,7 @@ impl HostState {
             start.is_some_and(|(url, seq)| self.is_crowd(url, seq, !case.again, case.excused))
         };
         if self.evidence.case.as_ref().is_some_and(crowd) {
-            // So many different URLs were refused together that none of them is at fault.
+            // So many different URLs were refused together that no single URL is at fault.
             self.leases.excuse(self.evidence.number, self.terms.limits.order);
         }
         let case = self.evidence.case;
@@ -120,7 +123,7 @@ impl HostState {
     }
 
     /// Learns from the hold that has just ended how fast the host accepts requests. Returns the new limit in
-    /// starts per second, if one was learnt.
+    /// starts per second; `None` if no limit was learnt.
     pub(super) fn learn_pace(
         &mut self,
         now: Timestamp,
@@ -298,7 +301,8 @@ impl HostState {
         self.suspect_host(now, landing)
     }
 
-    /// Opens a case, since different URLs failed in a row and the host may be at fault.
+    /// Opens a case or adds the failure to the open case, since the host may be at fault: different URLs
+    /// failed in a row.
     pub(super) fn suspect_host(&mut self, now: Timestamp, landing: Landing) -> Payer {
         let of_pace = self.pacing.learnt.fails_often();
         let first = self.evidence.suspect;
@@ -322,8 +326,8 @@ impl HostState {
         payer
     }
 
-    /// Records a 401 or 403. It is an ordinary answer, unless it is one of several in a row at a host that
-    /// answered well before.
+    /// Records a 401 or 403. Such an answer is an ordinary answer, unless it is one of several in a row at a
+    /// host that answered well before.
     pub(super) fn forbid(&mut self, now: Timestamp, landing: Landing, proposal: Proposal) -> Payer {
         let walled = self.evidence.case.is_some_and(|case| case.charge == Charge::Forbidden);
         let tail = landing.who == StartKind::Witness && self.evidence.case.is_none();
@@ -367,5 +371,6 @@ impl HostState {
 const HERD_PART: u32 = 20;
 /// A closing with fewer refusals than this teaches no pace: so few may be chance.
 const REFUSED_MIN: u16 = 2;
-/// The same limit for a host whose pages fail or are refused now and then.
+/// The least number of refusals from which a pace is learnt at a host whose pages fail or are refused now and
+/// then.
 const REFUSED_MIN_FLAKY: u16 = 5;

@@ -2,11 +2,12 @@
 //! its end).
 //!
 //! Two questions are answered in turn. First, whose fault was the outcome? Only the answers to other URLs can
-//! show that, see `blame.rs`. Second, what becomes of the lease? The fetcher proposes a verdict. The host
+//! show that, see `blame.rs`. Second, what happens to the lease? The fetcher proposes a verdict. The host
 //! turns a `GiveUp` into a `Retry` if the host is at fault and the request is repeatable.
 //!
-//! `host.rs` evaluates an outcome for the host, `accuse.rs` decides when it opens a case, `hold.rs` how long
-//! the host is closed, `url.rs` what becomes of the URL, and `rules.rs` what a robots.txt means.
+//! `host.rs` evaluates an outcome for the host, `accuse.rs` decides when an outcome opens a case, `hold.rs`
+//! decides how long the host is closed, `url.rs` decides what happens to the URL, and `rules.rs` evaluates
+//! fetches of robots.txt.
 
 mod accuse;
 mod hold;
@@ -33,15 +34,15 @@ struct Landing {
     started: Timestamp,
     probe: bool,
     who: StartKind,
-    /// Whether the answer states a wait.
+    /// Whether the answer states a wait, or a spent quota.
     stated: bool,
 }
 
-/// The kind of request.
+/// The kind of request that was started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum StartKind {
-    /// A URL (`fold` of its fingerprint), the number of its last failed start, whether it has never failed,
-    /// and how many of its requests were excused.
+    /// A request for a URL: `fold` of the URL's fingerprint, the number of its last failed start, whether no
+    /// request for the URL has failed so far, and how many of its requests were excused.
     Url { url: u32, failed_seq: Option<u32>, clean: bool, excused: u16 },
     /// A fetch of robots.txt for its rules.
     Rules,
@@ -211,7 +212,7 @@ impl HostState {
     }
 }
 
-/// Returns the reason that is reported for a URL's failure.
+/// Returns the reason that is reported for a URL's failure with this outcome.
 fn reason_of(outcome: Outcome) -> Reason {
     match outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => Reason::of_status(status),
@@ -225,6 +226,6 @@ fn fold(fingerprint: u128) -> u32 {
     fingerprint as u32
 }
 
-/// A URL ends after this many failures in a row on the crawler's side; with growing waits, this takes some
-/// ten minutes.
+/// A URL ends after this many failures on the crawler's side; with growing waits, these take some ten
+/// minutes.
 pub(super) const OURS_MAX: u8 = 16;

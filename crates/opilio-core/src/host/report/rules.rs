@@ -1,4 +1,4 @@
-//! Evaluates a fetch of robots.txt, for the host and for the leases that wait for its rules.
+//! Evaluates a fetch of robots.txt, for the host and for the leases that wait for the rules in the file.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl HostState {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         let RulesFetch { seq, started, probe, away, .. } = fetching;
         let landing = Landing { seq, started, probe, who: StartKind::Rules, stated: true };
-        // Another host's quota does not apply to this one.
+        // A quota that another host announces does not apply to this host.
         if !away {
             self.hear_quota(now, landing, hints);
         }
@@ -109,7 +109,7 @@ impl HostState {
             self.end_origin(scheme, fault.reason());
         }
         if self.hold.door == Door::Probing {
-            // The host is closed anyway, and the result of its probe comes first.
+            // A probe of this host is in flight, and its result decides whether the host is closed.
             self.rules.of_mut(scheme).known =
                 RulesState::Unknown(now + self.terms.policy.backoff_bounds().min);
             return;
@@ -165,7 +165,7 @@ impl HostState {
         }
     }
 
-    /// Ends all leases that wait for this origin's rules with the same reason, since a retry would change
+    /// Fails all leases that wait for this origin's rules, with the same reason, since a retry would change
     /// nothing.
     fn end_origin(&mut self, scheme: Scheme, reason: Reason) {
         let waiting: Vec<_> = self.ready_leases(scheme).map(|lease| lease.id).collect();
@@ -176,8 +176,8 @@ impl HostState {
         }
     }
 
-    /// Returns the time from which on the rules may be fetched again, as far as this failure decides it; the
-    /// hold applies, too.
+    /// Returns the time from which on the rules may be fetched again after this failure. A hold of the host
+    /// may delay the fetch further.
     fn rules_retry(&self, now: Timestamp, scheme: Scheme, outcome: Outcome) -> Timestamp {
         match outcome {
             Outcome::Failed(Fault::Proxy | Fault::Ours | Fault::Lost) => {
@@ -219,5 +219,5 @@ impl HostState {
 
 /// The shortest time for which rules are valid: rules that expired at once would never let a lease start.
 const RULES_HOLD_MIN: Duration = Duration::from_secs(60);
-/// How long a robots.txt with endless redirects counts as absent.
+/// The time for which a robots.txt with too many redirects counts as absent.
 const RULES_HOLD_DEFAULT: Duration = Duration::from_secs(3_600);

@@ -1,5 +1,5 @@
-//! Decides what becomes of the URL after a report: it is handed on, tried again, or waits until a case is
-//! decided.
+//! Decides what happens to the URL after a report: the URL is handed on, is tried again, or waits until a
+//! case is decided.
 
 use std::time::Duration;
 
