@@ -107,7 +107,7 @@ impl fmt::Display for Currency {
 
 /// The error for a text that is neither the code nor a symbol of a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no code and no sign of a currency")]
+#[error("the text is neither the code nor a symbol of a currency")]
 pub struct NoCurrency;
 
 impl FromStr for Currency {

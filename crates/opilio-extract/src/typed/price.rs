@@ -39,7 +39,7 @@ pub struct Price {
 
 /// The error for a text that is not a price.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is no price{}", Because(self.0))]
+#[error("the text is not a price{}", Because(self.0))]
 pub struct NoPrice(NoNumber);
 
 struct Because(NoNumber);

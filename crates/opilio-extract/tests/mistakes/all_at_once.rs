@@ -1,4 +1,4 @@
-//! A mistake: all at once.
+//! A mistake: a struct with several mistakes, all of which are reported at once.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: attr with at.
+//! A mistake: the name of an attribute is written with `@`, as in XPath.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

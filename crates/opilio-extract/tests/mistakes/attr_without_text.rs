@@ -1,4 +1,4 @@
-//! A mistake: attr without text.
+//! A mistake: the key `attr` has no value.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

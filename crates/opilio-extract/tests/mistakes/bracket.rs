@@ -1,4 +1,4 @@
-//! A mistake: bracket.
+//! A mistake: a bracket in a selector is not closed.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

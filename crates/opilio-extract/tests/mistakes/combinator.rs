@@ -1,4 +1,4 @@
-//! A mistake: combinator.
+//! A mistake: a selector begins with a combinator.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

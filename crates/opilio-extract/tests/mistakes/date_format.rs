@@ -1,4 +1,4 @@
-//! A mistake: date format.
+//! A mistake: date formats are written in the notation of another tool, or with an unknown directive.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

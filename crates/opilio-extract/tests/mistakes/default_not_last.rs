@@ -1,4 +1,4 @@
-//! A mistake: default not last.
+//! A mistake: `default` is written at a source that is not the last source of its field.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

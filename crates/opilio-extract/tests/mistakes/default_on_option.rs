@@ -1,4 +1,4 @@
-//! A mistake: default on option.
+//! A mistake: an `Option` has a `default`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: default on vec.
+//! A mistake: a `Vec` has a `default`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

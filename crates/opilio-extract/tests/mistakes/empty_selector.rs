@@ -1,4 +1,4 @@
-//! A mistake: empty selector.
+//! A mistake: a selector is empty.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: enum.
+//! A mistake: an enum derives `Extract`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 enum Product {

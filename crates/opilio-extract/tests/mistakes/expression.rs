@@ -1,4 +1,4 @@
-//! A mistake: expression.
+//! A mistake: regular expressions are not valid, or use look-around.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: flag with value.
+//! A mistake: a key that takes no value has a value.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

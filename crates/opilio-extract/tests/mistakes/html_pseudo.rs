@@ -1,4 +1,4 @@
-//! A mistake: html pseudo.
+//! A mistake: a selector ends in `::html`, which is not CSS.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

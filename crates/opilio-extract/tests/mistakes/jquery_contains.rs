@@ -1,4 +1,4 @@
-//! A mistake: jquery contains.
+//! A mistake: a selector contains jQuery's `:contains`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: jquery place.
+//! A mistake: a selector contains jQuery's `:eq`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

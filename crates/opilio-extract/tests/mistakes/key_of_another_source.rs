@@ -1,4 +1,4 @@
-//! A mistake: key of another source.
+//! A mistake: a source has a key of another kind of source.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

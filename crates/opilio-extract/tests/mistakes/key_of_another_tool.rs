@@ -1,4 +1,4 @@
-//! A mistake: key of another tool.
+//! A mistake: a source has keys that other tools use.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: key twice.
+//! A mistake: a key is written twice.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: no default.
+//! A mistake: a field has a `default`, but its type does not implement `Default`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Nothing {

@@ -1,4 +1,4 @@
-//! A mistake: no source.
+//! A mistake: a field has no source.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

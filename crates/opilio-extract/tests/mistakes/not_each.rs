@@ -1,4 +1,4 @@
-//! A mistake: not each.
+//! A mistake: a struct without `each` is read several times from a page, and one without `Extract` is read.
 use opilio_extract::{Document, Extract};
 #[derive(Extract)]
 struct A {

@@ -1,4 +1,4 @@
-//! A mistake: number and parse.
+//! A mistake: a source has both `number` and `parse`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: number form.
+//! A mistake: the example of a form of numbers could mean two forms.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: number on text.
+//! A mistake: a `String` has the key `number`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

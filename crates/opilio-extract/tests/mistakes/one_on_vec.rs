@@ -1,4 +1,4 @@
-//! A mistake: one on vec.
+//! A mistake: a `Vec` has the key `one`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: option of vec.
+//! A mistake: the type of a field is an `Option` of a `Vec`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

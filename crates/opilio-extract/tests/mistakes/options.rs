@@ -1,4 +1,4 @@
-//! A mistake: options.
+//! A mistake: the options above structs are wrong.
 use opilio_extract::Extract;
 #[derive(Extract)]
 #[extract(eech = ".card")]

@@ -1,4 +1,4 @@
-//! A mistake: page fact.
+//! A mistake: the fact of a page is misspelt or missing.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: path.
+//! A mistake: paths into JSON are not valid.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: pseudo class.
+//! A mistake: a selector contains a pseudo-class that depends on a user.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: scrapy attr.
+//! A mistake: a selector contains Scrapy's `::attr`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

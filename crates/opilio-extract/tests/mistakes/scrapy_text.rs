@@ -1,4 +1,4 @@
-//! A mistake: scrapy text.
+//! A mistake: a selector contains Scrapy's `::text`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

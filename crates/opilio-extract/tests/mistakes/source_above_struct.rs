@@ -1,4 +1,4 @@
-//! A mistake: source above struct.
+//! A mistake: a source is written above the struct instead of a field.
 use opilio_extract::Extract;
 #[derive(Extract)]
 #[css(".card")]

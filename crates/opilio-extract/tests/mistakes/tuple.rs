@@ -1,4 +1,4 @@
-//! A mistake: tuple.
+//! A mistake: a tuple struct derives `Extract`.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product(String);

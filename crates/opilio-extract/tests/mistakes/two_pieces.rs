@@ -1,4 +1,4 @@
-//! A mistake: two pieces.
+//! A mistake: a source names two parts of an element.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

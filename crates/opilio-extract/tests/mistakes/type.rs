@@ -1,4 +1,4 @@
-//! A mistake: type.
+//! A mistake: a field has a type that cannot be read.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

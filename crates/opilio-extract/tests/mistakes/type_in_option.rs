@@ -1,4 +1,4 @@
-//! A mistake: type in option.
+//! A mistake: a field is an `Option` of a type that cannot be read.
 use opilio_extract::Extract;
 struct Other;
 

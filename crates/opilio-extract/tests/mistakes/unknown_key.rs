@@ -1,4 +1,4 @@
-//! A mistake: unknown key.
+//! A mistake: the name of a key is misspelt.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: value without quotes.
+//! A mistake: a value in the brackets of a selector has no quotes.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {

@@ -1,4 +1,4 @@
-//! A mistake: with and parse.
+//! A mistake: a source has both `with` and `parse`.
 use opilio_extract::Extract;
 fn f(_: &str) -> Result<u8, String> {
     Ok(1)

@@ -1,4 +1,4 @@
-//! A mistake: wrong function.
+//! A mistake: the function of the key `with` does not return a `Result`.
 use opilio_extract::Extract;
 fn g(_: &str) -> u8 {
     1

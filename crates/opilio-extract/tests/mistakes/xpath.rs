@@ -1,4 +1,4 @@
-//! A mistake: xpath.
+//! A mistake: a selector is written in XPath.
 use opilio_extract::Extract;
 #[derive(Extract)]
 struct Product {
