@@ -401,7 +401,7 @@ fn fingerprint_without_session(url: &Url, options: Option<&RequestOptions>) -> F
     }
 }
 
-/// Why the seeds of a spider cannot be used.
+/// The reason why the seeds of a spider cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// The text of a seed is not a URL.
@@ -410,18 +410,18 @@ pub enum SeedError {
     /// A seed is a URL that a crawler cannot fetch.
     #[error("{url} cannot be fetched")]
     Name {
-        /// The seed.
+        /// The URL of the seed.
         url: String,
-        /// The reason.
+        /// The reason why the URL cannot be fetched.
         #[source]
         source: opilio_core::NameError,
     },
     /// The step of a seed cannot be stored and read back.
     #[error("the step of the seed {url} cannot be stored and read back")]
     Step {
-        /// The seed.
+        /// The URL of the seed.
         url: String,
-        /// Why the step cannot be stored.
+        /// The reason why the step cannot be stored and read back.
         #[source]
         source: StepError,
     },

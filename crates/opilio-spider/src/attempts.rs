@@ -22,14 +22,14 @@ pub struct Attempts {
 /// The facts about earlier attempts at a lease.
 #[derive(Clone, Copy)]
 pub struct Attempt {
-    /// When the first attempt started.
+    /// The time at which the first attempt started.
     pub first_start: Timestamp,
-    /// How often in a row a proxy of the crawl failed to pass on the request of this lease.
+    /// The number of attempts in a row at which a proxy of the crawl failed to pass on the request of this lease.
     pub uncarried: u16,
 }
 
 impl Attempts {
-    /// Makes an empty table. `readings` is how often robots.txt rules have been read so far.
+    /// Makes an empty table. `readings` is the number of times that robots.txt rules have been read so far.
     #[must_use]
     pub fn new(readings: u64) -> Self {
         Self { readings, ..Self::default() }

@@ -17,13 +17,13 @@ use crate::step;
 
 /// The facts that are needed to report the end of a lease.
 pub struct LeaseRef {
-    /// The lease.
+    /// The id of the lease.
     pub lease: LeaseId,
     /// The host of the lease.
     pub host: Host,
     /// The URL of the lease.
     pub url: Arc<str>,
-    /// How many attempts the lease has used up.
+    /// The number of attempts that the lease has used up.
     pub attempts: u16,
 }
 
@@ -50,7 +50,7 @@ impl Unread {
 
 /// A lease without its answer: the decoded record, and the known facts about the request.
 pub struct PageContext<Step> {
-    /// The lease.
+    /// The id of the lease.
     pub lease: LeaseId,
     /// The record of the lease.
     pub record: Record,
@@ -59,7 +59,7 @@ pub struct PageContext<Step> {
     /// The URL that was requested: the first URL of a chain of redirects. When the lease ends, the store records how
     /// this URL ended.
     pub requested_url: Arc<str>,
-    /// How many attempts the lease has used up.
+    /// The number of attempts that the lease has used up.
     pub attempts: u16,
     /// The step of the request, decoded.
     pub step: Step,
@@ -67,7 +67,7 @@ pub struct PageContext<Step> {
     pub referrer: Option<Box<str>>,
     /// The options of the request, if it is more than a plain GET.
     pub options: Option<Box<RequestOptions>>,
-    /// How the answer is read.
+    /// The way in which the answer is read: as a page, a sitemap or a robots.txt.
     pub reads: Reads,
     /// The state of the chain of redirects that this lease belongs to.
     pub marks: Marks,
@@ -123,7 +123,7 @@ impl<Step> PageContext<Step> {
         &self.record.host
     }
 
-    /// Returns the page in the form in which the code that converts its links needs it.
+    /// Returns those facts of the page that are needed to turn its links into records.
     pub fn parent(&self) -> Parent<'_> {
         Parent {
             url: &self.url,

@@ -39,8 +39,8 @@ pub struct Marks {
     pub of_seed: bool,
     /// Whether an answer of this chain has set a cookie that the crawl keeps.
     pub has_cookie: bool,
-    /// Whether such an answer came after the latest request for the chain's first URL. Then the chain has passed a
-    /// consent or login page.
+    /// Whether an answer that set such a cookie came after the latest request for the chain's first URL. Then the
+    /// chain has passed a consent or login page.
     pub passed_wall: bool,
     /// Whether the first URL was requested again because another chain has passed a consent or login page.
     pub asked_behind: bool,
@@ -79,7 +79,7 @@ impl Marks {
     }
 }
 
-/// How an answer is read.
+/// The ways in which an answer can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reads {
     /// A page for the spider.
@@ -103,7 +103,7 @@ pub struct RequestOptions {
     pub body: Option<Vec<u8>>,
     /// The header fields of this request alone: lower-case names, and values.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// How often this request is retried; `None` means as often as the retry policy says.
+    /// The number of retries of this request; `None` means the number of the retry policy.
     pub retries: Option<u16>,
     /// Whether the request may be repeated although its method is not idempotent.
     pub repeatable: bool,
@@ -154,7 +154,7 @@ const REFERRER_MAX: usize = 4_096;
 /// The byte after `LIST` that means a robots.txt. Any other value is the depth of a sitemap.
 const OF_ROBOTS: u8 = u8::MAX;
 
-/// Why a record cannot be read: it was written by another version of Opilio, or is damaged.
+/// The reason why a record cannot be read: another version of Opilio wrote it, or it is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestDataError {
     /// The data has a form that no known version writes.

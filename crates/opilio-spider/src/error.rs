@@ -1,5 +1,5 @@
-//! Why a crawl could not run. If a single page fails, there is no such error: the report counts the page as a
-//! failure.
+//! The reasons why a crawl could not run. If a single page fails, there is no such error: the report counts the page
+//! as a failure.
 
 use std::error::Error;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::header::BadHeader;
 use crate::pattern::PatternError;
 use crate::step::StepError;
 
-/// Why a crawl could not run, or could not run to its end.
+/// The reason why a crawl could not run, or could not run to its end.
 ///
 /// The `Debug` output is for people, too, since Rust prints it for an error that `main` returns.
 #[derive(thiserror::Error)]
@@ -93,7 +93,7 @@ pub enum CrawlError {
         "cannot resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged"
     )]
     Note {
-        /// The note.
+        /// The name of the note.
         name: &'static str,
         /// The error of the decoder.
         #[source]
@@ -104,7 +104,7 @@ pub enum CrawlError {
     UserAgent {
         /// The user agent.
         user_agent: String,
-        /// The reason.
+        /// The reason: the error of the HTTP library.
         #[source]
         source: http::header::InvalidHeaderValue,
     },
@@ -130,7 +130,7 @@ pub enum CrawlError {
     /// it can be resumed and loses nothing.
     #[error("the crawl ended early: the {name} panicked")]
     Died {
-        /// The name of the part.
+        /// The name of the part of the crawl, such as an actor.
         name: &'static str,
     },
 }

@@ -9,7 +9,7 @@ use crate::session::Login;
 /// The settings of one host, or of all hosts that match a pattern.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
-    /// The rate, the in-flight limit, and how long the host's waits are accepted.
+    /// The rate limit, the in-flight limit, and the longest wait that the host may ask for.
     pub policy: HostPolicy,
     /// The retry policy of the host; `None` means the crawl's retry policy.
     pub retry: Option<RetryPolicy>,

@@ -12,24 +12,24 @@
 //!
 //! | module | turns | into |
 //! | --- | --- | --- |
-//! | [`admission`] | requests | records, or the reason of a refusal |
-//! | [`data`] | the options of a request | the bytes that its record carries, and back |
-//! | [`step`] | a spider's step | its kept form, and back |
+//! | [`admission`] | requests | records for the store, or the reason of a refusal |
+//! | [`data`] | the options of a request | the bytes that its record holds, and back |
+//! | [`step`] | a spider's step | the form in which the store keeps it, and back |
 //! | [`prepared`] | a leased record | the request to send, and how its answer is read |
 //! | [`reading`] | an answer | the items and requests of the spider |
-//! | [`context`] | a lease and its step | the facts that are kept until its result is handed over |
-//! | [`redirect`] | an answer that redirects | the next record of its chain, or why it ends |
+//! | [`context`] | a lease and its step | the facts that are kept until the result of the lease is stored |
+//! | [`redirect`] | an answer that redirects | the record of the redirect's target, or why the chain ends |
 //! | [`listing`] | a sitemap | records |
-//! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
+//! | [`memo`] | the state (`HostMemo`) and robots.txt rules of a host | the bytes that the store keeps, and back |
 //! | [`counts`] | the counts of shards and of the store | the totals of all runs |
-//! | [`run_history`] | the notes of earlier runs | the state that this run begins with, and its own notes |
+//! | [`run_history`] | the notes of earlier runs | the state that this run begins with, and the notes of this run |
 //! | [`results`] | the items and requests of the spider | the result of a lease |
-//! | [`parsed`] | a lease and all that its page gave | what the store settles |
-//! | [`naming`], [`same`], [`taken`] | a page | the names by which it is merged with others |
-//! | [`attempts`] | the leases that a host has started | those that newer rules forbid |
+//! | [`parsed`] | a lease and the results of its page | how the store records the end of the lease |
+//! | [`naming`], [`same`], [`taken`] | a page | its names: the values by which duplicates are recognised |
+//! | [`attempts`] | the leases that a host has started | those leases that newer robots.txt rules forbid |
 //! | [`rules`] | an answer to a request for robots.txt | the leases that the host may start |
 //! | [`slow`] | the time that `parse` took | whether pages of this step are parsed on another thread |
-//! | [`state`] | where a crawl is kept | a store that is open |
+//! | [`state`] | the place where a crawl is stored | an open store |
 //! | [`known`] | admissions | a warning if one URL is requested with two steps |
 
 pub mod admission;

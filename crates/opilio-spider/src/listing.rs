@@ -17,7 +17,7 @@ use crate::spider::Spider;
 
 /// A file that lists URLs (a sitemap or a robots.txt), with the facts that the records of these URLs need.
 pub struct List<Step> {
-    /// How the file is read: as a sitemap or as a robots.txt.
+    /// The way in which the file is read: as a sitemap or as a robots.txt.
     pub reads: Reads,
     /// The URL of the file.
     pub url: Url,

@@ -81,7 +81,7 @@ pub struct Page<Step> {
     pub(crate) permit: Option<BodyShare>,
 }
 
-/// How and when an answer arrived.
+/// The circumstances in which an answer arrived: its duration, whether its end is missing, and its time.
 #[derive(Debug)]
 struct Arrival {
     elapsed: Duration,
@@ -95,7 +95,7 @@ pub struct PageFacts {
     pub requested_url: Arc<str>,
     /// The number of links from a seed to this page.
     pub depth: u16,
-    /// How many attempts the page took.
+    /// The number of attempts that the page took.
     pub attempts: u16,
     /// The page or sitemap on which the URL was found; `None` for a seed.
     pub referrer: Option<Box<str>>,

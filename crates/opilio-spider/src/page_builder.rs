@@ -193,7 +193,7 @@ impl<Step> PageBuilder<Step> {
     }
 }
 
-/// Why a page could not be built.
+/// The reason why a page could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadPage {

@@ -11,15 +11,15 @@ use crate::step::Sample;
 /// The result of one lease. If a page could not be parsed, its result holds a failure, and no links or items.
 #[derive(Debug)]
 pub struct Parsed {
-    /// The host of the lease.
+    /// The host of the lease's record.
     pub host: Host,
-    /// The lease.
+    /// The id of the lease.
     pub lease: LeaseId,
-    /// How the URL of the lease ended.
+    /// The way in which the URL of the lease ended: as a page, an alias, a failure, a redirect, or to be retried.
     pub ending: Ending,
     /// The URL whose end the store records: the first URL of a chain of redirects.
     pub requested_url: Arc<str>,
-    /// How many attempts the lease has used up.
+    /// The number of attempts that the lease has used up.
     pub attempts: u16,
     /// The links of the page. A URL that the page links several times is listed once for each step.
     pub links: Vec<Admission>,
@@ -31,7 +31,7 @@ pub struct Parsed {
     pub names: Vec<Name>,
     /// The items of the page, encoded as rows of the outputs.
     pub items: EncodedItems,
-    /// How the page was fetched.
+    /// The facts about the fetch of a page that the store keeps.
     pub fetched: Fetched,
     /// The known facts about the cause of a failure.
     pub cause: Cause,

@@ -67,7 +67,7 @@ impl PreparedRequest {
         self.data.reads
     }
 
-    /// Returns how often this request is retried; `None` means as often as the retry policy says.
+    /// Returns the number of retries of this request; `None` means the number of the retry policy.
     pub fn retries(&self) -> Option<u16> {
         self.data.options.as_ref()?.retries
     }

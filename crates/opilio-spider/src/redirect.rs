@@ -21,7 +21,7 @@ use crate::step::StepError;
 pub struct Hop {
     status: u16,
     sets_cookies: bool,
-    /// How long the crawl has to wait before it requests the target (`Retry-After`, RFC 9110 §10.2.3).
+    /// The time that the crawl has to wait before it requests the target (`Retry-After`, RFC 9110 §10.2.3).
     wait: Option<Duration>,
 }
 
@@ -64,7 +64,7 @@ pub struct RedirectRules<'a> {
     pub now: Timestamp,
 }
 
-/// Why a chain of redirects ends without a page.
+/// The reason why a chain of redirects ends without a page.
 #[derive(Debug)]
 pub struct DeadEnd {
     /// The reason of the failure.
@@ -95,8 +95,8 @@ struct Next {
 /// Makes the record of a redirect's target. The record belongs to the chain's first URL: when the chain ends, the
 /// store records how that first URL ended.
 ///
+/// # Errors
 /// When the chain ends here: the target is refused, or the chain is a loop, or it has too many redirects.
-/// When the chain ends here: the target is refused, or the chain is a loop or too long.
 pub fn follow<Step: Serialize + DeserializeOwned>(
     context: &PageContext<Step>,
     location: Url,

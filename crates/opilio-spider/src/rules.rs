@@ -19,9 +19,9 @@ pub struct RulesTable {
     host: Host,
     user_agent: Arc<str>,
     origins: PerScheme<OriginRules>,
-    /// How often another host had to be asked, because robots.txt was redirected to that host.
+    /// The number of questions that were sent to other hosts, because robots.txt was redirected to them.
     questions: u64,
-    /// How often rules were read. The rules of both origins are counted.
+    /// The number of times that rules were read. The rules of both origins are counted.
     readings: u64,
 }
 

@@ -157,7 +157,7 @@ impl Session {
     }
 }
 
-/// Why a setting of a session cannot be used.
+/// The reason why a setting of a session cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadSession {

@@ -23,7 +23,8 @@ pub struct Snapshot {
 pub enum PartSnapshot {
     /// The supervisor, which starts and ends the crawl.
     Supervisor {
-        /// How far the crawl has come: `running`, `draining` or `closing`.
+        /// The phase of the crawl: `running`, `draining` (no new requests are started) or `closing` (the outputs are
+        /// being finished).
         phase: &'static str,
         /// Whether fewer fetches than usual are started, because memory is near its limit.
         slowed: bool,

@@ -101,7 +101,7 @@ pub trait Spider: Send + Sync + Sized + 'static {
     }
 }
 
-/// Why `parse` could not read a page. The operator `?` converts any error into a `ParseError`.
+/// The reason why `parse` could not read a page. The operator `?` converts any error into a `ParseError`.
 pub struct ParseError(Box<dyn std::error::Error + Send + Sync>);
 
 impl ParseError {
@@ -158,7 +158,7 @@ impl<S: Spider> Found<S> {
         }
     }
 
-    /// Adds an item for the exporters.
+    /// Adds an item, which is written to all outputs of the crawl.
     pub fn item(&mut self, item: S::Item) {
         self.items.push(item);
     }

@@ -25,13 +25,13 @@ pub struct StateSettings {
     /// Whether this run may continue a crawl that the state directory already holds.
     #[cfg(feature = "disk")]
     pub resume: bool,
-    /// How much of a state directory a power cut may lose.
+    /// The durability: how much of a state directory a power cut may destroy.
     #[cfg(feature = "disk")]
     pub durability: Durability,
     /// Whether the store keeps the validators of each page, which make a later request conditional (see
     /// `Crawler::history`).
     pub history: bool,
-    /// Which failures of earlier runs are retried.
+    /// The failures of earlier runs that are retried.
     pub try_again: TryAgain,
     /// The age from which pages of earlier runs are fetched again; `None` if no pages are fetched again.
     pub refresh: Option<Duration>,
@@ -40,12 +40,12 @@ pub struct StateSettings {
 /// The place in which a crawl keeps its frontier.
 #[derive(Default)]
 pub enum Store {
-    /// In memory.
+    /// The frontier is in memory, and is lost when the process ends.
     #[default]
     Memory,
-    /// In a store that the user has implemented.
+    /// The frontier is in a store that the user has implemented.
     Own(Box<dyn Frontier>),
-    /// In a state directory.
+    /// The frontier is in a state directory, so that a later run can continue the crawl.
     #[cfg(feature = "disk")]
     Directory(PathBuf),
 }
@@ -54,7 +54,7 @@ pub enum Store {
 pub struct OpenStore {
     /// The store.
     pub frontier: Box<dyn Frontier>,
-    /// How often the store is synced to disk. The outputs are always synced before the store.
+    /// The times at which the store is synced to disk. The outputs are always synced before the store.
     pub syncing: Syncing,
     /// Whether a later run can continue the crawl in this store.
     pub is_kept: bool,

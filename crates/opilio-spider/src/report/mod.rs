@@ -71,7 +71,7 @@ pub struct CrawlReport {
     /// The first host that links of this run led to and that is out of the crawl's scope.
     #[serde(skip)]
     pub elsewhere: Option<Elsewhere>,
-    /// Why the crawl ended.
+    /// The reason why the crawl ended.
     pub stopped: Stopped,
     /// Whether this run had nothing to do: earlier runs had ended every URL, and the seeds are the same.
     pub nothing_left: bool,
@@ -79,13 +79,13 @@ pub struct CrawlReport {
     /// Opilio wrote the state.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_date")]
     pub finished_before: Option<SystemTime>,
-    /// How long this run started fewer requests than it could, because memory was near its limit.
+    /// The time during which this run started fewer requests than it could, because memory was near its limit.
     #[serde(rename = "slowed_ms", serialize_with = "as_millis")]
     pub slowed: Duration,
     /// The sink that had not finished writing when an interrupted crawl ended; `None` for every other crawl.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<Unwritten>,
-    /// How long all runs together were running. The time between runs is not counted.
+    /// The time for which all runs together were running. The time between runs is not counted.
     #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
     pub elapsed: Duration,
 }
@@ -296,7 +296,7 @@ pub struct FailureRecord {
     pub url: String,
     /// The reason of the failure, one of a fixed list of words.
     pub reason: Reason,
-    /// How many attempts were made.
+    /// The number of attempts that were made.
     pub attempts: u16,
     /// The status of the last answer, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -336,18 +336,18 @@ impl From<Failure> for FailureRecord {
     }
 }
 
-/// Why a crawl ended.
+/// The reasons why a crawl can end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
-    /// Every URL has ended.
+    /// All URLs have ended.
     #[default]
     Finished,
     /// The page limit was reached.
     MaxPages,
     /// The time limit was reached.
     MaxDuration,
-    /// `Handle::stop` was called.
+    /// The program called `Handle::stop`.
     Interrupted,
     /// A signal that the crawl catches, such as Ctrl-C, stopped the crawl. The report's JSON has
     /// `interrupted` for this, too.

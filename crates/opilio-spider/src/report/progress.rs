@@ -41,7 +41,7 @@ pub struct Progress {
     pub held: u32,
     /// Whether fewer requests than usual are started, because memory is near its limit.
     pub slowed: bool,
-    /// How long all runs together have been running.
+    /// The time for which all runs together have been running.
     pub elapsed: Duration,
 }
 

@@ -48,7 +48,7 @@ pub struct Totals {
     pub cached: u64,
     /// The number of items that all outputs have written.
     pub items: u64,
-    /// How long all runs together were running. The time between runs is not counted.
+    /// The time for which all runs together were running. The time between runs is not counted.
     pub elapsed: Duration,
     /// The number of URLs that were requested a second time with another step. Stored in the note `MORE`, not with
     /// the other totals.
@@ -57,7 +57,8 @@ pub struct Totals {
     /// The number of sitemaps that were read to their end. Stored in the note `MORE`.
     #[serde(skip)]
     pub sitemaps: u64,
-    /// When the last URL ended, in milliseconds since 1970; `None` while URLs are left. Stored in the note `MORE`.
+    /// The time at which the last URL ended, in milliseconds since 1970; `None` while URLs are left. Stored in the
+    /// note `MORE`.
     #[serde(skip)]
     pub finished_unix_ms: Option<u64>,
 }
@@ -96,7 +97,7 @@ pub struct RunNote {
     pub now_micros: u64,
     /// The totals of all runs at that time.
     pub totals: Totals,
-    /// How far the run had come at that time: still running, or how completely it had ended.
+    /// The state of the run at that time: still running, or one of the ways in which it can end.
     pub state: RunState,
 }
 

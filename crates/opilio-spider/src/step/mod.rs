@@ -17,7 +17,7 @@ use crate::data::RequestData;
 use shape::LEAF;
 pub(crate) use shape::shape;
 
-/// Why a step cannot be stored, or cannot be read back.
+/// The reason why a step cannot be stored, or cannot be read back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {

@@ -1,5 +1,5 @@
-//! Computes the shape of a step: a hash of the names of its variants and fields. A serializer that writes nothing
-//! visits the names.
+//! Computes the shape of a step: a hash of the names of its variants and fields. A serializer without
+//! output computes it.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
