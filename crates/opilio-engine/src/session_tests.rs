@@ -85,7 +85,7 @@ fn title(page: &Page<u8>, found: &mut Found<Script>) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// A shop with a login form, a session cookie, and a page for members.
+/// Answers for a shop with a login form, a session cookie, and a page for members.
 fn members(ask: &TransportRequest) -> ScriptedAnswer {
     let cookie = ask.headers.get(header::COOKIE).map(|value| value.to_str().unwrap()).unwrap_or_default();
     let user = cookie.split("sid=").nth(1).unwrap_or_default().to_owned();
@@ -175,7 +175,7 @@ fn a_page_that_comes_back_to_itself_with_a_cookie_is_read() {
     let (report, mut items, _) = run(crawler(seeds.clone(), title), wall);
     items.sort();
     assert_eq!(items, ["/direct", "/round"], "{report:?}");
-    // A crawl that does not remember cookies would be redirected for ever.
+    // A crawl that does not keep cookies would be redirected for ever.
     let (report, _, asked) = run(crawler(seeds, title).no_cookies(), wall);
     assert_eq!(report.reasons.get(&Reason::RedirectLoop), Some(&2));
     assert!(asked.len() <= 6, "{asked:?}");
@@ -200,7 +200,7 @@ fn logins_stay_with_their_origin() {
     let crawler = crawler(seeds, title).host_named("c.example", bearer).session("alice", session);
     let (report, _, mut asked) = run(crawler, web);
     asked.sort();
-    // The two logins are me:p@ss and alice:pw.
+    // The first login is `me` with the password `p@ss`, the second `alice` with `pw`.
     assert_eq!(
         asked,
         [
@@ -344,7 +344,7 @@ fn files_are_there_before_their_page_and_without_them_there_is_none() {
     items.dedup();
     assert_eq!(items.len(), 2, "the same content is one file");
 
-    // If the directory of a file cannot be created, the page of that file fails and gives nothing.
+    // If the directory for a file cannot be created, the page of that file fails and has no items.
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path()).unwrap();
     std::fs::write(dir.path().join(&opilio_export::ContentHash::of(b"a").path()[..2]), "in the way").unwrap();
@@ -370,7 +370,7 @@ fn a_dead_proxy_is_not_the_hosts_fault_and_not_asked_for_ever() {
         assert!(asked.len() <= 3 * 4, "{}", asked.len());
         assert!(report.failures.iter().all(|failure| failure.error.is_some()), "{report:?}");
     }
-    // If the proxy works again, nothing is lost.
+    // Once the proxy works again, all pages are fetched.
     let asked = Mutex::new(0);
     let mends = move |_: &TransportRequest| {
         let mut asked = asked.lock().unwrap();
@@ -398,7 +398,7 @@ fn a_dead_proxy_is_tried_as_often_as_the_retries_say() {
             assert_eq!(report.reasons.get(&Reason::Proxy), Some(&1), "{report:?}");
             assert_eq!(asked.len(), usize::from(retries) + 1, "nothing has reached the host: {report:?}");
         }
-        // The same holds for a robots.txt and all pages that wait for it.
+        // The same is tested for robots.txt and all pages that wait for it.
         let seeds = (0..40).map(|n| Request::get(format!("http://a.example/{n}"), 0)).collect();
         let crawler = Crawler::new(Script { seeds, read: title });
         let (report, _, asked) = run(crawler.retry(RetryPolicy::default().retries(retries)), dead);

@@ -49,7 +49,7 @@ mod walls;
 #[cfg(feature = "disk")]
 mod words;
 
-/// A spider that fetches a list of URLs and records which of them arrived.
+/// A spider that fetches a list of URLs and records which pages arrived.
 struct List(Vec<String>);
 
 impl Spider for List {
@@ -70,15 +70,15 @@ fn urls(host: &str, count: usize) -> impl Iterator<Item = String> {
     (0..count).map(move |n| format!("http://{host}/{n}"))
 }
 
-/// The URLs that arrived at the scripted web, each with the time of its arrival.
+/// The requests that arrived at the scripted web: the time of each, and its URL.
 type Arrivals = Rc<RefCell<Vec<(Duration, String)>>>;
 
 thread_local! {
     static ARRIVALS: Arrivals = Rc::default();
 }
 
-/// Returns a web whose answers a closure gives, from the URL, the number of the arrival at its host, and the time
-/// since the start.
+/// Returns a web whose answers a closure makes from the URL, the number of the arrival at the URL's host, and the
+/// time since the start.
 fn web(
     answer: impl Fn(&str, usize, Duration) -> ScriptedAnswer + Send + Sync + 'static,
 ) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
@@ -163,7 +163,7 @@ fn a_host_that_asks_for_a_day_is_left_and_the_others_finish() {
     assert!(report.failures.iter().all(|failure| failure.url.starts_with("http://c.example/")));
     let knocks = arrivals.iter().filter(|(_, url)| url.contains("//c.example/")).count();
     assert!(knocks <= 9 + 4, "{knocks} arrivals at the closed host");
-    // 200 URLs at two a second take 100 s. The closed host must not add to that.
+    // 200 URLs at two a second take 100 s. The host that is closed must not make this longer.
     assert!(took < Duration::from_secs(105), "{took:?}");
 }
 
@@ -409,7 +409,7 @@ fn an_item_whose_encoding_panics_costs_its_page_alone() {
     let crawler = Crawler::new(Bombs).no_robots().export(collect).transport(web(|_, _, _| page()));
     let report = runtime.block_on(crawler.run_here()).unwrap();
     assert_eq!(report.reasons.get(&Reason::ParsePanic), Some(&1), "{report:?}");
-    // All of the six seeds and the relative link, except the page whose `parse` panicked.
+    // All six seeds and the relative link are pages, except for the page whose `parse` panicked.
     assert_eq!(report.pages, 6);
     assert_eq!(report.filtered.get("bad_url"), Some(&1));
     assert!(report.balances());

@@ -1,4 +1,5 @@
-//! A spider that asks for it is stopped by signals, in a process of its own.
+//! Tests that signals stop a crawl whose builder was told to stop on signals. The crawl runs in a process of its
+//! own.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +19,7 @@ use opilio_core::{HostPolicy, per_second};
 use opilio_engine::{Crawler, Found, Page, ParseError, Request, Spider};
 use opilio_fetch::{ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 
-/// More pages than any test waits for.
+/// A spider with more pages than any test waits for.
 struct Endless;
 
 impl Spider for Endless {
@@ -35,14 +36,14 @@ impl Spider for Endless {
     }
 }
 
-/// What the child process does; as a test of this process it does nothing.
+/// Runs the crawl in the child process. As a test of the parent process it does nothing.
 #[test]
 fn the_crawl_that_is_stopped() {
     let Ok(answers_after) = std::env::var(CHILD) else { return };
     let answers_after = Duration::from_millis(answers_after.parse().unwrap());
     let transport = move || -> Rc<dyn Transport> {
         Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
-            // The first is quick, so that the other process sees that it runs.
+            // The first page is quick, so that the parent process sees soon that the crawl runs.
             let quick = ask.url.path() == "/0";
             ScriptedAnswer::page("").after(if quick { Duration::ZERO } else { answers_after })
         }))
@@ -52,7 +53,7 @@ fn the_crawl_that_is_stopped() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let report = runtime.block_on(crawler.run()).unwrap();
     println!("ended {:?} {}", report.stopped, report.balances());
-    // What a signal does now is the system's default.
+    // After the crawl, a signal has the effect that is the system's default.
     loop {
         std::thread::park();
     }
@@ -88,11 +89,11 @@ fn a_signal_stops_gently_and_after_the_crawl_does_what_it_did_before() {
 
 #[test]
 fn a_second_signal_gives_up_what_is_under_way() {
-    // Nothing that is under way ends within the test.
+    // No request that is in flight ends before the test does.
     let (mut child, mut lines) = start(3_600_000);
     lines.find(|line| line.contains("a page")).unwrap();
     let began = std::time::Instant::now();
-    // The crawl looks for signals five times a second: two at once are one.
+    // The crawl checks for signals five times a second, and counts two signals between two checks as one.
     signal(&child, "INT");
     std::thread::sleep(Duration::from_secs(1));
     signal(&child, "INT");

@@ -1,4 +1,4 @@
-//! `--cache-for`: a cached answer is not requested again.
+//! Tests of `--cache-for`: a cached answer is not requested again.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::crawl;
 
-/// A server of one closure: path and cookie in; status, header lines and page out.
+/// Starts a server whose answers a closure makes: from the path and the cookie of a request to the status, the
+/// header lines and the page.
 fn server(
     answer: impl Fn(&str, Option<&str>) -> (u16, String, String) + Send + Sync + 'static,
 ) -> (String, Arc<Mutex<Vec<String>>>) {

@@ -1,4 +1,5 @@
-//! Settings: flags, then the environment, then `opilio.toml`, for each host as the sandbox sees it.
+//! Tests of the settings. Flags take precedence over environment variables, and these over `opilio.toml`. The
+//! effect on each host is measured in the sandbox.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +26,7 @@ fn a_host_is_paced_by_its_own_section() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(report["reasons"], serde_json::json!({}));
     let (fast, slow) = (shop.log(0), shop.log(1));
-    // The mean, since single arrivals vary on a busy machine.
+    // The mean gap is tested, since single gaps vary on a busy machine.
     let gaps = u32::try_from(slow.arrivals()).unwrap() - 1;
     assert!(slow.span() >= Duration::from_millis(95) * gaps, "{:?} for {gaps} gaps", slow.span());
     assert_eq!(slow.max_in_flight(), 1);
@@ -42,7 +43,7 @@ fn the_default_section_holds_for_all_and_flags_before_it() {
     let slow = shop();
     let paced = run(&[&["crawl", &slow.base(0)], &config[..]].concat());
     assert_eq!((paced.code, paced.items().len()), (0, 4), "{}", paced.stderr);
-    // robots.txt and four pages.
+    // The arrivals are robots.txt and four pages.
     assert!(slow.log(0).span() >= Duration::from_millis(350), "{:?}", slow.log(0).span());
 
     let fast = shop();
@@ -137,14 +138,14 @@ fn what_is_wrong_in_the_file_of_this_directory_is_named() {
     assert!(run.error().contains("neither http nor https"), "a folder is no file: {}", run.stderr);
 }
 
-/// Sets each setting in every place that it has: the flag wins, then the variable, then the file, and `-vv`
-/// names the source.
+/// Sets each setting in every place where it can be set. The flag takes precedence over the variable, and the
+/// variable over the file. `-vv` prints which of them was used.
 #[test]
 fn every_setting_goes_by_its_flag_then_its_variable_then_the_file() {
     use opilio_app::settings::{CommandKind, Described, NoSpider, SettingsTable};
 
     let settings: Vec<Described> = SettingsTable::<NoSpider>::of(CommandKind::Crawl).described();
-    // The test itself sets the others; `delay` is a rate, too.
+    // The flags that this test itself uses are left out, and so is `delay`, which sets the rate too.
     let settings: Vec<_> = settings
         .into_iter()
         .filter(|setting| {
@@ -165,7 +166,7 @@ fn every_setting_goes_by_its_flag_then_its_variable_then_the_file() {
     let said = |with_variables: bool, with_flags: bool| {
         let mut command = opilio();
         command.current_dir(dir.path()).args(["crawl", "http://127.0.0.1:1/", "-vv", "--config", path]);
-        // Nothing is fetched, since the file cannot be opened.
+        // No request is sent, since the output cannot be opened.
         command.args(["--output", "missing/out"]);
         for setting in &settings {
             let (flag, value) = (setting.flag.unwrap(), setting.sample.0);
@@ -215,7 +216,7 @@ fn a_variable_that_says_no_goes_before_a_file_that_says_yes() {
 fn a_delay_goes_before_a_rate_of_the_environment_but_not_with_one_by_flag() {
     let said = |args: &[&str], rate: Option<&str>| {
         let mut command = opilio();
-        // Nothing is fetched, since the file cannot be opened.
+        // No request is sent, since the output cannot be opened.
         command.args(["crawl", "http://127.0.0.1:1/", "-vv", "--output", "missing/out", "--delay=2s"]);
         finish(command.args(args).envs(rate.map(|rate| ("OPILIO_RATE", rate))).spawn().unwrap())
     };

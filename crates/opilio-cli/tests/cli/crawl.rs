@@ -1,4 +1,4 @@
-//! Crawls that succeed, and how they end.
+//! Tests of crawls that succeed, and of their output, summary and exit code.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -146,7 +146,7 @@ fn depth_first_goes_down_before_it_goes_on() {
     let shop = Sandbox::builder().host(host).start().unwrap();
     let order = |flags: &[&str]| {
         let seed = shop.url(0, "/");
-        // Slow enough that the links of a page are known before the next request.
+        // The rate is so low that the links of a page are known before the next request starts.
         let slow = ["crawl", "--allow-private", "--rate", "10/s", seed.as_str()];
         let run = run(&[&slow[..], flags].concat());
         let of = |item: &serde_json::Value| item["url"].as_str().unwrap().replace(&shop.base(0), "");
@@ -254,7 +254,8 @@ fn one_page_stands_for_all_of_a_canonical_name() {
     let (run, report) = crawl(&[&start, "--merge-canonical", "--retries=0"]);
     let (aliases, pages): (Vec<_>, Vec<_>) =
         run.items().into_iter().partition(|item| item["alias"] == json!(true));
-    // The canonical URL fails, which costs no page: the page that named it keeps its own URL.
+    // The canonical URL fails, but no page is lost: the page that named it as canonical is written under its own
+    // URL.
     assert_eq!(
         report["failures"],
         json!([{"url": name, "reason": "http_5xx", "attempts": 1, "status": 500, "referrer": start}])
@@ -263,7 +264,7 @@ fn one_page_stands_for_all_of_a_canonical_name() {
     assert_eq!((&report["pages"], &report["aliases"], &report["items"]), (&json!(4), &json!(1), &json!(4)));
     assert_eq!(aliases[0]["final_url"], name.as_str());
     assert_eq!(pages.iter().filter(|page| page["canonical"] == name.as_str()).count(), 1);
-    // The links of an alias are followed, too.
+    // The links of pages that end as aliases are followed, too.
     for path in ["/start", "/from-1", "/from-2"] {
         assert!(pages.iter().any(|page| page["url"] == shop.url(0, path)), "{path}: {}", run.stdout);
     }
@@ -377,7 +378,7 @@ fn the_sitemaps_of_robots_txt_are_seeds_if_asked_for() {
         .page("/b", "text/html", "b")
         .page("/c", "text/html", "c")
         .page("/robots.txt", "text/plain", "user-agent: *\ndisallow: /d\nsitemap: /map.xml\n");
-    // The sandbox knows its address only when it stands, so the map names paths.
+    // The sandbox knows its address only after it has started, so the sitemap contains paths instead of URLs.
     let shop = Sandbox::builder().host(host.page("/map.xml", "text/plain", MAP)).start().unwrap();
     let (run, report) = crawl(&[&shop.url(0, "/a"), "--sitemaps"]);
     let mut paths: Vec<_> = run.items().iter().map(|item| item["url"].to_string()).collect();
@@ -446,7 +447,7 @@ fn what_a_header_field_asks_of_crawlers_is_heeded() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_crawl_asks_for_more_open_files_than_the_shell_gives() {
-    // It connects, and no one answers, so there is time to look at the process.
+    // The server accepts the connection but never answers, so there is time to look at the process.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let opilio = env!("CARGO_BIN_EXE_opilio");

@@ -1,4 +1,5 @@
-//! `--output x.csv` and `--format`: the rows, each written exactly once after every kill.
+//! Tests of `--output x.csv` and `--format`: the rows are correct, and each is written exactly once even if the
+//! crawl is killed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +14,7 @@ fn read(text: &str) -> Vec<Vec<String>> {
     reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
-/// Two pages, the second one under two names.
+/// Returns a shop with two pages, of which the second has two URLs.
 fn shop() -> Sandbox {
     let first = "<title>=HYPERLINK(\"x\")</title><p class=p>a, \"b\"</p><p class=p>-5</p><i></i><a href='/go?to=/b'>b</a>";
     let host = HostConfig::new().page("/a", "text/html", first).page("/b", "text/html", "<title></title>");

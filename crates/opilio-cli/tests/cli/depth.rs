@@ -1,4 +1,4 @@
-//! `--max-depth`: every page within the limit is fetched, whatever arrives first.
+//! Tests of `--max-depth`: every page within the limit is fetched, whichever page arrives first.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `opilio explain`: the decision as JSON.
+//! Tests of `opilio explain`, which prints a decision as JSON.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `opilio fetch`: one request, and the decision of a crawl about its answer.
+//! Tests of `opilio fetch`, which sends one request and prints how a crawl would decide about the answer.
 
 use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn a_page_is_shown_with_status_headers_decision_and_body() {
     let headers = json["headers"].as_array().unwrap();
     assert!(headers.iter().any(|field| field[0] == "content-type"), "{json}");
     assert!(!run.stdout.contains('\u{9b}'), "control characters are escaped");
-    // robots.txt, and the page.
+    // The arrivals are robots.txt and the page.
     assert_eq!(shop.log(0).arrivals(), 2);
 }
 

@@ -1,4 +1,4 @@
-//! Common arguments of other tools: each works, or one line says what to write.
+//! Tests of arguments that users know from other tools: each of them works, or one line says what to write.
 
 use opilio_sandbox::{HostConfig, Sandbox};
 
@@ -34,7 +34,7 @@ fn a_resumed_crawl_has_its_seeds() {
     let (third, report) = crawl(&[&resumed[..], &["--retry-failed"]].concat());
     assert_eq!((third.code, shop.log(0).arrivals()), (0, asked + 1), "{} {report}", third.stderr);
 
-    // The links of its pages lead to the seeds' hosts, too.
+    // The links of this crawl's pages lead to the seeds' hosts, too.
     let state = path("early");
     let early = ["--no-robots", "--state", &state, "--output", &path("early.jsonl")];
     let seeds = [&*shop.base(0), &shop.url(0, "/sql-1")];

@@ -1,5 +1,5 @@
-//! A crawl of servers that do everything wrong, beside healthy pages: which pages arrive, how the others end,
-//! and the cost.
+//! Tests of a crawl of hostile servers together with healthy ones: which pages arrive, how all other URLs end, and
+//! how much time and memory this takes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::support::{self, assert_balanced, opilio};
 
-/// A run that ended, and its peak memory.
+/// A process that has ended, with its output and its peak memory.
 struct Ended {
     code: Option<i32>,
     stdout: String,
@@ -25,10 +25,10 @@ struct Ended {
     took: Duration,
 }
 
-/// These crawls load the machine and have deadlines, so they run one at a time.
+/// Makes these crawls run one at a time, since they load the machine and have deadlines.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Crawls all URLs, with leave for the server's own network only.
+/// Crawls all URLs. Of the private addresses, only the network of the hostile server is allowed.
 fn crawl(hostile: &Hostile, args: &[&str]) -> Ended {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn crawl(hostile: &Hostile, args: &[&str]) -> Ended {
 fn whatever_servers_do_healthy_pages_arrive_and_bad_urls_end_with_their_reason() {
     let hostile = Hostile::start().unwrap();
     assert!(hostile.troubles().len() >= 50);
-    // Large pages have a test of their own: here they would take too long.
+    // Troubles with large pages have a test of their own, since they would take too long here.
     let (large, all): (Vec<_>, Vec<_>) = hostile.troubles().iter().partition(|trouble| trouble.is_large());
     let index = hostile.index();
     let mut args = vec![index.as_str(), "-vv", "--max-body=2MiB", "--timeout=8s", "--max-depth=40"];
@@ -122,7 +122,8 @@ fn pages_that_are_large_in_every_way_are_read_in_bounded_memory() {
     assert_ended_well(&ended);
 }
 
-/// The crawl ends by itself, its counts balance, its memory is bounded, and no byte steers a terminal.
+/// Checks that the crawl ended by itself, that its counts balance, that its memory stayed within the limit, and
+/// that no output contains a control code for the terminal.
 fn assert_ended_well(ended: &Ended) {
     #[allow(clippy::print_stderr, reason = "figures for whoever asks with --nocapture")]
     {
@@ -137,7 +138,7 @@ fn assert_ended_well(ended: &Ended) {
 
 #[test]
 fn hosts_that_never_answer_for_their_robots_txt_hold_nobody_up() {
-    // As many as there are slots.
+    // There are as many silent hosts as the crawl has slots.
     let hostile =
         Hostile::builder().no_troubles().silent_hosts(64).healthy_hosts(2).healthy_pages(10).start().unwrap();
     let ended = crawl(&hostile, &[&hostile.index(), "--timeout=2s"]);
@@ -166,7 +167,7 @@ fn credentials_in_urls_are_neither_kept_nor_told() {
     }
 }
 
-/// No output, logs included, holds a byte that steers a terminal.
+/// Checks that no output, including the logs, contains a byte that could control a terminal.
 fn assert_harmless(ended: &Ended) {
     for (name, text) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
         let control = |c: char| c.is_control() && c != '\n';
@@ -175,7 +176,7 @@ fn assert_harmless(ended: &Ended) {
     }
 }
 
-/// How often each URL ended as a page.
+/// Returns how often each URL ended as a page.
 fn pages_by_url(ended: &Ended) -> BTreeMap<String, usize> {
     let mut pages = BTreeMap::new();
     for line in ended.stdout.lines() {
@@ -188,7 +189,7 @@ fn pages_by_url(ended: &Ended) -> BTreeMap<String, usize> {
     pages
 }
 
-/// As a report spells it: normalised, without fragment and credentials.
+/// Returns a URL as reports spell it: normalised, without fragment and credentials.
 fn as_reported(url: &str) -> String {
     let mut url = Url::parse(url).unwrap();
     url.set_fragment(None);
@@ -206,14 +207,14 @@ fn failures_by_url(ended: &Ended) -> HashMap<String, String> {
     by_url
 }
 
-/// The pages of the URL's host, without its healthy page.
+/// Returns the number of pages of the URL's host, not counting its healthy page.
 fn pages_of(pages: &BTreeMap<String, usize>, url: &str) -> u64 {
     let origin = Url::parse(url).unwrap().join("/").unwrap();
     let of_host = pages.iter().filter(|(url, _)| url.starts_with(origin.as_str()) && !url.ends_with("/ok"));
     of_host.map(|(_, times)| *times as u64).sum()
 }
 
-/// The peak memory of a process; 0 if the system does not tell.
+/// Returns the peak memory of a process in KiB, or 0 if the system does not say.
 fn high_water_kib(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -236,7 +237,7 @@ const EVERYWHERE: [&str; 12] = [
     "--in-flight=4",
     "--min-backoff=1ms",
     "--retries=0",
-    // The million links of one page.
+    // This excludes the targets of the million links that one of the pages has.
     "--exclude",
     "*/~*",
     "--total-in-flight=64",

@@ -1,11 +1,11 @@
-//! The user agent: what is sent, and which rules of robots.txt apply.
+//! Tests of the user agent: which one is sent, and which rules of robots.txt apply to it.
 
 use opilio_sandbox::{HostConfig, Sandbox};
 use serde_json::json;
 
 use crate::support::{FAST, crawl, ears, run};
 
-/// The `User-Agent` lines of the two requests of a crawl of one page: robots.txt and the page.
+/// Crawls one page, and returns the `User-Agent` lines of the two requests: for robots.txt and for the page.
 fn sent(args: &[&str]) -> Vec<String> {
     let ears = ears();
     let url = format!("http://{}/", ears.addr);

@@ -1,4 +1,5 @@
-//! Bad input: one clear line that names the cause, the right exit code, no panic.
+//! Tests of bad input: the program prints one clear line that names the cause, returns the right exit code, and
+//! does not panic.
 
 use std::net::TcpListener;
 
@@ -6,7 +7,7 @@ use opilio_sandbox::{HostConfig, Sandbox};
 
 use crate::support::{crawl, run};
 
-/// Runs, and expects a usage error with all of these words.
+/// Runs the binary, and expects a usage error that contains all of these texts.
 fn refused(args: &[&str], parts: &[&str]) {
     let run = run(args);
     assert_eq!(run.code, 2, "{args:?}: {}", run.stderr);
@@ -132,7 +133,7 @@ fn private_addresses_need_leave() {
 
 #[test]
 fn an_unreachable_host_ends_by_itself() {
-    // Bound and dropped, so that no one listens there.
+    // The port was bound and is free again, so nothing listens on it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let seed = format!("http://127.0.0.1:{port}/");
     let (run, report) = crawl(&[&seed]);

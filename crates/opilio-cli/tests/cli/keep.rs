@@ -1,4 +1,4 @@
-//! What a crawl keeps on disk besides its output: bodies by their hash, and the cache.
+//! Tests of the files that a crawl keeps besides its output: bodies, named by their hash, and the cache.
 
 use opilio_sandbox::{HostConfig, Sandbox};
 
@@ -30,7 +30,7 @@ fn a_second_crawl_is_read_from_the_cache() {
     let (second, report) = crawl(&args);
     assert_eq!((second.code, second.items().len()), (0, first.items().len()), "{report}");
     assert!(report["cached"].as_u64().unwrap() >= report["pages"].as_u64().unwrap(), "{report}");
-    // At most robots.txt, and answers that are no page: those are not cached.
+    // These requests may be repeated: robots.txt, and answers that are not pages, since those are not cached.
     let failed = report["failures"].as_array().unwrap().len() as u64;
     assert!(shop.log(0).arrivals() <= arrivals + 1 + failed, "{report}");
 }

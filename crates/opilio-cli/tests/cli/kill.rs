@@ -1,7 +1,7 @@
-//! `--state`: killed at any moment and resumed, a crawl writes every page exactly once.
+//! Tests of `--state`: even if a crawl is killed at any moment and resumed, every page is written exactly once.
 //!
-//! The small form runs with the others. `OPILIO_KILLS=20 OPILIO_KILL_PAGES=3000` is the full one
-//! (`cargo xtask kill`), `OPILIO_KILL_SEED` picks other moments.
+//! By default the tests use few kills and few pages. `cargo xtask kill` sets
+//! `OPILIO_KILLS=20 OPILIO_KILL_PAGES=3000` for many; `OPILIO_KILL_SEED` sets other moments for the kills.
 
 #![cfg(unix)]
 #![allow(clippy::print_stdout, reason = "the full form is run for its figures")]
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::support::{Run, assert_balanced, finish, opilio, signal, until};
 
-/// A crawl with a state directory, an output and a report, which is started many times.
+/// A crawl with a state directory, an output file and a report file, which is started several times.
 struct Kept {
     dir: TempDir,
     seed: String,
@@ -48,7 +48,7 @@ impl Kept {
         finish(self.begin())
     }
 
-    /// The URLs of the output. Each must occur once.
+    /// Returns the URLs in the output, and checks that each occurs only once.
     fn pages(&self) -> HashSet<String> {
         let text = std::fs::read_to_string(self.path("pages.jsonl")).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "the last row is torn");
@@ -68,7 +68,7 @@ impl Kept {
     }
 }
 
-/// A shop of about this many pages.
+/// Returns a shop of about this many pages.
 fn shop(pages: u32) -> Sandbox {
     Sandbox::builder()
         .host(HostConfig::new().products(pages * 9 / 10).latency(Duration::from_millis(20)))
@@ -76,7 +76,7 @@ fn shop(pages: u32) -> Sandbox {
         .unwrap()
 }
 
-/// What an undisturbed crawl of the same shop finds.
+/// Returns the URLs that a crawl of the same shop finds if it is not killed.
 fn undisturbed(pages: u32) -> HashSet<String> {
     let shop = shop(pages);
     let kept = Kept::new(&shop, &["--rate=2000/s", "--in-flight=8"]);
@@ -113,7 +113,8 @@ fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
     let expected = undisturbed(pages);
     let shop = shop(pages);
     let kept = Kept::new(&shop, &["--rate=300/s", "--in-flight=8"]);
-    // Each run is killed some arrivals at the shop later, and then some milliseconds more.
+    // Each run is killed when this many more requests have arrived at the shop, and then after some more
+    // milliseconds.
     let share = expected.len() as u64 / u64::from(kills + 1);
     let mut under_way = 0;
     for kill in 0..kills {
@@ -143,8 +144,8 @@ fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
     assert!(requests <= log.arrivals(), "{requests} of {} requests", log.arrivals());
 }
 
-/// Requests under way at a kill: not answered yet, or answered too shortly before for their page to be
-/// written and settled.
+/// Returns the number of requests whose page may not be settled at the time of the kill: they were not answered
+/// yet, or answered so shortly before that their page was not written and settled.
 fn unsettled(shop: &Sandbox, killed: Duration) -> usize {
     let settling = Duration::from_millis(100);
     let log = shop.log(0);
@@ -255,7 +256,7 @@ fn a_wait_that_a_server_stated_outlives_a_kill() {
     let kept = Kept::new(&shop, &["--rate=100/s", "--max-pages=6", "--no-robots"]);
     let mut child = kept.begin();
     until(|| shop.log(0).refused() == 1);
-    // Enough time to receive the answer, which states four seconds.
+    // In this time the crawl receives the answer, which states a wait of four seconds.
     std::thread::sleep(Duration::from_millis(700));
     assert!(child.try_wait().unwrap().is_none(), "it waits");
     signal(&child, "KILL");
@@ -316,7 +317,7 @@ fn an_output_that_closes_early_forgets_no_manners() {
         command.args(["crawl", "--allow-private", "--rate=30/m", "--max-pages=1", &kept.seed]).args(resume);
         finish(command.arg("--state").arg(kept.path("state")).stdout(stdout).spawn().unwrap())
     };
-    // The reader is gone before the first row.
+    // The reader is closed before the first row is written.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(run(&[], writer.into()).code, 0);
@@ -328,7 +329,7 @@ fn an_output_that_closes_early_forgets_no_manners() {
     assert!(next >= last + Duration::from_millis(1_900), "asked at {next:?}, after {last:?}");
 }
 
-/// The journal that the store writes to: the one with the highest number.
+/// Returns the journal file that the store writes to: the one with the highest number.
 fn journal(state: &Path) -> PathBuf {
     let files = std::fs::read_dir(state.join("frontier")).unwrap().map(|entry| entry.unwrap().path());
     let number = |path: &Path| path.file_stem()?.to_str()?.parse::<u64>().ok();
@@ -336,7 +337,8 @@ fn journal(state: &Path) -> PathBuf {
     journals.max_by_key(|path| number(path)).unwrap()
 }
 
-/// The length of a file without the zeros at its end, since a journal is allocated in advance.
+/// Returns the length of a file without the zeros at its end. A journal is allocated in advance and filled with
+/// zeros.
 fn filled(path: &Path) -> u64 {
     let bytes = std::fs::read(path).unwrap();
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
@@ -346,7 +348,8 @@ fn filled(path: &Path) -> u64 {
 fn a_cut_tail_is_recovered_and_said() {
     let expected = undisturbed(100);
     let shop = shop(100);
-    // Nothing is synced before the end, as in the second before a power cut.
+    // With this setting nothing is synced to disk before the end, so the end of the journal can be lost in a power
+    // cut.
     let kept = Kept::new(&shop, &["--rate=200/s", "--in-flight=4", "--durability=process"]);
     let child = kept.begin();
     until(|| shop.log(0).arrivals() >= 50);
@@ -382,7 +385,7 @@ fn flipped_bytes_are_named_and_nothing_begins_anew() {
     assert_eq!((kept.pages(), shop.log(0).arrivals()), (pages, arrivals), "nothing was touched");
 }
 
-/// A small file system of its own, if the user of the tests may mount one.
+/// A small file system, if the user who runs the tests may mount one.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -423,7 +426,7 @@ fn a_disk_that_fills_up_ends_the_crawl_and_with_space_it_goes_on() {
         full.stderr
     );
     assert!(full.stderr.contains("No space left on device"), "{}", full.stderr);
-    // The space of an open file is not freed.
+    // The space of a file is freed only after the file is closed.
     drop(file);
     std::fs::remove_file(ballast).unwrap();
     let run = kept.run();
@@ -435,7 +438,7 @@ fn a_disk_that_fills_up_ends_the_crawl_and_with_space_it_goes_on() {
 fn a_disk_without_room_for_a_state_is_a_clear_error() {
     let shop = shop(20);
     let kept = Kept::new(&shop, &["--rate=2000/s"]);
-    // A limit on the size of files acts as a full disk does.
+    // For the program, a limit on the size of files has the same effect as a full disk.
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_opilio")]);
     shell.args(["crawl", "--allow-private", &kept.seed, "--state"]).arg(kept.path("state"));

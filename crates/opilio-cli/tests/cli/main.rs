@@ -1,5 +1,5 @@
-//! The real binary against the real sandbox, on loopback: its output, its messages, its exit codes, and what
-//! the sandbox received.
+//! Tests of the real binary with the real sandbox, on loopback. They check its output, its messages, its exit
+//! codes, and the requests that the sandbox received.
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
 

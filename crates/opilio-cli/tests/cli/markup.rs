@@ -1,4 +1,5 @@
-//! How pages are read, and where their links lead: the binary against a server of raw bytes.
+//! Tests of how pages are parsed and where their links lead. The server sends exactly the bytes that a test gives
+//! it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::{FAST, Run, crawl, finish, opilio, run};
 
-/// A path, the header lines of its answer, and the body.
+/// A page of the server: its path, the header lines of its answer, and its body.
 type Page<'a> = (&'a str, &'a [u8], &'a [u8]);
 
-/// A server with these pages only; returns its address and the requested paths.
+/// Starts a server that has only these pages. Returns its address and the list of requested paths.
 fn server(pages: &[Page<'_>]) -> (String, Arc<Mutex<Vec<String>>>) {
     let pages: Arc<Vec<(String, Vec<u8>)>> = Arc::new(
         pages
@@ -51,7 +52,7 @@ fn server(pages: &[Page<'_>]) -> (String, Arc<Mutex<Vec<String>>>) {
     (base, seen)
 }
 
-/// The paths that a crawl from `/` requests, in alphabetical order, without robots.txt.
+/// Returns the paths that a crawl from `/` requests, in alphabetical order, without robots.txt.
 fn visited(pages: &[Page<'_>]) -> Vec<String> {
     let (base, seen) = server(pages);
     crawl(&[&format!("{base}/"), "--retries=0"]);
@@ -148,7 +149,7 @@ fn queries_slashes_and_empty_queries_are_those_of_browsers() {
         ["/", "/p"]
     );
     assert_eq!(visited(&[("/", html, b"<a href='/a #x'>1</a>")]), ["/", "/a%20"]);
-    // A redirect to a host with three slashes in front.
+    // This redirect leads to another host, with three slashes in front of the host's name.
     let (target, seen) = server(&[("/x", html, b"x")]);
     let location = format!("location: ///{}/x\r\n", &target["http://".len()..]);
     let (base, _) = server(&[("/", location.as_bytes(), b"")]);

@@ -1,4 +1,5 @@
-//! `--memory-limit`: a crawl that does not fit ends in time and in order, and loses nothing.
+//! Tests of `--memory-limit`: a crawl that needs more memory than the limit ends soon and in order, and loses
+//! nothing.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{FAST, Run, assert_balanced, run};
 
-/// A crawl that a folder keeps from run to run.
+/// Runs a crawl that stores its state, output and report in this folder.
 fn crawl(dir: &Path, args: &[&str]) -> (Run, Value) {
     let file = |name: &str| dir.join(name).display().to_string();
     let (state, output, report) = (file("state"), file("out.jsonl"), file("report.json"));
@@ -20,7 +21,7 @@ fn crawl(dir: &Path, args: &[&str]) -> (Run, Value) {
     (run, report)
 }
 
-/// The URLs in the output, with repeats.
+/// Returns the URLs in the output. A URL that was written twice is in the list twice.
 fn written(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("out.jsonl")).unwrap();
     let url = |line: &str| serde_json::from_str::<Value>(line).unwrap()["url"].as_str().unwrap().to_owned();
@@ -38,7 +39,8 @@ fn a_crawl_that_does_not_fit_says_so_and_goes_on_with_more() {
     let mut seeds: Vec<_> = paths.iter().map(|path| shop.url(0, path)).collect();
     seeds.sort();
     let mut list = seeds.join("\n");
-    // The list alone is larger than the limit and stays in memory. URLs of that length are not fetched.
+    // The list of these URLs stays in memory and is alone larger than the limit. URLs of this length are too long
+    // to be fetched.
     let long = "a".repeat(2_083);
     for n in 0..9_000 {
         write!(list, "\n{}", shop.url(0, &format!("/not/{n}/{long}"))).unwrap();
@@ -74,7 +76,7 @@ fn however_tight_the_limit_every_page_is_written_once() {
     expected.sort();
     for limit in ["20MiB", "32MiB", "64MiB", "1GiB"] {
         let (run, report) = crawl(dir.path(), &[&seed, "--memory-limit", limit]);
-        // The allocator decides how much memory a page takes, so a run may end before all pages are there.
+        // The allocator decides how much memory a page takes. So a run may end before all pages are fetched.
         match (run.code, report["stopped"].as_str().unwrap()) {
             (0, "finished") => assert_eq!(report["pages"], 24),
             (1, "memory_limit") => assert_ne!(limit, "1GiB", "{}", run.stderr),

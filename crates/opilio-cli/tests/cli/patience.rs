@@ -1,5 +1,6 @@
-//! Patience: which statuses mean "slow down" or cause a retry, how long the crawl waits, when a host is
-//! parked. By flag, by environment and by `opilio.toml`, for all hosts and for one.
+//! Tests of the settings for patience: which statuses mean "slow down" or cause a retry, how long the crawl waits,
+//! and when a host is parked. They are set by flag, by environment variable and by `opilio.toml`, for all hosts and
+//! for one host.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{FAST, crawl, finish, opilio, run};
 
-/// A shop that allows ten requests in a while, and refuses the others with this status.
+/// Returns a shop that allows ten requests in some time, and refuses all other requests with this status.
 fn limited(status: u16) -> HostConfig {
     let limit = Limit::fixed(10, Duration::from_millis(300));
     HostConfig::new().products(8).limit(limit).refusal(status, RefusalForm::Bare)
@@ -26,7 +27,8 @@ fn config(text: &str) -> (tempfile::TempDir, String) {
 fn a_shop_that_says_slow_down_by_another_status_is_crawled_whole() {
     let whole = Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
     let pages = crawl(&[&whole.base(0)]).1["pages"].clone();
-    // Without the setting, a run of 403 counts as a refusal of the client, and one of 500 as an outage.
+    // Without the setting, several answers of 403 in a row count as a refusal of the client, and several of 500 as
+    // an outage.
     for (status, unnamed) in [(403, ""), (420, "http_4xx"), (999, "protocol"), (500, "")] {
         let shop = || Sandbox::builder().host(limited(status)).start().unwrap();
         let named = shop();
@@ -60,7 +62,7 @@ fn the_file_and_the_environment_name_statuses_for_all_hosts_or_for_one() {
     );
     assert!(refused_at(&one, 0) > 0 && refused_at(&one, 1) > 0);
 
-    // For all hosts but one.
+    // The setting applies to all hosts except one.
     let all = shop();
     let (_dir, path) =
         config(&format!("[default]\nslow_down = [420]\n[host.\"{}\"]\nslow_down = []\n", all.addr(1)));
@@ -99,7 +101,7 @@ fn a_status_that_is_worth_a_retry_is_tried_again() {
         assert_eq!(report["failures"], never);
         assert_eq!(named.log(0).only(|arrival| &*arrival.path == "/never").entries().len(), 4);
 
-        // For one of two hosts.
+        // The setting applies to one of two hosts.
         let one = late(status);
         let (_dir, path) = config(&format!("[host.\"{}\"]\nretry_status = [{status}]\n", one.addr(1)));
         let (_, report) = crawl(&[&one.url(0, "/start"), &one.url(1, "/start"), "--config", &path]);
@@ -127,7 +129,7 @@ fn a_host_is_given_up_after_so_many_strikes() {
     let (_dir, path) = config("[default]\nmax_strikes = 2\n[host.\"*.example\"]\nmax_strikes = 20\n");
     let by_file = knocks(&["--config", &path]);
     assert!((2..=4).contains(&by_file), "{by_file}");
-    // The same settings hold for a host that never answers.
+    // The same settings apply to a host that never answers.
     let dead = |args: &[&str]| {
         let resets = HostConfig::new().products(8).fault(Trigger::Share(1.0), Fault::Reset);
         let shop = Sandbox::builder().host(resets).start().unwrap();

@@ -1,4 +1,4 @@
-//! Proxies that do not work: how soon a crawl ends, and its message.
+//! Tests of proxies that do not work: how soon the crawl ends, and which message it prints.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use opilio_sandbox::{HostConfig, Sandbox};
 
 use crate::support::{crawl, opilio};
 
-/// A proxy that answers every request, or every CONNECT, with 407.
+/// Starts a proxy that answers every request, including CONNECT, with 407 (login required).
 fn shut() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -25,7 +25,7 @@ fn shut() -> String {
     format!("http://{address}")
 }
 
-/// A proxy that accepts connections and closes them.
+/// Starts a proxy that accepts connections and closes them at once.
 fn rude() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,7 +51,7 @@ fn a_crawl_whose_only_proxy_carries_nothing_ends_soon_and_names_it() {
         for seed in ["http://shop.example/", "https://shop.example/"] {
             for robots in [&[][..], &["--no-robots"]] {
                 let began = Instant::now();
-                // The waits of default settings.
+                // This crawl waits between its attempts as long as the default settings say.
                 let mut command = opilio();
                 command.args(["crawl", seed, "--proxy", proxy, "--retries", "1"]).args(robots);
                 let run = crate::support::finish(command.spawn().unwrap());
@@ -67,7 +67,8 @@ fn a_crawl_whose_only_proxy_carries_nothing_ends_soon_and_names_it() {
 
 #[test]
 fn what_one_proxy_does_not_carry_another_one_does() {
-    // A host that acts as a proxy: it takes requests in absolute form by their path.
+    // A host of the sandbox serves as the proxy: it accepts requests that contain a whole URL, and answers by the
+    // URL's path.
     let host = HostConfig::new().page("/1", "text/html", "page").page("/2", "text/html", "page");
     let shop = Sandbox::builder().host(host).start().unwrap();
     let live = shop.base(0);

@@ -1,4 +1,4 @@
-//! Where redirects end: as pages, as aliases of pages, or as failures with their reasons.
+//! Tests of how redirected URLs end: as pages, as aliases of pages, or as failures with a reason.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::support::{FAST, Run, assert_balanced, crawl, run};
 
-/// A request as the server sees it: its path, and the cookies that came with it.
+/// A request as the server receives it: its path, and its cookies.
 struct Asked<'a> {
     path: &'a str,
     cookies: &'a str,
 }
 
-/// A server of one closure that records the arrivals.
+/// A server whose answers a closure makes. It records which requests arrived.
 struct Server {
     base: String,
     log: Arc<Mutex<Vec<(Instant, String)>>>,
@@ -53,13 +53,13 @@ impl Server {
         format!("{}{path}", self.base)
     }
 
-    /// The requested paths, in order.
+    /// Returns the requested paths, in the order of the requests.
     fn asked(&self) -> Vec<String> {
         let log = self.log.lock().unwrap();
         log.iter().map(|(_, path)| path.clone()).filter(|path| path != "/robots.txt").collect()
     }
 
-    /// When a path was first requested.
+    /// Returns the time at which a path was first requested.
     fn first(&self, path: &str) -> Instant {
         self.log.lock().unwrap().iter().find(|(_, asked)| asked == path).unwrap().0
     }
@@ -82,7 +82,7 @@ fn page(title: &str, links: &[&str]) -> String {
     )
 }
 
-/// URL and reason of each failure of a report.
+/// Returns the URL and the reason of each failure in a report.
 fn failures(report: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let all = report["failures"].as_array().unwrap().iter();
@@ -135,8 +135,8 @@ fn what_leads_to_a_failure_fails_as_it_does() {
     }
 }
 
-/// Redirects to `/consent` until the client has been there. `/consent` redirects back to the last requested
-/// page.
+/// Answers for a site that redirects every page to `/consent` until the client has been there. `/consent` redirects
+/// back to the page that was requested last.
 fn consent(asked: &Asked<'_>) -> String {
     let cookie = |name: &str| asked.cookies.split("; ").find_map(|cookie| cookie.strip_prefix(name));
     match asked.path {
@@ -160,7 +160,7 @@ fn every_page_behind_a_consent_wall_arrives() {
     let (run, report) = crawl(&urls);
     assert_eq!(titles(&run), ["/", "/1", "/2", "/3", "/4", "/5", "/6", "/7"], "{report}");
     assert_eq!((run.code, &report["aliases"]), (0, &json!(0)));
-    // Without cookies, a crawl does not pass the consent page, and the report says so.
+    // A crawl without cookies does not get past the consent page, and the report says so.
     let server = Server::start(consent);
     let urls: Vec<_> = ["/", "/1", "/2"].map(|path| server.url(path)).into();
     let (run, report) = crawl(&[&urls[0], &urls[1], &urls[2], "--no-cookies"]);
@@ -168,7 +168,7 @@ fn every_page_behind_a_consent_wall_arrives() {
     assert_eq!(report["reasons"], json!({"redirect_loop": 3}));
 }
 
-/// The old host of a shop, whose pages all redirect to the new one.
+/// Starts the old and the new host of a shop that has moved. Every page of the old host redirects to the new host.
 fn old_and_new() -> (Server, Server) {
     let new = Server::start(|asked| match asked.path {
         "/" => page("start", &["/1", "/2", "http://127.0.0.1:9/elsewhere"]),

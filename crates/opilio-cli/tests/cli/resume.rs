@@ -1,4 +1,4 @@
-//! `--resume` with other flags than the first run's, and after a site was down.
+//! Tests of `--resume`: with other flags than in the first run, and after a site did not answer for some time.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::crawl;
 
-/// A first page that links to good pages and bad ones.
+/// Returns a shop whose first page links to good pages and to broken ones.
 fn shop() -> Sandbox {
     let paths: Vec<String> =
         ["good", "bad"].iter().flat_map(|kind| (0..5).map(move |n| format!("/{kind}/{n}"))).collect();
@@ -81,7 +81,7 @@ fn a_stated_wait_is_kept_and_said() {
     assert!(run.stderr.contains("asked for a wait that is not over"), "{}", run.stderr);
 }
 
-/// A login that sets a cookie. Every other page needs it.
+/// Returns the address of a site whose login page sets a cookie. All other pages require this cookie.
 fn members() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -132,7 +132,7 @@ fn a_crawl_stopped_in_the_middle_of_a_login_goes_on_logged_in() {
     let (_, report) = resumed(&dir, &seed, &["--no-robots"]);
     assert_eq!(report["reasons"], serde_json::json!({ "http_4xx": 2 }), "they were never kept");
 
-    // A file that a power cut truncated is reported, and only the login is lost.
+    // If a power cut has truncated the cookie file, a warning says so, and only the login is lost.
     let dir = begin(&[]);
     let file = dir.path().join("state").join("cookies");
     let whole = std::fs::read(&file).unwrap();

@@ -1,4 +1,4 @@
-//! `opilio robots`: what a file allows, as lines.
+//! Tests of `opilio robots`, which prints line by line what a robots.txt allows.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn check(file: &str, user_agent: &str, urls: &[&str]) -> String {
     run.stdout
 }
 
-/// The verdicts alone, `a` or `d` for each URL.
+/// Returns only the verdicts: `a` (allowed) or `d` (disallowed) for each URL.
 fn verdicts(file: &str, user_agent: &str, urls: &[&str]) -> String {
     check(file, user_agent, urls).lines().map(|line| &line[..1]).collect()
 }

@@ -1,4 +1,4 @@
-//! Messages for newcomers: where the items went, that nothing was left, that no request was sent.
+//! Tests of messages for new users: where the items were written, that no URL was left, that no request was sent.
 
 use opilio_sandbox::{HostConfig, Sandbox};
 
@@ -56,7 +56,7 @@ fn a_finished_crawl_that_is_resumed_is_not_told_as_if_it_had_crawled() {
     assert!(again.stderr.contains("nothing was left to do (finished on "), "{}", again.stderr);
     assert!(again.stderr.contains("all runs in ") && report["nothing_left"] == true, "{}", again.stderr);
 
-    // The columns do not change within one file.
+    // The columns of an existing file must not change, so another field is an error.
     let other = [&kept[..], &["--css", "heading=h1"]].concat();
     let refused = run(&[&["crawl"], &FAST[..], &other].concat());
     assert_eq!(refused.code, 2, "{}", refused.stderr);

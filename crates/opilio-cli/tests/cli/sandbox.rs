@@ -1,4 +1,4 @@
-//! `opilio sandbox`: serves until a signal.
+//! Tests of `opilio sandbox`, which serves until a signal arrives.
 
 use crate::support::run;
 

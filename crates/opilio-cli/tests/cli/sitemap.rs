@@ -1,4 +1,4 @@
-//! `opilio sitemap`: entries as lines, from every format of sitemaps.
+//! Tests of `opilio sitemap`, which prints the entries of sitemaps in all formats, one on each line.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
@@ -82,7 +82,8 @@ fn entries_come_while_the_file_is_still_being_written() {
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdin.write_all(b"<urlset>").unwrap();
-    // More than any buffer on the way holds, and less than the pipe back takes.
+    // These bytes are more than the buffers in between can hold, but their result fits into the pipe that the test
+    // reads.
     let entry = "<url><loc>https://a.example/x</loc></url>".repeat(400);
     stdin.write_all(entry.as_bytes()).unwrap();
     let mut line = String::new();

@@ -1,4 +1,5 @@
-//! Signals: the first drains and still writes the report, the second ends at once.
+//! Tests of signals: after the first, requests in flight end and the report is written; the second ends the crawl
+//! at once.
 
 #![cfg(unix)]
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{FAST, assert_balanced, finish, finish_unread, opilio, signal, until};
 
-/// A crawl under way; its report goes into the folder.
+/// Starts a crawl that writes its report into the folder. Returns the running process.
 fn begin(shop: &Sandbox, dir: &tempfile::TempDir, path: &str) -> Child {
     let report = dir.path().join("report.json");
     let mut command = opilio();
@@ -55,7 +56,7 @@ fn a_second_signal_ends_at_once() {
     until(|| shop.log(0).arrivals() == 1);
     let began = Instant::now();
     signal(&child, "INT");
-    // Two equal signals at once count as one, so the second waits until the first was received.
+    // Two equal signals that arrive together count as one. So the second is sent only after the first was received.
     std::thread::sleep(Duration::from_millis(300));
     signal(&child, "INT");
     assert_eq!(finish(child).code, 130);
@@ -72,7 +73,7 @@ fn a_reader_that_reads_nothing_keeps_nobody_from_stopping() {
     let shop = Sandbox::builder().host(host).start().unwrap();
     let mut command = opilio();
     command.arg("crawl").args(FAST).args(["--no-robots", "--css=text=p"]).arg(shop.url(0, "/0"));
-    // A pipe takes 64 KiB, which is two lines. No one reads it before the end.
+    // A pipe holds 64 KiB, which is two lines here. Nothing is read from the pipe before the crawl ends.
     let child = command.spawn().unwrap();
     until(|| shop.log(0).served() >= 20);
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Runs the binary, and small servers for it.
+//! Runs the binary, and starts small servers for it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Fast enough that no test waits for a budget.
+/// Arguments for a crawl that is so fast that no test waits for the rate limit.
 pub const FAST: [&str; 6] = ["--allow-private", "--rate", "2000/s", "--in-flight", "8", "--min-backoff=20ms"];
 
-/// A run that has ended.
+/// A run of the binary that has ended.
 #[derive(Debug)]
 pub struct Run {
     pub code: i32,
@@ -21,12 +21,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// The data: each line of stdout is one JSON value.
+    /// Returns the values on stdout: each line is one JSON value.
     pub fn items(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The only line on stderr, which is an error.
+    /// Returns the error: the only line on stderr.
     pub fn error(&self) -> &str {
         let lines: Vec<_> = self.stderr.lines().collect();
         assert_eq!(lines.len(), 1, "one line, not: {}", self.stderr);
@@ -35,7 +35,7 @@ impl Run {
     }
 }
 
-/// The binary, without settings from the environment of the tests.
+/// Returns a command that runs the binary without settings from the environment of the tests.
 pub fn opilio() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_opilio"));
     for (name, _) in std::env::vars_os() {
@@ -57,20 +57,20 @@ pub fn run_with_input(args: &[&str], input: &[u8]) -> Run {
     let mut child = opilio().args(args).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // The binary may stop reading early.
+    // Writing fails if the binary stops reading early, which is not an error.
     let feeding = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let run = finish(child);
     feeding.join().unwrap();
     run
 }
 
-/// Waits for a run; one that hangs fails its test.
+/// Waits until a process has ended, and returns its output. The test fails if that takes too long.
 pub fn finish(mut child: Child) -> Run {
     let stdout = child.stdout.take().map(read_all);
     finish_reading(child, stdout)
 }
 
-/// The same, with a stdout that no one reads before the run has ended.
+/// Does the same as `finish`, but does not read stdout before the process has ended.
 #[cfg(unix)]
 pub fn finish_unread(mut child: Child) -> Run {
     let mut stdout = child.stdout.take().unwrap();
@@ -100,7 +100,7 @@ fn finish_reading(mut child: Child, stdout: Option<JoinHandle<String>>) -> Run {
     run
 }
 
-/// Runs `opilio crawl` with these seeds at full speed; returns its report, too.
+/// Runs `opilio crawl` with these arguments, as fast as possible. Also returns its report.
 pub fn crawl(args: &[&str]) -> (Run, Value) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("report.json");
@@ -112,7 +112,7 @@ pub fn crawl(args: &[&str]) -> (Run, Value) {
     (run, report)
 }
 
-/// The two equations of the report.
+/// Checks the two equations that the counts of a report must satisfy.
 pub fn assert_balanced(report: &Value) {
     let n = |key: &str| report[key].as_u64().unwrap();
     let sum = |key: &str| report[key].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>();
@@ -123,7 +123,7 @@ pub fn assert_balanced(report: &Value) {
     assert_eq!(n("admitted"), ended + n("left"), "{report}");
 }
 
-/// Waits until a condition holds.
+/// Waits until a condition holds. The test fails if that takes too long.
 pub fn until(mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + HANGS;
     while !so() {
@@ -132,15 +132,15 @@ pub fn until(mut so: impl FnMut() -> bool) {
     }
 }
 
-/// Sends a signal by its name, such as `INT`.
+/// Sends a signal, given by its name (such as `INT`), to a process.
 #[cfg(unix)]
 pub fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
-/// A server that answers every request with an empty page and returns the heads of the requests, since the
-/// sandbox does not log header fields.
+/// A server that answers every request with an empty page and passes on the heads of the requests. The tests use it
+/// for header fields, which the sandbox does not log.
 pub struct Ears {
     pub addr: SocketAddr,
     pub heads: mpsc::Receiver<String>,
@@ -150,7 +150,7 @@ pub fn ears() -> Ears {
     ears_with("", "")
 }
 
-/// The same with these header lines and this page in every answer.
+/// Starts such a server. Every answer has these header lines and this page.
 pub fn ears_with(headers: &'static str, page: &'static str) -> Ears {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -160,7 +160,7 @@ pub fn ears_with(headers: &'static str, page: &'static str) -> Ears {
             let mut reader = BufReader::new(stream);
             let mut head = String::new();
             while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
-            // Closing a connection with unread bytes resets it.
+            // The body is read as well: closing a connection with unread bytes would reset it.
             let length = head.to_ascii_lowercase();
             let length = length.split_once("content-length:").and_then(|(_, rest)| rest.lines().next());
             let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap_or(0))];

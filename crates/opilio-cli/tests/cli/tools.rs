@@ -1,4 +1,4 @@
-//! `opilio links`, `opilio extract`, `opilio url`: documents and URLs in, lines out.
+//! Tests of `opilio links`, `opilio extract` and `opilio url`, which read documents and URLs and print lines.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Run, finish, opilio, run};
 
-/// Runs a tool on a document from stdin.
+/// Runs one of these tools on a document, which is passed on stdin.
 fn on_stdin(args: &[&str], document: &[u8]) -> Run {
     let mut child = opilio().args(args).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(document).unwrap();

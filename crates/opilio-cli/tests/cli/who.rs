@@ -1,4 +1,4 @@
-//! Logins, cookies and proxies: who receives them, and that no secret is printed.
+//! Tests of logins, cookies and proxies: which servers receive a secret, and that no secret is printed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -36,7 +36,8 @@ fn a_login_in_the_file_goes_to_its_host_alone() {
     assert!(!run.stderr.contains("t0k3n"), "{}", run.stderr);
 }
 
-/// A proxy for plain http that answers by itself, and returns the request lines that it received.
+/// Starts a proxy for plain http that answers every request itself. Returns its address and the request lines that
+/// it receives.
 fn proxy() -> (String, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://me:s3cret@{}", listener.local_addr().unwrap());

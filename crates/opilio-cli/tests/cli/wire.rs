@@ -1,5 +1,5 @@
-//! Answers that are not quite HTTP: pages arrive, rules are obeyed, and a head that cannot be read costs its
-//! own URL only.
+//! Tests of answers that break the rules of HTTP: pages still arrive, robots.txt is still obeyed, and a head that
+//! cannot be read makes only its own URL fail.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::support::{assert_balanced, crawl, run};
 
-/// A server of one closure that answers with bytes, one request a connection, and records the requests.
+/// A server whose answers are bytes that a closure makes. It answers one request on each connection, and records
+/// the requests.
 struct Server {
     base: String,
     log: Arc<Mutex<Vec<String>>>,
@@ -43,20 +44,20 @@ impl Server {
     }
 }
 
-/// The answer with a header line that says what this server does: it closes the connection. Without it a client may
+/// Adds a header line to an answer that says that the server closes the connection. Without this line a client may
 /// send its next request on a connection that is about to close.
 fn closing(answer: Vec<u8>) -> Vec<u8> {
     let end = answer.windows(2).position(|two| two == b"\r\n").map_or(answer.len(), |at| at + 2);
     [&answer[..end], b"Connection: close\r\n", &answer[end..]].concat()
 }
 
-/// An answer with these lines and its length.
+/// Returns an answer with these header lines and the length of the body.
 fn with(lines: &[u8], body: &[u8]) -> Vec<u8> {
     let length = format!("Content-Length: {}\r\n\r\n", body.len());
     [b"HTTP/1.1 200 OK\r\n", lines, length.as_bytes(), body].concat()
 }
 
-/// A page with these links.
+/// Returns a page with these links.
 fn page(links: &[&str]) -> Vec<u8> {
     let links: String = links.iter().map(|link| format!("<a href={link}>x</a>")).collect();
     with(b"Content-Type: text/html\r\n", format!("<title>t</title>{links}").as_bytes())
@@ -66,7 +67,7 @@ fn utf16(text: &str) -> Vec<u8> {
     format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// Flaws that real heads have, and that must not cost the rest of the answer.
+/// Flaws that occur in the heads of real servers. Each must not affect the rest of the answer.
 const LENIENT: [&[u8]; 12] = [
     b"X-A: one\r\n two\r\n",
     b"Name : v\r\n",
@@ -133,7 +134,7 @@ fn a_head_that_cannot_be_read_is_its_urls_own_failure() {
         ("/zero", b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 5\r\n\r\nhello"),
         ("/unspoken", b"HTTP/1.1 200 OK\r\nContent-Encoding: compress\r\nContent-Length: 5\r\n\r\nhello"),
     ];
-    // All of them in a row, and good pages after them.
+    // The crawl requests all of the broken paths in a row, and then the good pages.
     let paths: Vec<_> = broken.iter().map(|(path, _)| *path).chain(["/a", "/b", "/c"]).collect();
     let answer = move |path: &str| match broken.iter().find(|(broken, _)| *broken == path) {
         Some((_, bytes)) => bytes.to_vec(),
@@ -153,7 +154,7 @@ fn a_head_that_cannot_be_read_is_its_urls_own_failure() {
             let requests = if path == "/unspoken" { 1 } else { 3 };
             assert_eq!(server.asked(path), requests, "{path} {more:?}");
         }
-        // If the host were blamed, a witness would have been sent.
+        // If the crawl had blamed the host, it would have sent one more request (a witness) to check the host.
         let rules = usize::from(more.is_empty());
         assert_eq!(server.log.lock().unwrap().len(), rules + 4 + 7 * 3 + 1);
     }
@@ -180,7 +181,8 @@ fn header_fields_are_shown_in_the_order_in_which_they_came() {
 
 #[test]
 fn a_wall_of_two_cookies_is_passed_up_to_the_limit_of_redirects() {
-    // A cookie may hold any bytes, or this wall would never open.
+    // This cookie contains bytes that are not ASCII. The site shows its pages only if the cookie is sent back
+    // unchanged.
     let cookies = Arc::new(Mutex::new(Vec::<String>::new()));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}/wall", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The values of the builder: what each refuses, and what it makes of its settings.
+//! Tests of the builder: which values each method refuses, and which settings result from its values.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

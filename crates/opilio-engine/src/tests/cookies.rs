@@ -1,4 +1,4 @@
-//! Tests that cookies are kept from run to run of a crawl with a state directory.
+//! Tests that a crawl with a state directory keeps its cookies from run to run.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::linked::{Links, links, quick};
 use super::run;
 use crate::{CrawlReport, Crawler};
 
-/// A site whose login sets a cookie. Without this cookie no other page is shown.
+/// Returns a site whose login page sets a cookie. Without this cookie it shows no other page.
 fn members() -> Rc<dyn Transport> {
     Rc::new(ScriptedTransport::new(|_, ask: &TransportRequest| {
         let cookie = ask.headers.get(http::header::COOKIE).map(|value| value.to_str().unwrap().to_owned());

@@ -40,7 +40,7 @@ fn died(ended: Result<CrawlReport, CrawlError>) -> &'static str {
     }
 }
 
-/// Resumes a crawl, and checks that the remaining pages are crawled and that the output has each page once.
+/// Resumes a crawl. Checks that the remaining pages are fetched and that the output has each page once.
 fn expect_the_rest(dir: &Path, what: &str) {
     let (report, ..) = run(kept(dir));
     let report = report.unwrap();

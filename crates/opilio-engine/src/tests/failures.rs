@@ -1,5 +1,5 @@
-//! Tests of the facts that are reported about a URL that failed: what was tried, what was answered, and where the URL
-//! was found.
+//! Tests of the facts that are reported about a failed URL: the attempts, the last answer, and the page that links
+//! to the URL.
 
 use std::rc::Rc;
 
@@ -26,7 +26,8 @@ fn no_failure_of_a_connection_is_without_words() {
     for (phase, fault, reason) in faults {
         for retries in [0, 2] {
             for robots in [false, true] {
-                // If `robots` is true the pages wait for robots.txt, whose fetch fails, so no page is requested.
+                // If `robots` is true, the pages wait for robots.txt. The fetch of robots.txt fails, so no page is
+                // requested.
                 let list = Crawler::new(List(urls("a.example", 3).collect()));
                 let list = if robots { list } else { list.no_robots() };
                 let list = list.retry(RetryPolicy::default().retries(retries));
@@ -44,7 +45,7 @@ fn no_failure_of_a_connection_is_without_words() {
     }
 }
 
-/// A shop whose pages link to broken pages.
+/// A shop whose pages contain links to broken pages.
 struct Shop(&'static str);
 
 impl Spider for Shop {

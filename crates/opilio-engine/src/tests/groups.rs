@@ -1,8 +1,8 @@
-//! Tests that the hosts of one registrable domain may share a budget, which is checked when a slot is granted.
+//! Tests that the hosts of one registrable domain can share a budget, which is checked before a slot is granted.
 
 use super::*;
 
-/// Crawls these hosts, and returns when their pages arrived.
+/// Crawls these hosts, and returns the times at which their pages arrived.
 fn arrivals(group_rate: Option<opilio_core::Rate>, hosts: &[&str]) -> Vec<Duration> {
     let spider = List(hosts.iter().flat_map(|host| urls(host, 10)).collect());
     let crawler = crawler(spider).transport(web(|_, _, _| page()));

@@ -1,4 +1,4 @@
-//! Tests that the parts of the API that a new user would guess do what their names say.
+//! Tests of parts of the API whose names new users would guess: they have the effect that their names promise.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::run;
 use crate::{CrawlError, Crawler, Found, HostSettings, Page, ParseError, Request, Scope, Spider};
 
-/// A spider that sends these requests.
+/// A spider whose seeds are these requests.
 struct Sends(Vec<Request<()>>);
 
 impl Spider for Sends {
@@ -27,7 +27,8 @@ impl Spider for Sends {
     }
 }
 
-/// A request as the server got it: its method and path, its body, the type of the body, and its `Accept-Language`.
+/// A request as the server received it: its method and path, its body, the type of the body, and its
+/// `Accept-Language`.
 type Said = (String, String, Option<String>, String);
 
 fn said(ask: &TransportRequest) -> Said {
@@ -88,7 +89,7 @@ fn a_header_of_the_crawl_goes_to_every_host_and_the_more_exact_one_holds() {
     ];
     let mut own = HostSettings::from(HostPolicy::new().rate(per_second(1)));
     own.headers.insert("accept-language", http::HeaderValue::from_static("it"));
-    // Settings that are given later do not remove this header.
+    // Settings of hosts that are set later do not remove this header.
     let crawl = sends(requests).header("Accept-Language", "de").host(HostPolicy::new().rate(per_second(5)));
     assert_eq!(run(crawl.host_named("b.example", own)).0.unwrap().pages, 3);
     let languages: Vec<_> = asked().into_iter().map(|(.., language)| language).collect();
@@ -127,7 +128,7 @@ fn examples_import_the_crate_that_a_user_has() {
             }
             let text = std::fs::read_to_string(&path).unwrap();
             let docs = text.lines().filter_map(|line| line.trim_start().strip_prefix("///"));
-            // Documentation does not show lines that begin with #, and links in texts are not examples.
+            // Lines that begin with # are hidden in the documentation, and links in running text are not examples.
             let shown = docs.filter(|line| !line.trim_start().starts_with('#') && !line.contains('`'));
             let ours = |line: &&str| {
                 line.contains("opilio_engine::")

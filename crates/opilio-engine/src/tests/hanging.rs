@@ -10,7 +10,7 @@ use opilio_export::{Encoder, Export, ExportError, JsonLines, Sink};
 use super::{List, crawler, page, urls, web};
 use crate::{CrawlReport, Crawler, Stopped};
 
-/// A file output whose sink accepts some pages and then blocks for ever.
+/// A file output whose sink accepts some pages and then never returns from a call.
 struct Hanging {
     file: Box<dyn Sink>,
     takes: usize,
@@ -35,7 +35,7 @@ impl Sink for Hanging {
             self.file.append(row)?;
             self.takes = self.takes.saturating_sub(1);
             if self.takes == 0 {
-                // The buffered rows are written to the file, but nobody is told about that.
+                // The buffered rows are written to the file, but the sink never reports that.
                 self.file.flush()?;
                 loop {
                     std::thread::park();
@@ -100,7 +100,7 @@ fn a_sink_that_hangs_keeps_nobody_from_stopping_and_has_each_page_once_in_the_en
     assert!(report.pages <= 30 && report.left >= 470, "{report:?}");
     let unwritten = report.unwritten.as_ref().unwrap();
     assert!(unwritten.pages > 0 && unwritten.bytes > 0 && path.ends_with(&*unwritten.sink), "{unwritten:?}");
-    // The crawl fetched no more pages than may wait for the sinks, be in flight, or be parsed.
+    // The crawl fetched only as many pages as may wait for the sinks, be in flight, or be parsed.
     assert!(report.requests < 400, "{}", report.requests);
 
     let (report, _) = run(kept(dir.path()).export(JsonLines::create(&path).unwrap()), false);

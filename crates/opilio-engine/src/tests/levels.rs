@@ -1,4 +1,4 @@
-//! Tests of limits of depth: every page within the limit is fetched, in whatever order pages arrive.
+//! Tests of limits of depth: every page within the limit is fetched, in whatever order the pages arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,8 +11,9 @@ use super::linked::{Links, links, quick, site};
 use super::{ARRIVALS, run};
 use crate::{CrawlReport, Crawler, Follow, Scope};
 
-/// A site with two ways to a page: a long one of three links and a short one of two. The first answer on the short
-/// way is `spoilt`. The page links to a goal that is within three links of the seed only by the short way.
+/// Answers for a site with two ways from the seed to a page: a long way of three links and a short one of two. The
+/// first answer on the short way is `spoilt`. The page links to a goal that is within three links of the seed only
+/// by the short way.
 fn two_ways(url: &str, spoilt: ScriptedAnswer) -> ScriptedAnswer {
     let to = |paths: &[&str]| links(paths.iter().map(|path| (*path).to_owned()));
     match url.strip_prefix("http://shop.example").unwrap_or(url) {
@@ -81,7 +82,7 @@ fn the_shorter_way_counts_in_a_state_directory_too() {
     for spoilt in ways_to_be_late() {
         let dir = tempfile::tempdir().unwrap();
         crawl(|crawler| crawler.scope(Scope::new().max_depth(3)).state(dir.path()), &spoilt);
-        // The crawl is stopped midway, and then resumed.
+        // The crawl is stopped before it has fetched everything, and then resumed.
         let dir = tempfile::tempdir().unwrap();
         let crawler = || {
             quick(Links(&["http://shop.example/"]))
@@ -114,7 +115,7 @@ fn a_short_way_that_fails_for_good_holds_nobody_back() {
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
-/// The short way leads over another host, which is slow.
+/// The short way leads through another host, which is slow.
 #[test]
 fn a_way_by_another_host_counts_too() {
     let web = |url: &str| {
@@ -132,7 +133,8 @@ fn a_way_by_another_host_counts_too() {
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
-/// The short way is a slow redirect. When it arrives, its target is already known by a longer way.
+/// A part of the short way is a slow redirect. When its answer arrives, its target is already known by the longer
+/// way.
 #[test]
 fn a_shorter_way_by_a_redirect_counts_too() {
     let web = |url: &str| {
@@ -187,7 +189,8 @@ fn other_orders_are_kept_and_have_the_depth_of_the_first_way() {
     }
 }
 
-/// Random sites with random delays and failures: the fetched pages are those that a breadth-first search finds.
+/// Crawls random sites with random delays and failures, and checks that the fetched pages are those that a
+/// breadth-first search finds.
 #[test]
 fn exactly_what_is_within_the_depth_is_fetched() {
     const PAGES: usize = 150;

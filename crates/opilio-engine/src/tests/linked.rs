@@ -1,4 +1,4 @@
-//! A spider that follows every link, and sites whose answers a closure gives.
+//! A spider that follows every link, and transports whose answers a closure makes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Spider for Links {
     }
 }
 
-/// Returns a transport that answers by a closure from the URL to the answer.
+/// Returns a transport whose answers a closure makes from the URL.
 pub(super) fn site(
     answer: impl Fn(&str) -> ScriptedAnswer + Clone + Send + Sync + 'static,
 ) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {

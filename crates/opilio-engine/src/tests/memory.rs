@@ -1,4 +1,4 @@
-//! Tests of crawls with a memory limit, in virtual time. The test says how much memory the process uses.
+//! Tests of crawls with a memory limit, in virtual time. Each test sets how much memory the process seems to use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,8 @@ use crate::{CrawlError, Crawler, Found, Page, ParseError, Request, Spider, Stopp
 
 const LIMIT: u64 = 1 << 30;
 
-/// Returns a crawl whose memory is this percentage of its limit, given the second of the crawl.
+/// Returns a crawl with a memory limit. `percent` gives the used memory in percent of the limit, for each second of
+/// the crawl.
 fn limited(spider: List, percent: impl Fn(u64) -> u64 + Send + 'static) -> Crawler<List> {
     let start = std::cell::OnceCell::new();
     crawler(spider)
@@ -40,11 +41,12 @@ fn a_crawl_near_its_limit_takes_less_and_loses_nothing() {
         seconds.map(count).max().unwrap()
     };
     assert!(most(2..10) >= 30, "{}", most(2..10));
-    // From the next look at the memory on, an eighth of all 64 slots is used. Each page takes a second.
+    // After the next measurement only an eighth of the 64 slots is used. Each page takes a second, so at most 8
+    // pages arrive per second.
     assert!(most(12..20) <= 2 * 8, "{}", most(12..20));
     assert!(most(12..20) >= 8, "{}", most(12..20));
     assert_eq!(most(21..22), 0, "nothing starts at the limit");
-    // Once the memory is free again, the crawl opens more slots each second.
+    // When memory is free again, the crawl uses more slots with every second.
     assert!(most(28..36) >= 30, "{}", most(28..36));
     let slowed = report.slowed;
     assert!(slowed > Duration::from_secs(14) && slowed < Duration::from_secs(17), "{slowed:?}");
@@ -54,7 +56,8 @@ fn a_crawl_near_its_limit_takes_less_and_loses_nothing() {
 fn a_crawl_waits_at_its_limit_for_whatever_is_under_way() {
     let spider = List(urls("a.example", 20).collect());
     let crawler = limited(spider, |second| if (1..20).contains(&second) { 200 } else { 10 });
-    // The fetches in flight when the limit is reached take longer than the memory may stay at the limit.
+    // The first fetches are in flight when the limit is reached. They take longer than the memory may stay at the
+    // limit.
     let answer = |_: &str, nth, _| page().after(Duration::from_secs(if nth <= 5 { 18 } else { 1 }));
     let (report, took, _) = run(crawler.host(HostPolicy::new().rate(per_second(4))).transport(web(answer)));
     let report = report.unwrap();
@@ -84,7 +87,8 @@ fn hosts_that_wait_for_memory_do_not_keep_a_crawl_from_ending() {
     assert!(report.balances() && report.left > 0);
     assert_eq!(report.stopped, Stopped::MemoryLimit);
     let last = arrivals.last().unwrap().0;
-    // The time for stepping down, for the pages in flight and for waiting at the limit. The drain is not abandoned.
+    // This allows time for using fewer slots step by step, for the pages in flight, and for waiting at the limit.
+    // The drain is not cut short.
     assert!(took < last + Duration::from_secs(6), "{took:?} after {last:?}");
 }
 
@@ -102,15 +106,15 @@ fn a_crawl_goes_on_one_at_a_time_with_what_the_allocator_keeps() {
     }
 }
 
-/// Counts the pages that were answered and not yet parsed, now and at most. A slow `parse` runs on another thread, so
-/// both counts are shared.
+/// Counts the pages that were answered and not yet parsed: the present number and the largest. Both are shared
+/// between threads, since a slow `parse` runs on another thread.
 #[derive(Default)]
 struct Unread {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// A spider that subtracts each page it parses from the count.
+/// A spider that subtracts each page that it has parsed from the count of unread pages.
 struct Reader(List, Arc<Unread>);
 
 impl Spider for Reader {
@@ -144,7 +148,7 @@ fn pages_that_wait_to_be_parsed_are_bounded_however_fast_their_hosts_are() {
         .total_in_flight(16)
         .transport(web(answer)));
     assert_eq!(report.unwrap().pages, 1_200);
-    // Besides the 64 pages that wait, other pages are in flight.
+    // In addition to the 64 pages that wait, other pages are in flight.
     let most = unread.most.load(Ordering::Acquire);
     assert!(most <= 64 + 16, "{most} at a time");
 }
@@ -172,7 +176,7 @@ fn a_crawl_that_outgrew_its_limit_goes_on_when_it_has_more() {
         (report.unwrap(), took)
     };
     let (first, took) = kept(|second| if second < 2 { 50 } else { 120 });
-    // Hosts that wait for a slot do not prevent the end of the crawl.
+    // Hosts that wait for a slot do not delay the end of the crawl.
     assert!(took < Duration::from_secs(7), "{took:?}");
     assert!(first.balances());
     assert_eq!(first.stopped, Stopped::MemoryLimit);

@@ -1,4 +1,4 @@
-//! Tests of a running crawl that is asked for a snapshot, and of orders for one of its hosts.
+//! Tests of snapshots of a running crawl, and of orders for one of its hosts.
 
 use std::sync::mpsc;
 
@@ -17,8 +17,8 @@ fn host(name: &str) -> Host {
     Host::of(&url::Url::parse(&format!("http://{name}/")).unwrap()).unwrap()
 }
 
-/// Crawls twenty pages of each host. The future that `asked` returns starts with the crawl and runs in its virtual
-/// time.
+/// Crawls twenty pages of each host. The future that `asked` returns runs at the same time as the crawl, in the
+/// same virtual time.
 fn watched<F>(
     hosts: &[&str],
     live: u32,
@@ -47,7 +47,7 @@ where
     (report, ARRIVALS.with(|arrivals| arrivals.borrow().clone()), told.blocking_recv().unwrap())
 }
 
-/// Returns how many pages of a host arrived between two seconds of the crawl.
+/// Returns how many pages of a host arrived between these two seconds of the crawl.
 fn between(arrivals: &[(Duration, String)], host: &str, from: u64, until: u64) -> usize {
     let is_there = |(at, url): &&(Duration, String)| {
         (Duration::from_secs(from)..Duration::from_secs(until)).contains(at) && url.contains(host)
@@ -125,7 +125,7 @@ fn a_host_is_held_on_order_and_no_other_even_when_its_actor_dies() {
     let (report, arrivals, answer) = watched(&["a.example", "b.example"], 100, async |handle: Handle| {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let hold = Duration::from_secs(60);
-        // The actor of either host may be the actor that panics.
+        // It is not known which of the two hosts has the actor that panics.
         let a = handle.hold(&host("a.example"), hold).await;
         (a, handle.hold(&host("b.example"), hold).await)
     });
@@ -168,7 +168,7 @@ fn an_order_stands_for_a_host_that_is_not_live_and_holds_it_when_it_wakes() {
     }
 }
 
-/// Gives an order to a host three seconds after the start.
+/// Gives an order to a host three seconds after the start of the crawl.
 async fn order(handle: Handle, what: OrderKind) -> OrderAnswer {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (reply, answer) = oneshot::channel();
@@ -181,7 +181,8 @@ async fn order(handle: Handle, what: OrderKind) -> OrderAnswer {
 fn a_host_that_is_told_to_leave_gives_its_leases_back_with_its_memo() {
     let (report, arrivals, answer) = watched(&["a.example"], 100, |handle| order(handle, OrderKind::Leave));
     assert_eq!((answer, report.pages, arrivals.len()), (OrderAnswer::Obeyed, 20, 20));
-    // The host's saved state (memo) contains the time of its last request, so requests stay half a second apart.
+    // The host's saved state (memo) contains the time of its last request. So the requests are half a second apart
+    // even there.
     for pair in arrivals.windows(2) {
         assert!(pair[1].0 - pair[0].0 >= Duration::from_millis(500), "{pair:?}");
     }
@@ -191,11 +192,11 @@ fn a_host_that_is_told_to_leave_gives_its_leases_back_with_its_memo() {
 fn a_host_that_is_lost_is_dropped_and_its_pages_are_leased_again() {
     let (report, arrivals, answer) = watched(&["a.example"], 100, |handle| order(handle, OrderKind::Lose));
     assert_eq!((answer, report.pages), (OrderAnswer::Obeyed, 20));
-    // The request that was in flight is sent again.
+    // The request that was in flight when the host was dropped is sent again.
     assert!((20..=21).contains(&arrivals.len()), "{}", arrivals.len());
 }
 
-/// Sends a request to a host on behalf of the caller, within the limits of that host.
+/// Sends a request on behalf of a caller. The limits of the requested host apply.
 async fn errand(handle: &Handle, url: &str) -> oneshot::Receiver<FetchFacts> {
     let url = url::Url::parse(url).unwrap();
     let (reply, answer) = oneshot::channel();

@@ -45,7 +45,7 @@ fn a_status_that_is_named_as_slow_down_is_treated_as_a_429() {
 #[test]
 fn a_status_that_is_not_named_ends_its_url() {
     for (status, reason) in [(403, Reason::Http4xx), (999, Reason::Protocol)] {
-        // The status in the policy is another one, or the policy is that of another host.
+        // In the first case the policy names another status, in the second it is the policy of another host.
         let other = HostPolicy::new().slow_down([401]);
         let (report, _, arrivals) = crawl_refused(other, bare(status));
         assert_eq!((report.pages, report.refusals, arrivals.len()), (9, 0, 12), "{status}");
@@ -157,13 +157,13 @@ fn no_wait_of_ours_is_longer_than_the_longest_backoff() {
         let transport = web(move |_, _, at| if span.contains(&at) { bare(503) } else { page() });
         let (report, _, arrivals) = run(crawler(spider).host(policy).transport(transport));
         assert_eq!(report.unwrap().pages, 9);
-        // Only arrivals during the outage count: afterwards requests are spaced by the pace that the crawl has
-        // learnt.
+        // Only arrivals during the outage are checked. After the outage, the learnt pace decides about the time
+        // between requests.
         let knocks: Vec<_> = arrivals.iter().map(|(at, _)| *at).filter(|at| out.contains(at)).collect();
         knocks.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap()
     };
     let (short, long) = (longest(5), longest(60));
-    // The wait for the end of a server's window may be up to a fifth longer.
+    // The wait for the next window of the server may be up to a fifth longer than stated.
     assert!(short <= Duration::from_millis(6_100), "{short:?}");
     assert!(long > Duration::from_secs(20) && long <= Duration::from_secs(73), "{long:?}");
 }
@@ -260,7 +260,8 @@ fn a_refusal_by_its_own_rule_ends_with_its_word() {
 
 #[test]
 fn each_of_thousands_of_hosts_that_start_at_once_spends_its_start_on_a_request() {
-    // There are more hosts than the pool's mailbox has room for. A host costs nothing while it waits for an hour.
+    // There are more hosts than messages fit into the pool's mailbox. A host that waits for an hour takes no time
+    // of the test.
     const HOSTS: usize = 6_000;
     let spider = List((0..HOSTS).map(|n| format!("http://h{n}.example/page")).collect());
     let at_once = |_: &str, _, _| ScriptedAnswer::page("<title>page</title>");

@@ -1,5 +1,5 @@
-//! Tests of where redirects end: each URL is a page, an alias of a page, or a failure with a reason. The crawls run
-//! in memory, with a state directory, and with kills in between.
+//! Tests of how redirected URLs end: each is a page, an alias of a page, or a failure with a reason. The crawls run
+//! in memory, with a state directory, and with a state directory and kills.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -111,14 +111,14 @@ pub(super) fn run(
 ) -> Ran {
     let (output, collected) = Collect::new();
     let mut ran = run_unwritten(crawler.export(output), web);
-    // Output lines that state an alias are not items.
+    // Output lines that describe an alias are not items, so they are left out.
     let rows = collected.items::<serde_json::Value>().unwrap().into_iter();
     ran.items = rows.filter_map(|row| row.as_str().map(str::to_owned)).collect();
     ran.items.sort();
     ran
 }
 
-/// Does the same for a crawl of several runs, whose output cannot be kept in memory.
+/// Does the same as `run` for a crawl of several runs, whose output cannot be kept in memory.
 fn run_unwritten(
     crawler: Crawler<Site>,
     web: impl Fn(&TransportRequest) -> ScriptedAnswer + Clone + Send + Sync + 'static,
@@ -133,7 +133,8 @@ fn run_unwritten(
     Ran { report, items: Vec::new(), asked }
 }
 
-/// Runs a crawl that is dropped again and again after some time, and reads the file that it wrote.
+/// Runs a crawl that is killed (dropped) again and again after some time. Returns its report and the lines of the
+/// file that it wrote.
 #[cfg(feature = "disk")]
 fn run_killed(urls: &[String], web: Web, dir: &Path, seed: u64) -> (CrawlReport, Vec<String>) {
     use opilio_export::JsonLines;
@@ -161,7 +162,7 @@ fn run_killed(urls: &[String], web: Web, dir: &Path, seed: u64) -> (CrawlReport,
     unreachable!("the loop ends by returning or by a panic")
 }
 
-/// The expected result of a crawl of these URLs. It is the same for every store, and wherever the crawl is killed.
+/// The result that a crawl of these URLs must have, with every store and at whatever moments the crawl is killed.
 #[derive(Default)]
 struct Comes<'a> {
     pages: &'a [&'a str],
@@ -226,7 +227,8 @@ fn seeds_that_lead_to_each_other_are_a_loop_each() {
     assert_eq!(ran.asked.len(), 2, "{:?}", ran.asked);
 }
 
-/// A redirect chain `/0` → `/1` → … → `/11` → `/3` that ends in a circle. Every third URL is on another host.
+/// Answers for a redirect chain `/0` → `/1` → … → `/11` → `/3`, which ends in a circle. Every third URL is on
+/// another host.
 fn long_ring(ask: &TransportRequest) -> ScriptedAnswer {
     let Ok(n) = ask.url.path()[1..].parse::<u32>() else { return page(ask) };
     to(&ring_url(if n == 11 { 3 } else { n + 1 }))
@@ -359,7 +361,8 @@ fn what_robots_or_the_scope_forbids_fails_for_each_that_leads_there() {
     assert_eq!(ran.report.aliases, 0);
 }
 
-/// Every page redirects to one `/consent`, which sets the cookie and redirects to the page that was requested last.
+/// Answers for a site whose pages all redirect to `/consent`, which sets a cookie and redirects to the page that
+/// was requested last.
 fn consent(ask: &TransportRequest) -> ScriptedAnswer {
     let path = ask.url.path();
     let cookies = ask.headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -397,7 +400,7 @@ fn a_wall_whose_way_back_is_named_in_its_url_or_is_the_start_page_lets_all_pages
     }
 }
 
-/// The login sets the necessary cookie two redirects later, on the way back from another host.
+/// Answers for a site whose login sets the necessary cookie two redirects later, on the way back from another host.
 fn single_sign_on(ask: &TransportRequest) -> ScriptedAnswer {
     match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("sso.example", _) => sets(to("http://a.example/set"), "known=1"),
@@ -445,7 +448,7 @@ fn a_wall_is_passed_in_each_session_by_itself() {
 
 #[test]
 fn a_wall_that_never_opens_ends_and_who_keeps_no_cookies_is_told_of_a_loop() {
-    // The site redirects to the login page, whatever cookies are sent.
+    // This site always redirects to the login page, whatever cookies are sent.
     let web: Web = |ask| match ask.url.path() {
         "/login" => sets(to("/home"), "visit=1"),
         "/home" => page(ask),
@@ -453,7 +456,8 @@ fn a_wall_that_never_opens_ends_and_who_keeps_no_cookies_is_told_of_a_loop() {
     };
     let urls: Vec<_> = (0..6).map(|n| absolute(&format!("/{n}"))).collect();
     let ran = run(crawler(&urls), web);
-    // The first URL goes through the whole chain and is the page. The others are its aliases.
+    // The redirects of the first URL lead through the whole chain, and it becomes the page. The other URLs are its
+    // aliases.
     assert_eq!((ran.report.pages, ran.report.aliases), (1, 5), "{:?}", ran.items);
     assert!(ran.asked.len() <= 6 * 4 + 2, "{:?}", ran.asked);
     let ran = run(crawler(&urls).no_cookies(), consent);
@@ -465,7 +469,7 @@ fn a_wall_that_never_opens_ends_and_who_keeps_no_cookies_is_told_of_a_loop() {
 
 #[test]
 fn a_cookie_on_the_way_to_a_known_page_costs_one_more_round_and_no_second() {
-    // The site sets a cookie with every redirect.
+    // This site sets a cookie with every redirect.
     let web: Web = |ask| match ask.url.path() {
         "/home" => page(ask),
         "/hop" => sets(to("/home"), "visit=1"),
@@ -520,7 +524,7 @@ fn a_page_may_lead_to_itself_as_often_as_it_sets_cookies_up_to_the_limit() {
     assert_eq!(ran.failures(), [(urls[0].clone(), Reason::TooManyRedirects)]);
 }
 
-/// A shop that moved to another host: every old page redirects to the same path on the new host.
+/// Answers for a shop that has moved to another host: every old page redirects to the same path on the new host.
 fn moved(ask: &TransportRequest) -> ScriptedAnswer {
     match (ask.url.scheme(), ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("https", "www.shop.example", "/") => {
@@ -544,7 +548,7 @@ fn a_seeds_redirect_takes_its_scope_along() {
     assert_eq!(ran.items, pages[..1]);
     let ran = run(crawler(&seed()).scope(Scope::new().follow(Follow::SameDomain)), moved);
     assert_eq!(ran.report.pages, 3);
-    // An exclusion that the user gave is still in force.
+    // An exclusion that the user has set still applies.
     let ran = run(crawler(&seed()).scope(Scope::new().exclude("*//www.*").unwrap()), moved);
     assert_eq!(ran.failures(), [(seed()[0].clone(), Reason::OutOfScope)]);
 }
@@ -642,7 +646,7 @@ fn a_redirect_that_states_a_wait_beyond_any_patience_is_not_followed_early() {
 
 #[test]
 fn what_waits_for_a_known_url_is_left_where_a_crawl_stops_early() {
-    // `/t` would be requested last, and the crawl ends before that.
+    // `/t` is the last URL in the queue, and the crawl ends before it is requested.
     let web = |ask: &TransportRequest| match ask.url.path() {
         "/a" | "/b" => to("/t"),
         "/t" => page(ask).after(Duration::from_secs(25)),

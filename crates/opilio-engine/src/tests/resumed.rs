@@ -1,4 +1,4 @@
-//! Tests of crawls that are resumed with other settings than they began with.
+//! Tests of crawls that are resumed with other settings than those of their first run.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::linked::{Links, links, quick, site};
 use super::run;
 use crate::{CrawlReport, Crawler, Follow, Scope};
 
-/// A shop with five good pages and five broken ones, all linked from one page.
+/// Answers for a shop with five good pages and five broken ones, all linked from one page.
 fn shop(url: &str) -> ScriptedAnswer {
     if url == "http://shop.example/" {
         links(["good", "bad"].iter().flat_map(|kind| (0..5).map(move |n| format!("/{kind}/{n}"))))
@@ -19,7 +19,7 @@ fn shop(url: &str) -> ScriptedAnswer {
     }
 }
 
-/// Begins a crawl of the shop that finds all URLs, but fetches only the first page.
+/// Begins a crawl of the shop. It finds all URLs, but fetches only the first page.
 fn begun(dir: &TempDir) {
     let (report, _, _) =
         run(quick(Links(&["http://shop.example/"])).max_pages(1).state(dir.path()).transport(site(shop)));
@@ -50,7 +50,7 @@ fn what_is_queued_and_out_of_the_new_scope_is_filtered_and_not_asked_for() {
         assert_eq!(report.filtered.get(why), Some(&filtered), "{why} {:?}", report.filtered);
         assert_eq!((report.pages, report.left), (11 - filtered, 0), "{why}");
         assert_eq!(arrivals.len() as u64, 10 - filtered, "{why} {arrivals:?}");
-        // The second run after that has nothing to do.
+        // The run after this one has nothing to do.
         let (report, arrivals) = resumed(&dir, scope);
         assert_eq!((report.filtered[why], report.pages, arrivals.len()), (filtered, 11 - filtered, 0));
     }
@@ -115,7 +115,7 @@ fn redirect(to: &str) -> ScriptedAnswer {
     ScriptedAnswer::status(301).header(http::header::LOCATION, to.parse().unwrap())
 }
 
-/// A shop that has moved to another domain, and that also links to a third domain.
+/// Answers for a shop that has moved to another domain, and that also links to a third domain.
 fn moved(url: &str) -> ScriptedAnswer {
     match url {
         "http://old.example/" => redirect("http://new.example/"),
@@ -194,14 +194,14 @@ fn what_waits_for_a_url_that_is_kept_out_now_fails_as_what_leads_there() {
     assert!(report.balances() && report.left == 0 && arrivals.is_empty(), "{report:?} {arrivals:?}");
     let out_of_scope = report.reasons.get(&opilio_core::Reason::OutOfScope);
     assert_eq!((report.filtered["scope_pattern"], out_of_scope), (1, Some(&2)), "{report:?}");
-    // These URLs are requested again, in a scope that contains them.
+    // The failed URLs are requested again, now with a scope that contains them.
     let (report, _, _) = run(crawler().retry_failed());
     let report = report.unwrap();
     assert!(report.balances() && report.failures.is_empty(), "{report:?}");
     assert_eq!((report.pages, report.aliases, report.left), (2, 1, 0));
 }
 
-/// A site with a list of pages, which either fails or works.
+/// Returns a crawl of a site with a list of pages. The test decides whether the site works.
 fn listed(dir: &TempDir) -> Crawler<Links> {
     quick(Links(&["http://shop.example/1", "http://shop.example/2", "http://shop.example/3"]))
         .state(dir.path())
@@ -227,7 +227,7 @@ fn a_site_that_was_down_for_a_whole_run_is_asked_again_when_told_to() {
         let report = report.unwrap();
         assert!(report.failed() == 3 && !arrivals.is_empty(), "{report:?}");
 
-        // Unless told to, the crawl requests nothing before the hour is over.
+        // Without that setting, the crawl sends no request before the hour is over.
         let (report, _, arrivals) = run(listed(&dir).transport(site(|_| links([]))));
         assert_eq!((report.unwrap().pages, arrivals.len()), (0, 0), "{down:?}");
 

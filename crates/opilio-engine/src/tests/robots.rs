@@ -1,5 +1,5 @@
-//! Tests of robots.txt in a crawl: it is requested first, within the limits of hosts, and obeyed. The web is scripted
-//! and the time virtual.
+//! Tests of robots.txt in a crawl: it is requested before the pages, within the limits of the host, and it is
+//! obeyed. The web is scripted and the time virtual.
 
 use http::header::{CONTENT_ENCODING, LOCATION};
 use http::{HeaderName, HeaderValue};
@@ -8,7 +8,7 @@ use opilio_fetch::{Connection, Limits};
 
 use super::*;
 
-/// Returns a transport that answers by the URL.
+/// Returns a transport whose answers a closure makes from the URL.
 pub(super) fn site(
     answer: impl Fn(&str, Duration) -> ScriptedAnswer + Send + Sync + 'static,
 ) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
@@ -43,7 +43,7 @@ pub(super) fn times_of(arrivals: &[(Duration, String)], part: &str) -> Vec<Durat
     arrivals.iter().filter(|(_, url)| url.contains(part)).map(|(at, _)| *at).collect()
 }
 
-/// Checks rule G8: no two arrivals at a host are closer than the host's spacing.
+/// Checks that two arrivals at a host are never closer than the spacing that the host's rate requires (rule G8).
 fn assert_spaced(arrivals: &[(Duration, String)], host: &str) {
     let times = times_of(arrivals, &format!("//{host}/"));
     for pair in times.windows(2) {
@@ -217,7 +217,7 @@ fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
 }
 
 thread_local! {
-    /// How the connections of the requests were to be used, in the order in which the requests arrived.
+    /// The setting of the connection in each request, in the order in which the requests arrived.
     static ASKED: RefCell<Vec<Connection>> = RefCell::default();
 }
 
@@ -398,7 +398,7 @@ fn of_a_robots_txt_that_never_ends_the_first_500_kib_hold_whatever_bodies_may_be
     let spider = List(urls("a.example", 5).collect());
     let filler = "# filler\n".repeat(80_000);
     let transport = site(move |url, _| match url {
-        // The body ends early, but far behind the part that counts. The crawl does not wait for the missing part.
+        // The body ends early, but far behind the part that is read as rules. The crawl does not wait for the rest.
         "http://a.example/robots.txt" => ScriptedAnswer {
             fault: Some((Phase::Body, Fault::Reset)),
             ..text(format!("user-agent: *\ndisallow: /1\n{filler}disallow: /2\n"))

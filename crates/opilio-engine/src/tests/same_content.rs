@@ -1,4 +1,4 @@
-//! Tests of sites that show the same page under many URLs: how the crawl avoids endless sites, and how duplicates
+//! Tests of sites that show the same page under many URLs: how the crawl stops on endless sites, and how duplicates
 //! become aliases.
 
 use std::collections::BTreeMap;
@@ -18,14 +18,14 @@ fn report_of<S: Spider>(crawler: Crawler<S>) -> (CrawlReport, Vec<String>) {
     (report, arrivals.into_iter().map(|(_, url)| url).collect())
 }
 
-/// Answers every URL by the same page, which has relative links.
+/// Answers every URL with the same page, which has relative links.
 fn not_found(_: &str) -> ScriptedAnswer {
     ScriptedAnswer::page(
         "<title>Not found</title><a href=help/contact.html>help</a><a href=news/>news</a><a href=/>home</a>",
     )
 }
 
-/// Returns how many links of a crawl were filtered because of this trap.
+/// Returns how many links were filtered because they belong to an endless site of this kind.
 fn trapped(report: &CrawlReport) -> u64 {
     report.filtered.get("trap_same_content").copied().unwrap_or(0)
 }
@@ -72,7 +72,7 @@ fn pages_that_only_look_alike_are_followed() {
     assert_eq!(trapped(&report), 0);
 }
 
-/// A shop whose pages all have the same body: the spider knows from the URL where the data is.
+/// A shop whose pages all have the same body. The spider gets the data by the URL of the page.
 struct Shell;
 
 impl Spider for Shell {
@@ -116,8 +116,8 @@ fn a_resumed_crawl_ends_too() {
     assert!(pages < 40, "{pages}");
 }
 
-/// Answers by four versions of one article (which differ in white space or in session ids), then by pages of other
-/// content.
+/// Answers with four versions of one article, which differ in white space or in session ids, and then with pages of
+/// other content.
 fn articles(url: &str) -> ScriptedAnswer {
     let id = url.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     let id = &id[id.len() - 32..];
@@ -183,7 +183,7 @@ fn a_merging_crawl_that_is_resumed_says_each_url_once() {
     let mut said: Vec<String> = said.iter().map(url).collect();
     said.sort();
     assert_eq!(said, urls);
-    // Contents are remembered only within a run: the next run may take a second page of the same content.
+    // Contents are remembered only during a run. So a second run may write another page with the same content.
     assert!((1..=2).contains(&aliases), "{aliases}");
 }
 

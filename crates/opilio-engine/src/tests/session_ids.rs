@@ -48,8 +48,8 @@ fn pages_are_fetched_once_whatever_id_their_links_carry() {
     for write in WAYS {
         let sample = write(7, &"a".repeat(32));
         let (report, arrivals) = asked(quick(Links(SEED)).transport(site(shop(write))).max_pages(60));
-        // The seed has no session id. Where the other links differ from it in more than that, the seed is a separate
-        // page.
+        // The seed has no session id. If the links differ from the seed in more than the session id, the seed
+        // counts as a separate page.
         assert!((5..=6).contains(&report.pages) && report.left == 0, "{sample}: {arrivals:?}");
         let fetched: BTreeSet<_> = arrivals.iter().collect();
         assert_eq!(fetched.len(), arrivals.len());

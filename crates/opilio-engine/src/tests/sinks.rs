@@ -1,4 +1,4 @@
-//! Tests of sinks that block on the exporter's thread: the crawl waits for them at a normal end, but not when it is
+//! Tests of sinks that block on the exporter's thread. At a normal end the crawl waits for them, but not if it is
 //! ordered to end.
 
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{List, crawler, page, urls, web};
 use crate::{CrawlReport, Crawler, Stopped};
 
-/// A gate at which a sink waits until the test opens it.
+/// A gate: a sink waits at it until the test opens it.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<Stand>, Condvar)>);
 
@@ -51,12 +51,12 @@ enum At {
     Sync,
 }
 
-/// A sink with its rows in memory, which waits at the gate in one of its calls.
+/// A sink that keeps its rows in memory, and that waits at the gate in one of its calls.
 struct Gated {
     rows: Box<dyn Sink>,
     at: At,
     gate: Gate,
-    /// Whether the sink has a row. The sink is flushed once before that, without waiting at the gate.
+    /// Whether the sink has received a row. Before that it is flushed once, and does not wait at the gate then.
     has_rows: bool,
 }
 
@@ -171,7 +171,7 @@ fn an_order_to_stop_ends_the_waiting_and_the_report_says_what_was_not_written() 
         assert_eq!((&*unwritten.sink, unwritten.pages == 0), ("gated", all_written), "{at:?}: {unwritten:?}");
         assert!(report.balances() && report.left >= unwritten.pages, "{at:?}: {report:?}");
         assert!(report.to_string().contains("gated"), "{report}");
-        // If the thread opens the gate later, that no longer changes the result.
+        // Opening the gate on the other thread later than this does not change the result.
         gate.open();
     }
 }

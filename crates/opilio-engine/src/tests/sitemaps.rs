@@ -11,7 +11,7 @@ use super::robots::{site, text, times_of};
 use super::*;
 use crate::{Scope, SitemapEntry};
 
-/// A spider that begins at sitemaps, and records which pages arrived.
+/// A spider whose seeds are sitemaps. It records which pages arrived.
 struct Mapped {
     seeds: fn() -> Vec<Request<()>>,
 }
@@ -95,7 +95,7 @@ fn the_sitemaps_of_robots_txt_are_seeds_and_robots_txt_is_asked_for_once() {
     assert_eq!(times_of(&arrivals, "/robots.txt").len(), 1, "{arrivals:?}");
     assert_eq!(report.reasons, BTreeMap::from([(Reason::Robots, 1)]));
     assert_eq!(report.filtered.get("scope_host"), Some(&1));
-    // There are three pages. Robots.txt, the index, two sitemaps and a list count as sitemaps.
+    // There are three pages. The five that count as sitemaps are robots.txt, the index, two sitemaps and a list.
     assert_eq!((report.pages, report.sitemaps, report.failures.len()), (3, 5, 1));
     assert!(report.to_string().starts_with("3 pages, 5 sitemaps, 0 aliases, 1 failure ("), "{report}");
     assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 >= Duration::from_millis(99)));
@@ -135,8 +135,8 @@ fn the_usual_place_is_tried_where_robots_txt_names_none() {
             assert_eq!(report.reasons, reasons, "{nth} {obeys}");
         }
     }
-    // If there is no sitemap at `/sitemap.xml` either, nothing has failed, since none was promised. This holds even
-    // if a page for people is there.
+    // If there is no sitemap at `/sitemap.xml` either, this is not a failure, since nothing promised a sitemap. The
+    // same is true if a page for people is at this URL.
     let elsewhere =
         || ScriptedAnswer::status(302).header(LOCATION, HeaderValue::from_static("http://b.example/missing"));
     let broken = || ScriptedAnswer::status(500);
@@ -156,7 +156,7 @@ fn the_usual_place_is_tried_where_robots_txt_names_none() {
         assert_eq!((items.len(), report.reasons), (1, reasons));
         assert!(!times_of(&arrivals, "/sitemap.xml").is_empty(), "{arrivals:?}");
     }
-    // A sitemap that robots.txt or the spider names must exist.
+    // If robots.txt or the spider names a sitemap, the sitemap has to exist.
     let named =
         || vec![Request::get("http://a.example/", ()), Request::sitemap("http://a.example/sitemap.xml", ())];
     let (report, ..) =
@@ -164,7 +164,7 @@ fn the_usual_place_is_tried_where_robots_txt_names_none() {
     assert_eq!(report.reasons, BTreeMap::from([(Reason::Http4xx, 1)]));
 }
 
-/// A spider that requests the sitemaps of a host some time after the host's last page.
+/// A spider that requests the sitemaps of a host long after the host's last page.
 struct LateMap;
 
 impl Spider for LateMap {
@@ -191,7 +191,7 @@ fn a_host_that_was_passive_still_tells_its_sitemaps() {
         "http://a.example/robots.txt" => text("sitemap: http://a.example/map.xml\n"),
         "http://a.example/map.xml" => text(urlset(&["http://a.example/x"])),
         "http://b.example/robots.txt" => ScriptedAnswer::status(404),
-        // By that time the other host has long been passive.
+        // When this page arrives, the other host has long been passive.
         "http://b.example/" => page().after(Duration::from_secs(20)),
         _ => page(),
     });
@@ -200,7 +200,7 @@ fn a_host_that_was_passive_still_tells_its_sitemaps() {
     let report = report.unwrap();
     assert!(report.balances(), "{report:?}");
     assert!(collected.items::<String>().unwrap().contains(&"http://a.example/x".into()), "{arrivals:?}");
-    // Rules, pages and holds do not need a second request: the kept rules are enough for them.
+    // Robots.txt is not requested again for pages and holds: the kept rules are enough for them.
     assert_eq!(times_of(&arrivals, "a.example/robots.txt").len(), 2, "{arrivals:?}");
 }
 
@@ -301,7 +301,7 @@ fn an_index_that_lists_itself_or_goes_ever_deeper_ends() {
             text(index(&[&own, &deeper]).replace("</sitemapindex>", &format!("{page}</sitemapindex>")))
         },
     );
-    // The seed, and three sitemaps below it.
+    // The requests are for the seed and for the three sitemaps below it.
     assert_eq!((items.len(), times_of(&arrivals, ".xml").len()), (4, 4), "{arrivals:?}");
     assert_eq!(report.filtered.get("max_depth"), Some(&1));
 }
@@ -326,7 +326,7 @@ fn a_page_that_is_a_sitemap_too_is_both_and_patterns_are_for_pages() {
             _ => page(),
         },
     );
-    // The sitemap fetched as a page is not a product, but a seed.
+    // The sitemap was fetched as a page, because it is a seed. It is not a product.
     assert_eq!(items, ["0 http://a.example/map.xml", "0 http://a.example/products/1"]);
     assert_eq!(report.filtered.get("scope_pattern"), Some(&2));
 }

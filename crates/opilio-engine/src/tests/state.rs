@@ -1,5 +1,5 @@
-//! Tests of crawls with a state directory, in virtual time. A kill drops the crawl: nothing that was still to be done
-//! is done.
+//! Tests of crawls with a state directory, in virtual time. To simulate a kill, a test drops the crawl: nothing
+//! that is still to be done is done.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +42,7 @@ impl Kept {
         rows(&self.output())
     }
 
-    /// Moves the crawl's clock forward.
+    /// Moves the saved clock of the crawl forward by this time.
     fn pass(&self, time: Duration) {
         let (dir, options) = (self.dir.path().join("state"), DiskOptions::default());
         let mut store = DiskFrontier::open_any(&dir, options).unwrap();
@@ -127,7 +127,7 @@ fn rows_of_csv_are_written_once_below_one_header_whatever_is_killed_when() {
     assert_eq!(rows, expected);
 }
 
-/// [`List`] after the fields of its item were renamed.
+/// The spider [`List`], after the fields of its item were renamed.
 struct Renamed(Vec<String>);
 
 impl Spider for Renamed {
@@ -328,7 +328,8 @@ fn a_host_remembers_its_budget_and_its_rules_when_it_sleeps() {
         requests += arrivals.len() as u64;
         assert_eq!(report.requests, requests, "all runs together");
         if last < Duration::MAX {
-            // The gap from the last request of one run to the first of the next, without the time between the runs.
+            // The time between the last request of one run and the first request of the next, not counting the time
+            // between the runs.
             let gap = last + arrivals[0].0;
             assert!(gap >= Duration::from_secs(10), "{gap:?}");
         }
@@ -345,13 +346,13 @@ fn what_a_closed_host_kept_is_tried_again_when_its_time_is_over() {
     let report = report.unwrap();
     assert_eq!((report.pages, report.reasons[&Reason::HostClosed]), (1, 3));
 
-    // The host is still closed: no request is sent, and no attempt is wasted.
+    // The host is still closed: no request is sent, and no attempt is used up.
     let (report, _, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
     let report = report.unwrap();
     assert!(arrivals.is_empty() && report.balances(), "{arrivals:?}");
     assert_eq!((report.pages, report.reasons[&Reason::HostClosed]), (1, 3));
 
-    // A day passes by the crawl's saved clock.
+    // A day passes, according to the crawl's saved clock.
     kept.pass(Duration::from_secs(86_400));
     let (report, _, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
     let report = report.unwrap();
@@ -386,7 +387,7 @@ fn old_pages_are_asked_for_again_and_what_changed_is_known() {
             .state(kept.dir.path().join("state"))
             .resume()
     };
-    // The first page has an ETag, the second has nothing, and the third changes.
+    // The answers of the three pages: the first has an ETag, the second has no validator, and the third changes.
     let web = |third: &'static str| {
         move || -> Rc<dyn Transport> {
             Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
@@ -415,7 +416,7 @@ fn old_pages_are_asked_for_again_and_what_changed_is_known() {
     expected.extend([news(0, true), news(1, true), news(2, false)]);
     expected.sort();
     assert_eq!(kept.rows(), expected);
-    // The next request carries the values that the last fetch returned.
+    // The next requests contain the validators that the last answers had.
     kept.pass(Duration::from_secs(3_600));
     run_any(crawler().refresh(Duration::from_secs(3_600)).transport(web("changed")));
     expected.extend([news(0, true), news(1, true), news(2, true)]);
@@ -423,7 +424,7 @@ fn old_pages_are_asked_for_again_and_what_changed_is_known() {
     assert_eq!(kept.rows(), expected);
 }
 
-/// A spider that records which pages have changed.
+/// A spider that records which pages have changed since the last run.
 struct Changes(Vec<String>);
 
 impl Spider for Changes {

@@ -1,5 +1,5 @@
-//! Tests of steps: how a resumed crawl handles the steps that another build stored, and URLs that are requested with
-//! two steps.
+//! Tests of steps: how a resumed crawl treats steps that another build of the spider has stored, and URLs that are
+//! requested with two different steps.
 
 use std::path::Path;
 
@@ -66,13 +66,13 @@ fn asked() -> Vec<Request<Before>> {
     (0..10).map(|n| Request::get(format!("http://a.example/{n}"), step(n))).collect()
 }
 
-/// Runs the first run, which reads some of the ten pages.
+/// Performs the first run, which fetches some of the ten pages.
 fn begin(dir: &Path) -> CrawlReport {
     let output = JsonLines::create(dir.join("out.jsonl")).unwrap();
     run(reads(asked()).export(output).state(dir.join("state")).max_pages(4)).0.unwrap()
 }
 
-/// Resumes the crawl with a spider of another build.
+/// Resumes the crawl with a spider of another build, whose steps have this type.
 fn go_on<Step>(dir: &Path) -> Result<CrawlReport, CrawlError>
 where
     Step: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,

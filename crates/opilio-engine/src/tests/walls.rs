@@ -1,5 +1,5 @@
-//! Tests of consent and login pages that set several cookies one after another: a page is shown once all the cookies
-//! are there, whichever URL received them.
+//! Tests of consent and login pages that set several cookies one after another: a page is shown once the client has
+//! all the cookies, whichever of its URLs received them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -57,8 +57,8 @@ fn a_wall_of_several_turns_is_passed_wherever_it_leads_in_between() {
 
 #[test]
 fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
-    // A page, or another chain that came to the consent page, has set the first cookie. The second redirect sets the
-    // second.
+    // The first cookie was set before, by a page or by another redirect chain that came to the consent page. The
+    // second redirect sets the second cookie.
     let second_turn = Mutex::new(std::collections::HashSet::new());
     let second_turn = Arc::new(second_turn);
     let by_a_page = move |ask: &TransportRequest| match ask.url.path() {
@@ -72,8 +72,8 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
     let ran = run(crawler(&[absolute("/start")]), by_a_page);
     let pages = ["/0", "/1", "/start"].map(|path| format!("{} is {path}", absolute(path)));
     assert_eq!(ran.items, pages, "{:?}", ran.asked);
-    // URLs that come to the consent page after the first have its cookie by then, but requested their page without
-    // it.
+    // URLs that come to the consent page after the first URL have its cookie by then. But they requested their own
+    // page without this cookie.
     let by_another = |ask: &TransportRequest| match (ask.url.path(), ask.url.query()) {
         ("/wall", Some(from)) if has(ask, "c1=1") => to(&format!("/{from}")),
         ("/wall", Some(from)) => sets(to(&format!("/wall?{from}")), "c1=1"),
@@ -86,7 +86,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
         let pages: Vec<_> = (0..count).map(|n| format!("{} is /{n}", absolute(&format!("/{n}")))).collect();
         assert_eq!(ran.items, pages, "{:?}", ran.asked);
     }
-    // The second redirect is on another host and at another URL than the first.
+    // The second redirect starts at another host and another URL than the first.
     let visits = Arc::new(Mutex::new(Vec::new()));
     let elsewhere = move |ask: &TransportRequest| {
         let path = ask.url.path().to_owned();
@@ -111,7 +111,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
         "{:?}",
         ran.asked
     );
-    // A circle of redirects is still reported as a circle. It is followed a second time on a site that sets cookies.
+    // A circle of redirects is still reported as a circle. On a site that sets cookies it is followed twice.
     let ring = |ask: &TransportRequest| match ask.url.path() {
         "/start" => ScriptedAnswer::page("<title>/start</title><a href=/a>a</a>")
             .header(SET_COOKIE, HeaderValue::from_static("c1=1; Path=/"))

@@ -1,5 +1,5 @@
-//! Tests of the messages of a crawl where the user would otherwise notice nothing: outputs, nothing to do, no
-//! request.
+//! Tests of messages about facts that the user would not notice otherwise: where the output went, that there was
+//! nothing to do, that no request was sent.
 
 use std::path::Path;
 
@@ -158,7 +158,7 @@ fn a_crawl_whose_items_consist_of_something_else_is_not_resumed() {
 fn progress_counts_the_items_of_all_runs() {
     let dir = tempfile::tempdir().unwrap();
     run(kept(dir.path(), 2, "")).0.unwrap();
-    // Only a crawl that runs on its own threads gives a handle, so this test takes real time.
+    // Only a crawl on its own threads returns a handle, so this test takes real time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (report, progress) = runtime.block_on(async {
         let crawl = kept(dir.path(), 3, "").max_pages(10).start().unwrap();

@@ -1,4 +1,4 @@
-//! Tests of a host's rules, in virtual time.
+//! Tests of the rules of a host, in virtual time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -21,8 +21,8 @@ fn visit(host: &mut Host, now: Duration, path: &str) -> Answer {
     answer
 }
 
-/// Returns a host that allows one request in 90.5 s, and its refusal of a request half a second after the
-/// first.
+/// Returns a host that allows one request in 90.5 s, and its refusal of a second request half a second after the
+/// first one.
 fn refusal(config: HostConfig) -> (Host, Answer) {
     let mut host = Host::new(config.limit(Limit::sliding(1, ms(90_500))));
     visit(&mut host, Duration::ZERO, "/");
@@ -364,7 +364,7 @@ fn doors_close_after_so_many_pages_and_open_again() {
         (80, "/"),
     ];
     let statuses = asks.map(|(at, path)| visit(&mut host, s(at), path).status);
-    // Only complete pages count, and the host fails from the next arrival on.
+    // Only complete 2xx answers count. The fault begins at the arrival after the last of them.
     assert_eq!(statuses, [200, 404, 500, 200, 403, 403, 403, 200]);
     assert_eq!(visit(&mut host, s(500), "/").status, 200, "it closes once");
 }

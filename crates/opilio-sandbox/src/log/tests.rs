@@ -1,4 +1,4 @@
-//! Tests of the statements with logs written by hand.
+//! Tests of the functions that evaluate a log, with logs that are written by hand.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

@@ -23,7 +23,8 @@ fn send(wire: &mut TcpStream, head: &str, body: &str) {
     wire.write_all(text.as_bytes()).unwrap();
 }
 
-/// Reads one answer by its length. Returns its text, and how reading ended.
+/// Reads one answer, whose length its head states. Returns the text of the answer, and the error that ended
+/// reading, if any.
 fn receive(wire: &mut TcpStream) -> (String, Result<(), ErrorKind>) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -59,8 +60,8 @@ fn get(sandbox: &Sandbox, host: usize, path: &str) -> (String, Result<(), ErrorK
     receive(&mut wire)
 }
 
-/// Waits until every request is over, and returns the log. The client may finish before the server has logged
-/// the end.
+/// Waits until every request has ended in the log, and returns the log. The client may be done before the server
+/// has logged the end of its request.
 fn settled(sandbox: &Sandbox) -> Log {
     loop {
         let log = sandbox.log(0);

@@ -1,4 +1,4 @@
-//! Tests of the scheduler alone: what it takes from the store, and what it sends to the shards.
+//! Tests of the scheduler alone: what it reads from the store, and what it sends to the shards.
 
 use bytes::Bytes;
 use opilio_core::scheduling::Stamp;
@@ -12,7 +12,7 @@ use opilio_spider::rules::RulesQuestion;
 use super::*;
 use crate::message::{Asker, AssignedErrand, Errand, ShardCounts, Work};
 
-/// A scheduler with an empty store. The test takes its turns.
+/// A scheduler with an empty store. The test decides when the scheduler takes a turn.
 struct Rig {
     scheduler: Scheduler,
     now: Timestamp,
@@ -58,12 +58,12 @@ impl Rig {
         work.flatten().collect()
     }
 
-    /// Takes all rows that wait, as the exporter would.
+    /// Removes and returns all rows that wait for the exporter, as the exporter would.
     fn take_rows(&mut self) -> Vec<RowBatch> {
         self.scheduler.rows().drain(..).collect()
     }
 
-    /// Takes a turn in which the sinks have written up to this number, and returns the settled leases.
+    /// Takes a turn after the sinks have written all batches up to this number. Returns the settled leases.
     fn write(&mut self, sequence: u64) -> Vec<LeaseId> {
         self.turn.written.push(Written { sequence, positions: Vec::new(), synced: false });
         let effects = self.turn(Vec::new()).into_iter();
@@ -79,7 +79,7 @@ impl Rig {
     }
 }
 
-/// Returns the message about a page with one row, as the result of a lease.
+/// Returns the result of a lease: a page with one row.
 fn page(work: &Work, lease: usize) -> ToScheduler {
     let (host, lease) = (work.host.clone(), &work.leases[lease]);
     let bare = Parsed::bare(host, lease.id, Ending::Page, lease.record.url.clone(), 1);
@@ -88,7 +88,7 @@ fn page(work: &Work, lease: usize) -> ToScheduler {
     ToScheduler::Parsed { shard: 0, counts: ShardCounts::default(), parsed: Box::new(parsed) }
 }
 
-/// Queues this many pages of one host, and leases as many of them as possible at once.
+/// Queues this many pages of one host, and leases as many of them as the host may hold at once.
 fn leased(rig: &mut Rig, pages: usize) -> Work {
     let urls = (0..pages).map(|n| seed(&format!("http://a.example/{n}"))).collect();
     let mut work = rig.work(vec![ToScheduler::Seeds(urls), ToScheduler::Seeded]).swap_remove(0);
@@ -305,7 +305,7 @@ fn what_is_committed_is_synced_when_it_is_due() {
 fn a_run_closes_after_the_last_message_of_each_shard_so_that_no_memo_is_lost() {
     let mut rig = Rig::new(2);
     let host = rig.work(seeds(1)).swap_remove(0).host;
-    // The supervisor's order arrives before the messages that the shard sent.
+    // The supervisor's order to close arrives before the last messages of the shard.
     rig.turn(vec![close()]);
     assert!(!rig.scheduler.is_closing());
     let memo = Bytes::from_static(b"held");
@@ -315,7 +315,7 @@ fn a_run_closes_after_the_last_message_of_each_shard_so_that_no_memo_is_lost() {
     assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap(), Some(memo));
 }
 
-/// Returns the last message of the only shard.
+/// Returns the message by which the only shard says that it has drained.
 fn last() -> ToScheduler {
     ToScheduler::Drained { shard: 0 }
 }
