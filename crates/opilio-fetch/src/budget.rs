@@ -1,6 +1,6 @@
 //! The memory for the bodies of answers: a fixed budget that the fetches of all shards share.
 //!
-//! One half of the budget is for beginnings: each body reserves a small share before its first byte is read. The
+//! One half of the budget is for small shares: each body reserves a small share before its first byte is read. The
 //! other half is for the few large bodies: a body that needs more than its small share waits until it gets *all* the
 //! memory that it may still need. So a body that holds memory of the second half can always finish, and no body
 //! waits for a body that is itself waiting. Bodies of any size cannot cause a deadlock.

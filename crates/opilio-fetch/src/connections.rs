@@ -17,8 +17,8 @@ use url::{Origin, Url};
 /// How long an idle connection stays open: 15 s.
 pub const IDLE_MAX: Duration = Duration::from_secs(15);
 
-/// The number of connections that may stay open. All shards of a crawl share it, so that a host with a shard
-/// of its own can use all of them.
+/// The limit for connections that stay open, with the count of those that do. All shards of a crawl share it, so
+/// that a host with a shard of its own can use the whole limit.
 #[derive(Clone, Debug)]
 pub struct ConnectionPlaces {
     max: usize,
@@ -26,14 +26,14 @@ pub struct ConnectionPlaces {
 }
 
 impl ConnectionPlaces {
-    /// Makes a count of places that allows this many open connections.
+    /// Returns a limit of this many open connections, none of which is counted yet.
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self { max, taken: Arc::default() }
     }
 
-    /// Returns the count of places for a crawl with this in-flight limit. At most half of the files that the process
-    /// may open are used for connections that stay open; the other half is left for other connections and for files.
+    /// Returns the limit for a crawl with this in-flight limit. At most half of the files that the process may open
+    /// are used for connections that stay open; the other half is left for other connections and for files.
     #[must_use]
     pub fn of_crawl(in_flight_max: u32) -> Self {
         let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
@@ -75,7 +75,7 @@ struct Open {
 }
 
 impl Connections {
-    /// Returns a tracker without connections. Each connection that is kept open takes one of these places.
+    /// Returns a count without connections. Each connection that is kept open takes one of `places`.
     #[must_use]
     pub fn new(places: ConnectionPlaces) -> Self {
         Self { places, origins: HashMap::new(), idle: VecDeque::new() }

@@ -271,8 +271,8 @@ impl Fetcher {
         let checked = head::check(&answer, &self.limits, &retried);
         let (stream, status) = (fetched.note_head(answer, url), fetched.status());
         if matches!(status, 429 | 503) {
-            // The host asks the crawler to wait, so the host's gate must learn of this before another request
-            // starts. The rest of the answer is not read, and the connection is closed.
+            // The host asks the crawler to wait, so this must be reported before another request to the host starts.
+            // The rest of the answer is not read, and the connection is closed.
             fetched.outcome = Outcome::Answered(status);
             return Ok(());
         }
@@ -447,7 +447,8 @@ fn system_clock_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The status in whose place header fields are read if another status counts as a refusal: 429 (Too Many Requests).
+/// If another status counts as a refusal, the header fields of the answer are read as those of an answer with this
+/// status: 429 (Too Many Requests).
 const STATUS_OF_REFUSALS: u16 = 429;
 /// The header fields that a request cannot set, since the transport derives them itself.
 const NOT_THEIRS: [header::HeaderName; 6] = [

@@ -1,5 +1,5 @@
 //! A simulated web in memory: a script decides the answers, and tokio's clock measures the latencies. With a paused
-//! clock, a simulated day takes microseconds, and the same seed gives the same run.
+//! clock, a simulated day takes microseconds, and the same random seed gives the same run.
 
 use std::cell::RefCell;
 use std::fmt;

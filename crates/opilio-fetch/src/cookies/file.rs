@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::jar::{Jar, KeptCookie};
 use super::{Cookies, SESSIONS_MAX};
 
-/// Why cookies could not be read from a file, or written to it.
+/// The reason why cookies could not be read from a file, or written to it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieFileError {

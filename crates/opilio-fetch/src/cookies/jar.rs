@@ -71,7 +71,7 @@ pub enum Refused {
     /// Name and value together have more than 4,096 bytes.
     #[error("the cookie is too large")]
     TooLarge,
-    /// The cookie's domain is not the host's own domain, or is a public suffix.
+    /// The cookie is for a domain that does not contain the host, or for a public suffix.
     #[error("the cookie is for a domain for which its host must not set cookies")]
     Domain,
     /// The cookie is marked as secure, or the prefix of its name requires that, but the connection is not secure.

@@ -60,8 +60,8 @@ impl KeptCookies {
         }
     }
 
-    /// Writes the cookies before a commit of the store whose URLs rely on them. After a slow write, no further write
-    /// is made for nine times as long, since a server may change its cookies with each answer.
+    /// Writes the cookies just before the store commits URLs that need these cookies. After a slow write, nothing is
+    /// written for nine times as long as the write took, since a server may change its cookies with each answer.
     pub fn save_early(&mut self) {
         let began = Instant::now();
         if self.rests_until.is_some_and(|until| began < until) {

@@ -10,7 +10,7 @@ use crate::cache::{Cache, CacheLookup, CacheRequest, CachedAnswer};
 use crate::head::{self, Head};
 
 impl Fetcher {
-    /// Returns the answer from the cache, if the cache has a fresh one. Then nothing is sent, and nothing of the
+    /// Returns the answer from the cache, if the cache has a fresh answer. Then nothing is sent, and nothing of the
     /// host's budget is spent.
     pub async fn cached(&self, order: &FetchRequest) -> Option<Fetched> {
         let mut order = order.clone();
