@@ -104,8 +104,7 @@ impl Converter {
         Ok(self.steps.step.clone())
     }
 
-    /// Returns one step of each shape (the names of its variants and fields) that was first found since the
-    /// last call.
+    /// Returns one step of each shape (the names of its variants and fields) that is new since the last call.
     pub fn samples(&mut self) -> Vec<Sample> {
         std::mem::take(&mut self.steps.samples)
     }
@@ -144,8 +143,7 @@ impl Converter {
         Ok(out)
     }
 
-    /// Returns the admission for a request. Returns `None` if the page has already requested the same URL
-    /// with the same step.
+    /// Returns the admission for a request; `None` if the page has already requested this URL with this step.
     fn admission<Step: Serialize + DeserializeOwned>(
         &mut self,
         request: Request<Step>,
@@ -310,14 +308,12 @@ impl<'a> Referrer<'a> {
     }
 }
 
-/// Returns the reason why a URL of a page or sitemap does not belong to the crawl, or `None` if it does
-/// belong to the crawl.
+/// Returns the reason why a URL of a page or sitemap does not belong to the crawl; `None` if it does belong.
 fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<'_>) -> Option<Filtered> {
     let depth = parent.links_depth;
     match (reads, parent.reads) {
         (Reads::Page, Reads::Page) => scope.refuses(url, host, depth),
-        // A crawl that follows no links still fetches the pages that a sitemap lists, if they are on the
-        // crawl's own hosts.
+        // A crawl that follows no links still fetches the pages of its own hosts that a sitemap lists.
         (Reads::Page, _) => scope.refuses_redirect(url, host, depth),
         (Reads::Sitemap { depth }, Reads::SitemapsOf) => scope.refuses_sitemap(url, host, depth, None),
         (Reads::Sitemap { depth }, _) => scope.refuses_sitemap(url, host, depth, Some(parent.host)),
@@ -500,6 +496,5 @@ const LINKS_MAX: usize = 20_000;
 const ENTRIES_MAX: usize = 50_000;
 /// The most shapes of steps that a shard checks and reports. Steps of further shapes are not checked.
 pub const SHAPES_MAX: usize = 256;
-/// The most entries for which the set of seen fingerprints keeps its memory from one page to the next. A larger set
-/// is shrunk, so that one large page does not use memory for ever.
+/// The most fingerprints for which memory is kept from page to page, so that a large page does not hold it for ever.
 const SEEN_KEPT: usize = 4_096;

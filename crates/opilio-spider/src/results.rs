@@ -107,8 +107,8 @@ impl<S: Spider> PageResults<S> {
         redirect::follow(context, location, hop, rules, &mut self.converter)
     }
 
-    /// Returns the record with which a chain goes on that was redirected to a known URL and has received a new
-    /// cookie. With that cookie, the server may now send the page of the chain's first URL.
+    /// Handles a redirect to a known URL in a chain that has received a new cookie. Returns the record that requests
+    /// the chain's first URL again, since the server may send its page to a client with the cookie.
     ///
     /// # Errors
     /// When the chain of redirects ends here.

@@ -1,5 +1,5 @@
-//! Reads structs from pages: structs with `#[derive(Extract)]`, each field of which says where on the page
-//! its value is.
+//! Reads structs from pages. The structs derive `Extract`, and an attribute of each field says where a page
+//! has its value.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -24,8 +24,9 @@ use crate::step::Sample;
 pub struct RunHistory {
     /// The totals of all earlier runs.
     pub totals: Totals,
-    /// When the next run began, if an earlier run was killed or gave up requests in flight; otherwise `None`. Before
-    /// this time a host may have received requests that its saved state (`HostMemo`) does not record.
+    /// If an earlier run was killed or gave up requests in flight: the time at which the run after it began.
+    /// Otherwise `None`. Before this time a host may have received requests that its saved state (`HostMemo`)
+    /// does not record.
     pub maybe_fetched_until: Option<Timestamp>,
     /// Whether there were earlier runs.
     pub resumed: bool,

@@ -1,4 +1,4 @@
-//! How a record stores a spider's step: as JSON, with the names of its variants and fields.
+//! Encodes the step of a spider for a record: as JSON, with the names of its variants and fields.
 //!
 //! A stored step may be read by a later build of the program. The order of variants and fields may change
 //! from build to build, so their names are stored and not their numbers. The state of the crawl also holds
@@ -174,7 +174,7 @@ impl Sample {
         Some(Self { shape, json: String::from_utf8(bytes.to_vec()).ok()? })
     }
 
-    /// Makes an example from a stored one, by decoding it as the present `Step`.
+    /// Makes an example from its stored JSON, which is decoded as the present `Step`.
     pub fn read<Step: Serialize + DeserializeOwned>(json: String) -> Result<Self, StepError> {
         let step: Step = decode_named(json.as_bytes())?;
         Ok(Self { shape: shape(&step).unwrap_or(LEAF), json })
