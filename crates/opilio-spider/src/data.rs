@@ -158,7 +158,7 @@ const OF_ROBOTS: u8 = u8::MAX;
 #[derive(Debug, thiserror::Error)]
 pub enum RequestDataError {
     /// The data has a form that no known version writes.
-    #[error("cannot decode a record's request data (kind {kind})")]
+    #[error("cannot decode the request data of a stored URL (first byte {kind})")]
     Data {
         /// The first byte of the encoding.
         kind: u8,
@@ -167,7 +167,7 @@ pub enum RequestDataError {
         source: Option<postcard::Error>,
     },
     /// The text of the record's URL is not a URL.
-    #[error("cannot parse a record's URL")]
+    #[error("cannot parse a stored URL")]
     Url(#[source] url::ParseError),
 }
 

@@ -42,7 +42,7 @@ pub enum CrawlError {
     #[error("the settings of a host cannot be used")]
     Hosts(#[from] BadHostPattern),
     /// An output could not be opened or written.
-    #[error("the output failed")]
+    #[error("an output of the crawl failed")]
     Export(#[from] ExportError),
     /// The frontier, which stores the URLs of the crawl, failed.
     #[error("the store of the crawl's URLs failed")]

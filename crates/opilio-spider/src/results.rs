@@ -135,7 +135,7 @@ impl<S: Spider> PageResults<S> {
             tracing::warn!(
                 url = %context.requested_url,
                 %target,
-                "the answer to a form leads to a URL that the crawl asked for before: the page that is there now is not read. Ask for it after the form, with `Request::again`"
+                "the answer to a form redirects to a URL that the crawl has already requested: that page is not read again. To read it after the form, request it with `Request::again`"
             );
         }
         let items = EncodedItems { count: 0, rows: self.alias_rows(&context.requested_url, target.as_str()) };
@@ -179,7 +179,7 @@ impl<S: Spider> PageResults<S> {
         let times = self.bodies.note(context.host(), &answer.body);
         if times == max.saturating_add(1) {
             let (url, host) = (&context.record.url, context.host());
-            tracing::warn!(%host, %url, times, "the same content has come under many URLs of this host: links on such pages are not followed any more");
+            tracing::warn!(%host, %url, times, "many URLs of this host have sent the same content: links on further pages with this content are not followed");
         }
         times > max
     }
@@ -190,7 +190,7 @@ impl<S: Spider> PageResults<S> {
         for encoder in &mut self.encoders {
             let mut out = Vec::new();
             if let Err(error) = encoder.encode_alias(requested_url, target, &mut out) {
-                tracing::warn!(url = %requested_url, %error, "the output has no form for an alias: the line that names this URL and the page it leads to is not written");
+                tracing::warn!(url = %requested_url, %error, "the output cannot hold aliases: the row that names this URL and the page that it leads to is not written");
                 out.clear();
             }
             rows.push(out);

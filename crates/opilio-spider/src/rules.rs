@@ -206,7 +206,7 @@ impl RulesTable {
                 let rules = Robots::parse(facts.body, &self.user_agent);
                 if rules.widened() > 0 {
                     let (host, widened) = (&self.host, rules.widened());
-                    tracing::warn!(%host, widened, "robots.txt has more patterns than are kept: some were shortened and forbid more than they say");
+                    tracing::warn!(%host, widened, "robots.txt has too many patterns to keep: some were shortened, and forbid more URLs than the file does");
                 }
                 origin.know(rules)
             }

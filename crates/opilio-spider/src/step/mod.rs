@@ -41,7 +41,7 @@ pub enum StepError {
         field: String,
     },
     /// The JSON form is read back as a different step: for an untagged enum, the first variant that fits is taken.
-    #[error("the step {step} is read back as another one, {other}")]
+    #[error("the step {step} is read back as another step, {other}")]
     Other {
         /// The JSON form, shortened.
         step: String,
@@ -49,7 +49,7 @@ pub enum StepError {
         other: String,
     },
     /// The step cannot be encoded together with the other data of its record.
-    #[error("the request cannot be encoded")]
+    #[error("cannot encode the request for the store")]
     Pack(#[source] postcard::Error),
     /// An earlier version of Opilio stored the numbers of variants and fields, and these numbers have changed.
     #[error(
