@@ -1,5 +1,5 @@
-//! Functions for fuzzing, one per parser. Each takes any bytes and panics if the parser breaks a promise. The
-//! property tests call the same functions.
+//! Functions for fuzzing, one per parser. Each function takes any bytes, and panics if its parser breaks a
+//! guarantee. The property tests call the same functions.
 
 use crate::sitemap::{self, Bounds};
 use crate::{ROBOTS_BYTES_MAX, Robots};

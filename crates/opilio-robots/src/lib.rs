@@ -1,4 +1,4 @@
-//! Readers of robots.txt and sitemaps: they turn bytes into rules, and into URLs to crawl.
+//! Readers of robots.txt and of sitemaps. They turn the bytes of a file into rules, or into URLs to crawl.
 //!
 //! - [`Robots`] reads a robots.txt (RFC 9309) and says which paths are allowed.
 //! - [`sitemap::read`] streams the entries of a sitemap: XML, index, text, RSS, Atom, gzipped or not.

@@ -156,12 +156,13 @@ impl Evidence {
         self.case.is_some_and(|case| case.confirmed)
     }
 
-    /// Whether the host answered a start that is later than start `seq`.
+    /// Whether the host answered a start that is later than the start with the number `seq`.
     pub(in crate::host) fn well_after(&self, seq: u32) -> bool {
         self.well.is_some_and(|well| is_later(well, seq))
     }
 
-    /// Whether the host answered a start later than start `seq` with neither 401 nor 403.
+    /// Whether the host answered a start that is later than the start with the number `seq`, with neither 401
+    /// nor 403.
     pub(in crate::host) fn welcome_after(&self, seq: u32) -> bool {
         self.welcome.is_some_and(|welcome| is_later(welcome, seq))
     }
@@ -217,9 +218,9 @@ impl Evidence {
         self.forbidden_max = 0;
     }
 
-    /// Returns how many 401 or 403 answers in a row call for a witness. The number doubles each time the
-    /// witness shows that these answers were right. It is at most a quarter of the `credit` leases that a
-    /// host may hold.
+    /// Returns how many 401 or 403 answers in a row call for a witness. The number doubles each time a
+    /// witness shows that such answers were meant for the URLs, and came from no firewall. It is at most a
+    /// quarter of the `credit` leases that a host may hold.
     pub(in crate::host) fn forbidden_max(&self, credit: u32) -> u8 {
         self.forbidden_max.clamp(FORBIDDEN_FEW, FORBIDDEN_MANY).min((credit / 4).clamp(2, 255) as u8)
     }
@@ -259,19 +260,20 @@ impl HostState {
         if case.doubtful {
             return true;
         }
-        // If only one URL is left, its next attempt may succeed. Several URLs that the host refused alike
-        // need a witness.
+        // If only one URL is left, the URL itself is tried again. If several URLs were refused in the same
+        // way, a witness is needed.
         let alone = self.leases.idle().count() == 1;
         (case.confirmed || !alone || self.leases.has_undecided())
             && self.leases.idle().any(|pending| !pending.is_clean() || !startable(pending))
     }
 
-    /// Whether the host has only leases left that wait for the end of a case.
+    /// Whether all leases that are left wait for the end of a case.
     fn is_at_tail(&self) -> bool {
         self.leases.only_undecided()
     }
 
-    /// Returns the request to use as witness: robots.txt, or a page that was answered well.
+    /// Returns the request to repeat as a witness: that for robots.txt, or that for a page that was answered
+    /// well.
     ///
     /// robots.txt is not used to detect a firewall: a firewall may always allow or always block robots.txt.
     fn witness_record(&self) -> Option<WitnessRecord<'_>> {
@@ -287,7 +289,7 @@ impl HostState {
         robots.map(WitnessRecord::RobotsOf).or(good)
     }
 
-    /// Returns a new lease for the witness, or `None` if no request can serve as one.
+    /// Returns a new lease for a witness; `None` if no request can serve as a witness.
     pub(in crate::host) fn witness_lease(&self) -> Option<Lease> {
         let id = LeaseId::witness(self.pacing.next_seq);
         let record = match self.witness_record()? {
@@ -309,8 +311,8 @@ impl HostState {
             return Some(NextStart::Witness);
         }
         let may_start = |pending: &Pending| may_start(&pending.lease);
-        // While it is undecided whose fault the failures are, a URL that has not failed starts first, to find
-        // out.
+        // While it is undecided whose fault the failures are, a URL that has not failed starts first, since
+        // its answer shows most.
         let careful =
             (self.hold.door == Door::Closed || self.evidence.suspect.is_some()) && !self.sabotaged_probe();
         let place = if careful { self.leases.safest(may_start)? } else { self.leases.best(may_start)? };
@@ -335,15 +337,15 @@ impl HostState {
         }
     }
 
-    /// Returns when the failures count against the remaining URLs, if nothing else happens. A closed host
-    /// keeps its hold until then; a new URL may decide the case before.
+    /// Returns the time from which on the failures count against the remaining URLs; `None` if something else
+    /// can still decide whose fault they were. For a closed host, this is the end of the hold.
     pub(in crate::host) fn tail_due(&self) -> Option<Timestamp> {
         let stuck = self.hold.door != Door::Probing && self.is_at_tail();
         let due = if self.hold.door == Door::Open { Timestamp::EPOCH } else { self.hold.until() };
         (stuck && self.rules.in_flight() == 0 && self.witness_record().is_none()).then_some(due)
     }
 
-    /// Counts the failures against the remaining URLs.
+    /// Ends the wait of the remaining URLs: their failures count against them, and they fail.
     pub(in crate::host) fn end_tail(&mut self) {
         self.evidence.suspect = None;
         self.let_pay(|_| true);
@@ -422,14 +424,14 @@ fn robots_url(url: &str) -> String {
     format!("{}/robots.txt", &url[..path])
 }
 
-/// After this many single refusals a host is taken to refuse by chance.
+/// After this many single refusals that were not the host's fault, a host is taken to refuse by chance.
 const SINGLES: u8 = 3;
 const FIRST_ASKS: u16 = (1 << 10) - 1;
 /// If at least `REFUSES_MANY` of the ten latest new URLs are refused at their first request, the URLs are
 /// hardly at fault. If at least `REFUSES_MOST` are, chance hardly explains the refusals.
 const REFUSES_MANY: u32 = 4;
 const REFUSES_MOST: u32 = 6;
-/// If different URLs are refused within this many starts, none of them is at fault.
+/// If different URLs are refused within this many starts, no single URL is at fault.
 pub(super) const CROWD_STARTS: u32 = 6;
 /// The number of 401 or 403 answers in a row that calls for the first witness, and the highest number that
 /// later calls for one.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
-/// The distance between starts, and how late a start may be without moving the due time of the next.
+/// The time that must lie between two starts, and how late a start may be without delaying the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Spacing {
     pub(super) nanos: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Spacing {
 }
 
 impl Spacing {
-    /// No distance at all; lateness does not matter.
+    /// No spacing: starts may follow each other at once.
     pub(super) const NONE: Self = Self { nanos: 0, slack_nanos: u64::MAX };
 
     /// Returns the spacing of the user's rate: the interval with its margin, and the slack τ computed from
@@ -50,7 +50,7 @@ impl Spacing {
     }
 }
 
-/// The starts that a host has already used of its budget, as two times.
+/// A host's budget of starts. Two times are enough to tell when the next start is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Budget {
     /// The time from which the next spacing counts, in nanoseconds: the last start, or the time when that
@@ -71,12 +71,12 @@ impl Budget {
         self.anchor_nanos
     }
 
-    /// Returns the time from which the next spacing counts; the epoch before the first start.
+    /// Returns the time from which the next spacing counts; `Timestamp::EPOCH` before the first start.
     pub(super) fn anchor(self) -> Timestamp {
         Timestamp::from_micros(self.anchor_nanos.unwrap_or(0) / 1_000)
     }
 
-    /// Returns when the next start is affordable, at least `gap` after the last start.
+    /// Returns the time from which on the budget affords the next start, at least `gap` after the last start.
     pub(crate) fn due(self, spacing: Spacing, gap: Duration) -> Timestamp {
         match self.anchor_nanos {
             None => Timestamp::EPOCH,
@@ -103,7 +103,7 @@ impl Budget {
         self.last = now;
     }
 
-    /// Lets the next start be one spacing after `now` at the earliest.
+    /// Delays the next start to at least one spacing after `now`.
     pub(super) fn resume_after(&mut self, now: Timestamp) {
         let now_nanos = now.as_micros().saturating_mul(1_000);
         self.anchor_nanos = Some(self.anchor_nanos.unwrap_or(0).max(now_nanos));

@@ -9,7 +9,8 @@ use crate::outcome::{Outcome, Reason};
 pub(super) struct Contact {
     /// Whether the host has answered.
     pub(super) answered: bool,
-    /// Why the host's robots.txt could not be fetched the last time, as long as the host has never answered.
+    /// The reason why the host's robots.txt could not be fetched the last time. Used only if the host has
+    /// never answered.
     pub(super) unmet: Option<Reason>,
     /// The number of 401 and 403 answers in a row, up to the number at which an event is reported.
     forbidden: u8,
@@ -20,8 +21,8 @@ impl Contact {
         Self { answered, unmet, forbidden: 0 }
     }
 
-    /// Returns the reason for the end of URLs that were never requested: why the host could not be reached,
-    /// if it never answered; otherwise that the host is closed.
+    /// Returns the reason with which URLs end that were never requested. If the host never answered, it is
+    /// the reason why the host could not be reached; otherwise it is `HostClosed`.
     pub(super) fn closed_reason(&self) -> Reason {
         self.unmet.filter(|_| !self.answered).unwrap_or(Reason::HostClosed)
     }
@@ -31,7 +32,8 @@ impl Contact {
         self.answered |= !matches!(outcome, Outcome::Failed(_));
     }
 
-    /// Counts 401 and 403 answers in a row; returns an event once when there are `worth_telling` of them.
+    /// Counts 401 and 403 answers in a row. Returns an event when there are `worth_telling` of them for the
+    /// first time.
     pub(super) fn count_forbidden(&mut self, outcome: Outcome, worth_telling: u8) -> Option<HostEvent> {
         if self.forbidden >= worth_telling {
             return None;

@@ -1,5 +1,5 @@
-//! The gate: decides what may start at an instant, when the next start will be possible, and spends the
-//! budget for a start.
+//! The gate of a host: decides which request may start at an instant, computes when the next start will be
+//! possible, and spends the budget for a start.
 //!
 //! Every start of a host passes [`HostState::startable`], for URLs and robots.txt alike. So look here first
 //! if a request was sent that should not have been.
@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 /// The next request to start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NextStart {
-    /// The ready lease at this index.
+    /// An attempt at the ready lease with this index.
     Lease(usize),
     /// A fetch of this origin's robots.txt, for which the origin's leases wait.
     Rules(Scheme),
@@ -58,7 +58,8 @@ impl HostState {
         })
     }
 
-    /// Returns when the next start will be possible if nothing else happens, and the reason for the wait.
+    /// Returns the time when the next start will be possible if nothing else happens, and the reason for the
+    /// wait until then.
     pub(super) fn start_due(&self) -> Option<(Timestamp, WakeReason)> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining
@@ -131,7 +132,7 @@ impl HostState {
                     RulesState::Fetching(RulesFetch { seq, started: now, deadline, probe, away: false });
                 return Output::FetchRules { scheme, deadline };
             }
-            // `choose` returns `Witness` only if a request can serve as one.
+            // Unreachable: `choose` returns `Witness` only if a request can serve as a witness.
             (NextStart::Witness, None) => return Output::ReturnSlot,
             (NextStart::Lease(place), None) => self.leases.take_ready(place),
         };
@@ -157,7 +158,7 @@ impl HostState {
         self.pacing.due(self.rules.crawl_delay())
     }
 
-    /// Recomputes the lasting part of the spacing after one of its sources changed.
+    /// Recomputes the spacing after a crawl delay or the learnt pace has changed.
     pub(super) fn refresh_spacing(&mut self) {
         self.pacing.refresh(&self.terms.policy, self.rules.crawl_delay());
     }

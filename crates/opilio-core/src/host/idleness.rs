@@ -1,4 +1,5 @@
-//! Records since when a host has had nothing to do, to passivate it after a while.
+//! Records how long a host has had nothing to do. After a while without work it is passivated (its state is
+//! saved, and its actor stops).
 
 use crate::time::Timestamp;
 

@@ -11,30 +11,32 @@ use crate::time::Timestamp;
 /// The invariants of the gate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Invariant {
-    /// In any window of length `w` there are at most burst + ⌊(w + τ) / spacing⌋ starts, where τ is the slack
-    /// for late starts.
+    /// In any time span of length `w` there are at most burst + ⌊(w + τ) / spacing⌋ starts, where the burst
+    /// is 1 and τ is the slack for late starts.
     G1,
     /// There are never more requests in flight than the limit allows.
     G2,
     /// Nothing starts while the host is held.
     G3,
-    /// Each lease is in exactly one place: ready, waiting, in flight, parsed, settled.
+    /// Each lease is in exactly one place: ready, waiting, in flight, parsed or settled.
     G4,
-    /// If the host is open, a start is affordable, a slot is free and a lease is ready, a request starts now.
+    /// If the host is open, the budget affords a start, a slot is free and a lease is ready, then a request
+    /// starts at once.
     G5,
     /// A hold never becomes shorter.
     G6,
-    /// A URL's own failures use up its attempts; the host's failures do not. Failures in a row are the host's
-    /// if the row ends in a confirmed closing and no answer interrupts it.
+    /// Failures by the URL's own fault use up its attempts; failures by the host's fault do not. Failures in
+    /// a row are the host's fault if no answer comes between them and a confirmed closing ends the row.
     G7,
-    /// Redirects, robots.txt and sitemap fetches spend the budget of the host that they go to.
+    /// Fetches of redirect targets, robots.txt and sitemaps spend the budget of the host that is asked.
     G8,
-    /// After a hold the probe is a URL that has not failed in this closing, if the host has one.
+    /// After a hold, the probe is for a URL that has not failed in this closing, if the host has such a URL.
     G9,
     /// A URL is started at most retries + 1 + c times, where c is the number of closings that another start
     /// of the host confirmed.
     G10,
-    /// A URL does not end, and the pace does not fall, because of another URL's failures or by chance.
+    /// Neither does a URL end, nor does the pace fall, because of another URL's failures or because of
+    /// chance.
     G11,
 }
 

@@ -14,8 +14,8 @@ pub(super) struct LimiterEstimate {
     /// The last refused start; `None` before the first refusal and after the host was closed for another
     /// reason.
     last: Option<Moment>,
-    /// The number of starts since `last` that may have been refused by the limiter, or may have failed for a
-    /// reason of their own.
+    /// The number of starts since `last` of which it is unclear whether they were refused by the limiter or
+    /// for another reason.
     unclear: u32,
     /// The refused start from which the rate over a long time is measured; how many starts since then were
     /// refused; and how many more may have been refused by the limiter.
@@ -52,13 +52,13 @@ pub(super) struct RefusedStarts {
     pub(super) first: Moment,
     pub(super) last: Moment,
     pub(super) count: u32,
-    /// Whether the pace has been used for a short time only.
+    /// Whether the present pace has been used for a short time only, so that it is new to the host.
     pub(super) young: bool,
     /// How many more measurements than usual have to agree before a limiter is believed in. Not 0 if the
     /// refusals prove less: if they say nothing about the pace, or if the host's pages fail now and then
     /// anyway.
     pub(super) doubt: u8,
-    /// For how long the host was closed because of these refusals, in seconds.
+    /// The time for which the host was closed because of these refusals, in seconds; 0 if it was not closed.
     pub(super) hold: f64,
 }
 
@@ -147,7 +147,7 @@ impl LimiterEstimate {
         if self.believed.is_none() {
             let starts = refusals.last.seq.wrapping_sub(anchor.seq).max(1);
             self.most_refused = (refused + perhaps + refusals.count) * 5 > starts * 2;
-            // After a single measurement, the limiter is believed in less: one refusal fewer is enough to
+            // If a single measurement was enough to believe in the limiter, one refusal fewer is enough to
             // refute it.
             let spent = u8::from(self.agreed < AGREED_MIN);
             self.believed = Some((refusals.first.seq, spent));
@@ -218,8 +218,8 @@ const FAR: f64 = 0.55;
 /// A single measurement is enough to believe in a limiter only if there were more starts than this between
 /// its two refusals.
 const MANY: u32 = 5;
-/// The most refusals by a limiter after it is believed in; at more refusals it counts as refuted. The second
-/// constant is for a limiter that refused more than two in five starts before.
+/// The most refusals that may come after a limiter is believed in. If there are more, the limiter counts as
+/// refuted. The second constant is for a limiter that refused more than two in five starts before.
 const REFUSALS_MAX: u8 = 2;
 const REFUSALS_MAX_SURE: u8 = 10;
 /// After more starts than this without a refusal, the refusals of a believed limiter are counted from 0

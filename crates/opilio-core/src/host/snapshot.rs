@@ -12,26 +12,26 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HostSnapshot {
-    /// Leases that may start as soon as the gate allows.
+    /// The number of leases that may start as soon as the gate allows.
     pub ready: usize,
-    /// Leases whose retry is not due yet.
+    /// The number of leases whose retry is not due yet.
     pub waiting: usize,
-    /// Attempts and rules fetches in flight.
+    /// The number of requests in flight: attempts at leases, and fetches of robots.txt.
     pub in_flight: usize,
     /// The most requests that may be in flight: the limit of the policy, or less for a while after a hold if
     /// the spacing is very short.
     pub in_flight_cap: usize,
-    /// Leases that were handed on to the spider and are not settled yet.
+    /// The number of leases that were handed on to the spider and are not settled by the store yet.
     pub parsed: usize,
     /// The end of the latest hold, which may be over, and its reason.
     pub hold: Option<(Timestamp, HoldReason)>,
-    /// Whether starts may pass once the hold is over; if not, a probe goes first or is in flight.
+    /// Whether all starts are allowed once the hold is over; if not, a probe has to be answered first.
     pub door_open: bool,
     /// The end of the park and its reason, if the host is parked.
     pub parked: Option<(Timestamp, ParkReason)>,
     /// The strikes: closings in a row, halved by each success.
     pub strikes: u32,
-    /// The current distance between starts; zero is unlimited.
+    /// The time that must lie between two starts at present; zero if the pace is not limited.
     pub spacing: Duration,
     /// The time when the next start will be possible; `None` if it depends on an event, such as the report of
     /// a request in flight.
@@ -49,9 +49,10 @@ pub struct HostSnapshot {
 pub struct HostLoad {
     /// Whether the host is held.
     pub is_held: bool,
-    /// Requests in flight.
+    /// The number of requests in flight.
     pub in_flight: u32,
-    /// The number of requests in flight and of leases that were handed on and are not settled.
+    /// The number of requests in flight, plus the number of leases that were handed on to the spider and are
+    /// not settled by the store yet.
     pub under_way: u32,
 }
 

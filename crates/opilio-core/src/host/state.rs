@@ -1,8 +1,8 @@
 //! The state machine of one host. It has no clock: time is an argument.
 //!
 //! This file handles inputs and outputs, and computes when the host must be polled again. `gate.rs` decides
-//! whether something may start, `report/` what a report means for the host and its URL, and `handover.rs`
-//! hands finished leases over.
+//! whether a request may start, `report/` evaluates reports for the host and the URL, and `handover.rs` hands
+//! finished leases over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub struct HostState {
     pub(super) parked: Option<Park>,
     pub(super) rules: HostRules,
     pub(super) leases: LeaseTable,
-    /// The evidence that decides whose fault failures are.
+    /// The answers and failures seen so far, from which the host decides whose fault failures are.
     pub(super) evidence: Evidence,
     pub(super) contact: Contact,
     pub(super) demand: Demand,
@@ -81,7 +81,7 @@ impl HostState {
         Self::resume(policy, rules, limits, HostMemo::default(), seed, now)
     }
 
-    /// Restores the state of a host that returns from passivation, from the memo that was saved then.
+    /// Restores the state of a passivated host from the memo that was saved at its passivation.
     pub fn resume(
         policy: impl Into<Arc<HostPolicy>>,
         rules: RulesMode,
@@ -189,7 +189,7 @@ impl HostState {
         None
     }
 
-    /// Returns when to poll again if no input comes before, and why.
+    /// Returns the time at which the caller has to poll again if no input comes before, and the reason.
     #[must_use]
     pub fn wake_at(&self) -> Option<(Timestamp, WakeReason)> {
         let deadlines =
@@ -228,14 +228,14 @@ impl HostState {
         waiting.any(|(_, pending)| pending.id() == lease && pending.undecided.is_some())
     }
 
-    /// Gives up and returns all leases that were not handed on, since this host is no longer crawled here.
-    /// The state must not be used afterwards.
+    /// Removes and returns all leases that were not handed on. Called when this process no longer crawls the
+    /// host. The state must not be used afterwards.
     pub fn abandon(&mut self) -> Vec<Lease> {
         self.outbox.clear();
         self.leases.abandon()
     }
 
-    /// Applies all changes that depend on time alone.
+    /// Applies all changes that come with time alone, such as deadlines that have passed.
     fn advance(&mut self, now: Timestamp) {
         while let Some(flying) = self.leases.expire(now) {
             self.lost(now, flying);
@@ -311,7 +311,7 @@ impl HostState {
         for lease in leases {
             self.leases.settle(*lease);
         }
-        // Outputs about settled leases are outdated.
+        // Outputs about settled leases are outdated, so they are removed.
         self.outbox.retain(|output| match output {
             Output::Deliver { lease, .. } | Output::Settle { lease, .. } => !leases.contains(&lease.id),
             _ => true,
@@ -380,7 +380,7 @@ impl HostState {
         self.contact.answered && self.hold.strikes == 0
     }
 
-    /// Plants a bug where the host makes the decision in question, to show that the tests' observer finds it.
+    /// Switches a bug on, to show that the observer of the tests finds it.
     #[cfg(feature = "sabotage")]
     pub fn sabotage(&mut self, bug: Bug) {
         self.bug = Some(bug);

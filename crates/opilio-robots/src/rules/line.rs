@@ -37,7 +37,7 @@ const SPELLINGS: &[(&[u8], LineKey)] = &[
     (b"crawl-delay", LineKey::CrawlDelay),
 ];
 
-/// A line whose key is known.
+/// A line with a known key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RuleLine<'a> {
     pub(crate) key: LineKey,
@@ -52,7 +52,8 @@ pub(crate) struct RuleLines<'a> {
 
 impl<'a> RuleLines<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        // As in Google's parser, a byte order mark at the start is skipped, even a part of one.
+        // As in Google's parser, a byte order mark at the start is skipped, even if only its first bytes are
+        // there.
         let mark = BYTE_ORDER_MARK.iter().zip(bytes).take_while(|(a, b)| a == b);
         Self { rest: &bytes[mark.count()..] }
     }
@@ -91,7 +92,7 @@ fn parse(line: &[u8]) -> Option<RuleLine<'_>> {
 }
 
 /// Splits a line without a colon at its white space, as Google's parser does: only a line of exactly two
-/// words counts.
+/// words is accepted.
 fn two_words(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut words = line.split(|byte| is_space(*byte)).filter(|word| !word.is_empty());
     let (key, value) = (words.next()?, words.next()?);

@@ -1,9 +1,9 @@
 //! Reads a robots.txt (RFC 9309), and keeps the rules of one site that apply to one crawler.
 //!
-//! No existing crate passed the 88 cases of `cases.rs`: robotxt 0.7 fails 10 (agents with a version or
-//! several words, `%2A`, encoded queries), texting_robots 0.2 fails 15 (also hex case, encoded slashes),
-//! robotstxt 0.3 fails 20 (also groups, byte order marks, and stars that need backtracking: a hostile pattern
-//! takes many seconds).
+//! This parser was written because no existing crate passed the 88 cases of `cases.rs`. robotxt 0.7 fails 10
+//! of them (agents with a version or several words, `%2A`, encoded queries). texting_robots 0.2 fails 15
+//! (also hex digits in another case, and encoded slashes). robotstxt 0.3 fails 20 (also groups, byte order
+//! marks, and patterns with many stars: a hostile pattern takes many seconds).
 
 mod line;
 mod pattern;
@@ -27,10 +27,10 @@ use pattern::{PathTarget, Pattern};
 /// The most bytes of a robots.txt that are read (RFC 9309 §2.5 asks for at least 500 KiB).
 pub const ROBOTS_BYTES_MAX: usize = 500 * 1024;
 
-/// The most rules with a `*` that are matched as written. A file may hold 36,000 such rules, and each costs a
-/// pass over every path; no site needs that many. Beyond this number, a `Disallow` forbids every path that
-/// starts with the text before its `*`, and an `Allow` is ignored. So nothing is allowed that the site
-/// forbids.
+/// The most rules with a `*` that are matched as written. A file may hold 36,000 such rules, and each rule
+/// costs one pass over every path that is checked; no site needs so many. Beyond this number, a `Disallow`
+/// forbids every path that starts with the text before its `*`, and an `Allow` is ignored. So the limit never
+/// allows a path that the site forbids.
 pub const STARRED_MAX: usize = 5_000;
 
 /// The most sitemaps of one robots.txt that are kept, and the most bytes that all their addresses may have.
@@ -55,7 +55,8 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 /// The serialised form, which a later run reads, leaves out the sitemaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Robots {
-    /// Sorted so that the first rule that matches decides: longest pattern first, then allow before disallow.
+    /// The rules, sorted so that the first rule that matches a path decides: longest pattern first, then
+    /// `Allow` before `Disallow`.
     rules: Box<[PathRule]>,
     crawl_delay: Option<Duration>,
     #[serde(skip)]
@@ -64,12 +65,12 @@ pub struct Robots {
     widened: usize,
 }
 
-/// Facts about a robots.txt besides its rules, as `opilio robots show` prints them.
+/// The facts about a robots.txt besides its rules, as `opilio robots show` prints them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The crawl delay in whole milliseconds.
     pub crawl_delay_ms: Option<u64>,
-    /// The sitemaps in the order of the file, as written.
+    /// The addresses of the `Sitemap` lines, in the order of the file, as written there.
     pub sitemaps: Vec<String>,
 }
 
@@ -133,14 +134,14 @@ impl Robots {
         self.allows(&url[Position::BeforePath..Position::AfterQuery])
     }
 
-    /// Returns the largest `Crawl-delay` of the groups that apply to this crawler. It is custom, not part of
-    /// RFC 9309. It has no upper bound here, so callers must limit it.
+    /// Returns the largest `Crawl-delay` of the groups that apply to this crawler. `Crawl-delay` is custom,
+    /// not part of RFC 9309. The delay has no upper bound here, so callers must limit it.
     pub fn crawl_delay(&self) -> Option<Duration> {
         self.crawl_delay
     }
 
-    /// Returns the `Sitemap` lines of the whole file, as written, in order and without repeats; at most a
-    /// thousand. They should be absolute URLs, but some sites write paths.
+    /// Returns the addresses of the `Sitemap` lines of the whole file, as written, in order and without
+    /// repeats; at most a thousand. The addresses should be absolute URLs, but some sites write paths.
     pub fn sitemaps(&self) -> &[String] {
         &self.sitemaps
     }
@@ -151,7 +152,7 @@ impl Robots {
         self.widened
     }
 
-    /// Returns facts about the file besides its rules, for people.
+    /// Returns the facts about the file besides its rules, for people to read.
     pub fn summary(&self) -> Summary {
         Summary {
             crawl_delay_ms: self
@@ -224,13 +225,13 @@ struct Groups<'a> {
     named: bool,
     /// Whether the current group names this crawler, `*`, or both: the rules of the group apply to these.
     current: Members,
-    /// Whether a rule has followed the last `User-agent` line. If so, the next `User-agent` line starts a new
-    /// group.
+    /// Whether a rule was read after the last `User-agent` line. If so, the next `User-agent` line starts a
+    /// new group.
     closed: bool,
     /// Whether the `User-agent` lines to which a `Crawl-delay` would now apply name this crawler, `*`, or
     /// both.
     delayed: Members,
-    /// Whether a `Crawl-delay` has followed the last `User-agent` line. If so, the next `User-agent` line
+    /// Whether a `Crawl-delay` was read after the last `User-agent` line. If so, the next `User-agent` line
     /// starts a new list of agents for the next delay.
     delay_said: bool,
     sitemaps: Vec<String>,
@@ -301,8 +302,8 @@ impl<'a> Groups<'a> {
 
     fn rule(&mut self, access: Access, value: &[u8]) {
         self.closed = true;
-        // An empty pattern matches nothing. A pattern that cannot match the first slash of a path matches
-        // nothing either.
+        // An empty pattern matches nothing. A pattern that starts with neither `/` nor `*` matches nothing
+        // either, since each path starts with a slash.
         let Some(pattern) = Pattern::new(value) else {
             return;
         };
@@ -367,8 +368,8 @@ impl<'a> Groups<'a> {
 /// `Disallow` is cut at its `*`, an `Allow` is removed. Returns how many rules were changed.
 fn widen(rules: &mut Vec<PathRule>, max: usize) -> usize {
     let (mut starred, mut widened) = (0, HashSet::new());
-    // The order is kept: a rule that now forbids more paths still comes before all the rules that it won
-    // against before it was changed.
+    // The rules keep their order, though some patterns become shorter: a rule that now forbids more paths
+    // still comes before all rules over which it took precedence before.
     rules.retain_mut(|rule| {
         let Some(wider) = rule.pattern.up_to_star() else { return true };
         starred += 1;

@@ -10,14 +10,14 @@
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
-/// A rule's path pattern.
+/// The path pattern of a rule, in both spellings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Pattern {
     plain: Glob,
     loose: Option<Glob>,
 }
 
-/// The path and query that patterns are compared with.
+/// The path and query of a URL, prepared for comparison with patterns.
 pub(crate) struct PathTarget {
     plain: Vec<u8>,
     loose: Option<Vec<u8>>,
@@ -174,7 +174,7 @@ fn normalise(bytes: &[u8], stars: Stars) -> Vec<u8> {
     out
 }
 
-/// Returns the loose spelling of a plain one; `None` if they are equal.
+/// Converts a text from the plain to the loose spelling; `None` if both spellings are equal.
 fn loosen(plain: &[u8]) -> Option<Vec<u8>> {
     let query = memchr::memchr(b'?', plain)? + 1;
     let mut out = plain[..query].to_vec();

@@ -103,13 +103,13 @@ fn reads_the_crawl_delay_of_its_own_groups() {
         ("user-agent: foobot\ncrawl-DELAY:10 # slow\n", Some(10_000)),
         ("user-agent: foobot\ncrawl-delay 3\n", Some(3_000)),
         ("user-agent: foobot\ncrawl-delay: 10s\n", Some(10_000)),
-        // Of two groups for the same agent, the larger delay applies.
+        // If two groups are for the same agent, the larger of their delays applies.
         ("user-agent: foobot\ncrawl-delay: 9\nuser-agent: foobot\ncrawl-delay: 1\n", Some(9_000)),
         // A group for this crawler replaces the `*` group, including its delay.
         ("user-agent: *\ncrawl-delay: 9\ndisallow: /x\nuser-agent: foobot\ndisallow:\n", None),
         // A delay applies only to the agents named before it, though the rules apply to the whole group.
         ("user-agent: a\ncrawl-delay: 9\nuser-agent: foobot\ndisallow: /x\n", None),
-        // Delays of agents named right before or after this crawler do not apply.
+        // Delays of other agents that are named right before or after this crawler do not apply.
         ("user-agent: foobot\ncrawl-delay: 1\n\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
         ("user-agent: *\ncrawl-delay: 60\nuser-agent: foobot\ncrawl-delay: 1\n", Some(1_000)),
         ("user-agent: foobot\nuser-agent: b\ncrawl-delay: 1\nuser-agent: c\ncrawl-delay: 60\n", Some(1_000)),
@@ -118,7 +118,8 @@ fn reads_the_crawl_delay_of_its_own_groups() {
         ("user-agent: foobot\ndisallow: /x\nuser-agent: *\ncrawl-delay: 60\n", None),
         ("user-agent: foobot\ncrawl-delay: soon\nuser-agent: *\ncrawl-delay: 60\n", None),
         ("user-agent: *\ncrawl-delay: 60\nuser-agent: foobot\nallow: /\n", None),
-        // One list of agents has one delay. A group's delay may follow its rules.
+        // A delay applies to all agents that are listed before it. The delay of a group may come after the
+        // group's rules.
         ("user-agent: foobot\nuser-agent: *\ncrawl-delay: 60\n", Some(60_000)),
         ("user-agent: foobot\ndisallow: /x\ncrawl-delay: 1\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
         ("user-agent: foobot\ncrawl-delay: 1\ndisallow: /x\ncrawl-delay: 2\n", Some(2_000)),
@@ -206,7 +207,8 @@ fn reads_500_kib_and_cuts_at_a_line_end() {
     file.extend(b"\nDisallow: /second\nDisallow: /third\n");
     let robots = Robots::parse(&file, "x");
     assert!(!robots.allows("/first"));
-    // The cut falls after `Disallow: /`: half of that line would forbid the whole site.
+    // The file is cut in the middle of a line, after `Disallow: /`. The part before the cut would forbid the
+    // whole site.
     assert!(robots.allows("/second"));
     assert!(robots.allows("/third"));
 }

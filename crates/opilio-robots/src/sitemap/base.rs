@@ -2,7 +2,8 @@
 
 use url::Url;
 
-/// The `xml:base` of each open element that has one, with the element's depth; the innermost is last.
+/// The `xml:base` of each open element that has this attribute, with the element's depth. The innermost
+/// element is last.
 #[derive(Default)]
 pub(super) struct BaseStack(Vec<(usize, String)>);
 

@@ -1,8 +1,8 @@
-//! Sitemaps as streams of entries: XML and index files, RSS and Atom feeds, plain lists of URLs, each of them
-//! gzipped or not, in UTF-8, UTF-16 or the encoding of the XML declaration.
+//! Reads sitemaps as streams of entries: XML sitemaps and index files, RSS and Atom feeds, and plain lists of
+//! URLs. Each may be gzipped or not, in UTF-8, UTF-16 or the encoding that the XML declaration names.
 //!
-//! The bytes of a file determine its kind, never its name or content type. Nothing is fetched: an index
-//! yields the addresses of further sitemaps, and the caller decides how deep to follow them.
+//! The format of a file is recognised by its bytes, never by its name or content type. Nothing is fetched: an
+//! index yields the addresses of further sitemaps, and the caller decides how deep to follow them.
 
 mod base;
 mod source;
@@ -25,8 +25,8 @@ pub struct Bounds {
     pub entries_max: usize,
     /// The most bytes that are read, counted after decompression; sitemaps.org allows 50 MiB.
     pub bytes_max: u64,
-    /// The most bytes that the gzip decoder may return per byte of its input. Not checked in the first MiB of
-    /// output, since small lists of similar URLs compress well.
+    /// The most bytes that the gzip decoder may return per byte of its input. The ratio is not checked in the
+    /// first MiB of output, since small lists of similar URLs compress well.
     pub ratio_max: u64,
     /// The most bytes of one value (`loc`, `lastmod` and so on). Entries with a longer `loc` are skipped and
     /// reported at the end; sitemaps.org allows 2,048.
@@ -43,13 +43,14 @@ impl Default for Bounds {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     /// The address as written, without surrounding white space and line breaks; in a feed, resolved by its
-    /// `xml:base`. It should be absolute, but some feeds have relative addresses: join them to the URL of the
-    /// sitemap.
+    /// `xml:base`. The address should be absolute, but some feeds have relative addresses; the caller has to
+    /// join these to the URL of the sitemap.
     pub loc: String,
     /// The time when the page or sitemap changed, as written: W3C date-time in sitemaps and Atom, RFC 2822 in
     /// RSS.
     pub lastmod: Option<String>,
-    /// How often the page changes; `None` if the word is not one of the seven of [`ChangeFreq`].
+    /// How often the page changes; `None` if this is not stated, or not in one of the seven words of
+    /// [`ChangeFreq`].
     pub changefreq: Option<ChangeFreq>,
     /// The page's priority, 0.0 to 1.0; `None` if absent or out of this range.
     pub priority: Option<f32>,
@@ -63,7 +64,7 @@ pub struct Entry {
 pub enum SitemapEntryKind {
     /// A page.
     Url,
-    /// A further sitemap, named by an index.
+    /// A further sitemap that an index lists.
     Sitemap,
 }
 
@@ -122,7 +123,7 @@ pub enum SitemapError {
     /// The file was read to its end, but some entries have no address, or none that can be read.
     #[error("{entries} entries of the sitemap have no address, or none that can be read")]
     Skipped {
-        /// The number of these entries.
+        /// The number of entries without a readable address.
         entries: usize,
     },
     /// There are more entries than [`Bounds::entries_max`].
@@ -147,7 +148,8 @@ pub enum SitemapError {
 
 /// Streams the entries of a sitemap.
 ///
-/// Memory stays within about one MiB plus one entry, whatever the file. The iterator ends after an error.
+/// Reading takes at most about one MiB of memory plus one entry, for any file. The iterator ends after an
+/// error.
 ///
 /// ```
 /// # mod opilio { pub use opilio_robots as robots; }

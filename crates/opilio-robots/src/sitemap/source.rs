@@ -86,8 +86,8 @@ impl<'a> Source<'a> {
             if buffer.is_empty() {
                 return Ok(None);
             }
-            // A file may start with several byte order marks. The decoder removes the first; the others are
-            // characters of the text.
+            // A file may start with several byte order marks. The decoder removes only the first mark, so the
+            // others are skipped here.
             let spaces = buffer
                 .strip_prefix(MARK)
                 .map(|_| MARK.len())
@@ -150,7 +150,7 @@ impl BufRead for Source<'_> {
     }
 }
 
-/// Decodes the file to UTF-8.
+/// Decodes the bytes of a file to UTF-8.
 struct Transcoded<'a> {
     reader: ByteReader<'a>,
     decoder: Decoder,
@@ -162,7 +162,8 @@ struct Transcoded<'a> {
 }
 
 impl Transcoded<'_> {
-    /// Appends the next decoded text, at most [`BUFFER_BYTES`]; nothing at the end of the file.
+    /// Writes the next decoded text to `out`, at most [`BUFFER_BYTES`]. At the end of the file, `out` is
+    /// empty afterwards.
     fn fill(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         out.resize(BUFFER_BYTES, 0);
         let mut written = 0;
@@ -288,7 +289,7 @@ impl Read for Counted<'_> {
     }
 }
 
-/// Counts the bytes of the output, and fails when a limit is reached.
+/// Counts the bytes of the output after decompression, and fails when a limit is reached.
 struct Bounded<'a> {
     reader: ByteReader<'a>,
     compressed: Arc<AtomicU64>,

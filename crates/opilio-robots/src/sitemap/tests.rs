@@ -1,4 +1,4 @@
-//! Tests of sitemaps, as sites and as attackers write them.
+//! Tests the reading of sitemaps, as sites write them and as attackers might write them.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -38,7 +38,7 @@ fn utf16(text: &str, octets: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(octets).collect()
 }
 
-/// A sitemap of `urls` entries that do not compress well.
+/// Returns a sitemap with `urls` entries that do not compress well.
 fn urlset(urls: usize) -> String {
     let urls: String = (0..urls)
         .map(|n| format!("<url><loc>https://a.example/{:x}</loc></url>", n * 2_654_435_761))
@@ -127,14 +127,14 @@ fn reads_what_can_be_read_and_says_how_many_entries_cannot() {
     for (inside, expected, skipped) in [
         ("<url><loc>1</loc><loc>2</loc></url><url><loc>3</loc></url>", "1 2 3", 0),
         ("<url><loc>1</loc><loc> </loc><loc>2</loc></url>", "1 2", 0),
-        // Not closed, closed by another name, or closed too often.
+        // Here, elements are not closed, closed by another name, or closed too often.
         ("<url><loc>1</loc><url><loc>2</loc></url>", "1 2", 0),
         ("<url><loc>1</loc><url><loc>2</loc>", "1 2", 0),
         ("<url><loc>1</url><url><loc>2</loc></url>", "1 2", 0),
         ("<url><loc>1</loc></item></url></url><url><loc>2</loc></url>", "1 2", 0),
         ("<url><loc>1</link></loc></url>", "1", 0),
         ("<url><lastmod>2026<loc>1</loc></url><url><loc>2</loc></url>", "2", 1),
-        // The address is text, not in an element of its own.
+        // Here, the address is text directly in the entry or the root, not in an element of its own.
         (
             "<url>https://a.example/1</url><url> https://a.example/2\n</url>",
             "https://a.example/1 https://a.example/2",
@@ -147,7 +147,7 @@ fn reads_what_can_be_read_and_says_how_many_entries_cannot() {
         ),
         ("<url>somewhere</url><url><loc>2</loc></url>", "2", 1),
         ("<url/><url></url><url><lastmod>2026</lastmod></url><url><loc/></url>", "", 4),
-        // Names in capital letters, wholly or partly.
+        // Here, element names are written in capital letters, wholly or partly.
         ("<URL><LOC>1</LOC></URL><Url><Loc>2</lOC></url>", "1 2", 0),
         ("<URL><LOC>1<LOC>2</URL>", "1", 0),
     ] {
@@ -256,7 +256,7 @@ fn feeds_say_what_their_addresses_are_relative_to() {
             "http://b.example/1",
         ),
         ("<rss><channel xml:base='/c/'><item><guid>1</guid></item></channel></rss>", "/c/1"),
-        // In RSS, a link of Atom is used if there is no other link.
+        // In RSS, an `atom:link` is used if there is no other link.
         (
             "<rss><item><atom:link href='1'/></item><item><atom:link href='2'/><link>3</link></item></rss>",
             "1 3",
@@ -324,7 +324,7 @@ fn broken_xml_gives_what_came_before_and_one_error() {
         assert_eq!(results[0].as_ref().unwrap().loc, "https://a.example/1", "{rest}");
         assert!(matches!(results[1..], [Err(SitemapError::Xml { at, .. })] if at > 0), "{rest}: {results:?}");
     }
-    // A complete address counts, even if its entry is cut off.
+    // If the file is cut off within an entry, the entry is still read if its address is complete.
     let (entries, error) = all(format!("{start}<url><loc>2</loc>").as_bytes(), &Bounds::default());
     assert!(entries.len() == 2 && matches!(error, Some(SitemapError::Xml { .. })), "{error:?}");
     // Content after the root is ignored.

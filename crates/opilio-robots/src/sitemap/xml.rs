@@ -1,9 +1,9 @@
 //! Reads XML sitemaps, sitemap indexes, RSS feeds (2.0 and 1.0) and Atom feeds.
 //!
-//! Elements are identified by their local names. Namespaces are not resolved, since many sites write wrong
-//! namespaces, or leave them out. The page's own `<loc>` differs from an `<image:loc>` by its place (a direct
-//! child of the entry) and its prefix (the same as the entry's). Entities that the document itself declares
-//! are never expanded, so the text cannot grow.
+//! Elements are identified by their local names (the names without a namespace prefix). Namespaces are not
+//! resolved, since many sites write wrong namespaces, or leave them out. The page's own `<loc>` differs from
+//! an `<image:loc>` by its place (a direct child of the entry) and its prefix (the same as the entry's).
+//! Entities that the document itself declares are never expanded, so the text cannot grow.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -43,7 +43,7 @@ pub(super) struct XmlWalk<'a> {
     loose: String,
     /// Entries that were read and not returned yet.
     ready: VecDeque<Entry>,
-    /// The number of entries without an address that can be read.
+    /// The number of entries so far that have no address, or none that can be read.
     skipped: usize,
 }
 
@@ -121,7 +121,7 @@ impl<'a> XmlWalk<'a> {
         config.expand_empty_elements = true;
         // `?a=1&b=2` without `&amp;` is the commonest mistake in sitemaps.
         config.allow_dangling_amp = true;
-        // An entry that is not closed, or is closed as `</Url>`, is still read.
+        // An entry without an end tag, or with an end tag in another case such as `</Url>`, is still read.
         config.check_end_names = false;
         config.allow_unmatched_ends = true;
         Self {
@@ -241,7 +241,8 @@ impl<'a> XmlWalk<'a> {
         }
     }
 
-    /// Stores the value of the innermost element; at the end of an entry, finishes the entry.
+    /// Stores the value of the innermost open element, and finishes the entry if this element is the entry's
+    /// own.
     fn close(&mut self) {
         let depth = self.open.depth();
         let Some(draft) = &mut self.draft else { return };
@@ -262,7 +263,7 @@ impl<'a> XmlWalk<'a> {
         }
     }
 
-    /// Queues the entry that was read, once per address.
+    /// Queues the entry that was just read; an entry with several addresses is queued once for each address.
     fn finish(&mut self) {
         let Some(draft) = self.draft.take() else { return };
         let before = self.ready.len();
@@ -346,7 +347,8 @@ impl<'a> XmlWalk<'a> {
     fn error(&self, error: quick_xml::Error) -> SitemapError {
         match error {
             quick_xml::Error::Io(error) => {
-                // This is normally the only owner of the error. If it is not, kind and text are copied.
+                // This `Arc` is normally the only owner of the error. If it is not, the error's kind and text
+                // are copied.
                 let error = Arc::try_unwrap(error)
                     .unwrap_or_else(|shared| io::Error::new(shared.kind(), shared.to_string()));
                 explain(error, self.reader.buffer_position())
@@ -362,8 +364,8 @@ impl<'a> XmlWalk<'a> {
 }
 
 impl Draft {
-    /// Returns whether another value of this field is kept. Only the first value is kept, except for the
-    /// addresses of a sitemap (at most [`LOCS_MAX`]).
+    /// Returns whether a further value of this field is to be kept. Only the first value is kept, except for
+    /// the addresses of a sitemap (at most [`LOCS_MAX`]).
     fn has_room(&self, dialect: Option<XmlFormat>, field: EntryField) -> bool {
         let count = self.values.iter().filter(|(known, _)| *known == field).count();
         let several = dialect == Some(XmlFormat::Sitemap) && field == EntryField::Loc;
@@ -425,8 +427,8 @@ fn entry_kind(dialect: XmlFormat, name: QName<'_>) -> Option<SitemapEntryKind> {
     }
 }
 
-/// Returns which field a direct child of an entry holds, and the value from its attributes (empty if the text
-/// is the value).
+/// Returns the field that a direct child of an entry holds, and the value from the child's attributes (empty
+/// if the value is the child's text).
 fn field_of(dialect: XmlFormat, entry: &str, element: &BytesStart<'_>) -> Option<(EntryField, String)> {
     let local = element.local_name();
     let name = &*lower(local.as_ref());
@@ -476,7 +478,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut attributes = element.attributes();
     attributes.with_checks(false);
     let attribute = attributes.flatten().find(|attribute| attribute.key.as_ref() == name)?;
-    // If the value has a raw ampersand, it is taken as it is, not unescaped.
+    // If the value cannot be unescaped, because it has a raw ampersand, it is taken as written.
     Some(match unescape(&attribute.value) {
         Ok(value) => value.into_owned(),
         Err(_) => attribute.value.into_owned(),

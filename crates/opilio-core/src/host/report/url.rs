@@ -57,14 +57,15 @@ impl HostState {
             Verdict::Retry { after } => {
                 self.charge(&mut pending, seq, outcome);
                 pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
-                // The failure counts for good: the decision of a case does not change that.
+                // The failure counts against the URL for good, whatever the open case shows later.
                 pending.case = None;
                 self.again(now, pending, after);
             }
         }
     }
 
-    /// Counts a failure in the open case, and against the URL unless the crawler was at fault.
+    /// Counts a failed request against the URL, unless the crawler was at fault. The failure is excused later
+    /// if the open case shows that the host was at fault.
     fn charge(&self, pending: &mut Pending, seq: u32, outcome: Outcome) {
         if outcome.blame() != Blame::Refusal {
             pending.fault = Some(reason_of(outcome));
@@ -74,8 +75,8 @@ impl HostState {
         }
     }
 
-    /// Handles the lease if the host is at fault: the URL uses up no attempt, and a repeatable request is not
-    /// given up.
+    /// Handles a failed lease if the host is at fault: the URL uses up no attempt, and a repeatable request
+    /// is not given up.
     pub(super) fn dispose_of_innocent(
         &mut self,
         now: Timestamp,
@@ -95,8 +96,8 @@ impl HostState {
         }
     }
 
-    /// Handles the lease if it is undecided whose fault the failure is: the failure counts provisionally, and
-    /// a URL without attempts left waits for the decision.
+    /// Handles a failed lease if it is undecided whose fault the failure is: the failure counts
+    /// provisionally, and a URL without attempts left waits for the decision.
     pub(super) fn dispose_of_suspect(
         &mut self,
         now: Timestamp,
@@ -114,7 +115,7 @@ impl HostState {
             // The answer parked the host, so the URL fails because of the park.
             Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, pending, Duration::ZERO),
             Verdict::GiveUp(_) if self.draining => {
-                // Nothing will decide in this run whose fault the failure is.
+                // Nothing will decide in this run whose fault the failure is, so it is excused.
                 pending.excuse(self.evidence.number);
                 self.give_back(pending, Some(now));
             }
@@ -144,8 +145,8 @@ impl HostState {
         self.again(now, pending, after.max(wait));
     }
 
-    /// Plans one more attempt after the wait `after`. The lease stays here if the attempt is due soon or the
-    /// host is closed anyway; otherwise it goes back to the store.
+    /// Plans one more attempt after the wait `after`. The lease stays with the host if the attempt is due
+    /// soon or the host is closed anyway; otherwise the lease goes back to the store.
     pub(super) fn again(&mut self, now: Timestamp, pending: Pending, after: Duration) {
         let due = now + after;
         if self.parked.is_some() {
@@ -178,7 +179,8 @@ impl HostState {
     }
 }
 
-/// Whether another request would change nothing, or must not be sent.
+/// Whether the URL must not be requested again: another request would change nothing, or the request is not
+/// repeatable.
 fn is_final(outcome: Outcome, proposal: Proposal) -> bool {
     let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
     permanent || !proposal.repeatable

@@ -1,5 +1,5 @@
-//! Keeps track of whose fault failures were, as far as that is visible from outside. The invariants G7, G9,
-//! G10 and G11 are checked with these counts.
+//! Keeps track of whose fault failures were, as far as that is visible from outside the host. The invariants
+//! G7, G9, G10 and G11 are checked with the counts kept here.
 
 use super::expect;
 use super::leases::SeenLeases;
@@ -13,7 +13,7 @@ pub(super) struct SeenFaults {
     pub(super) trouble: Option<SeenTrouble>,
     /// The time of the latest start that was answered.
     well: Option<Timestamp>,
-    /// The number of refusals, failures and 401 or 403 so far.
+    /// The number of refusals, failures, and answers 401 or 403 so far.
     unwelcome: u32,
     /// Whether the host was parked, and no probe has been answered since.
     reopened: bool,
@@ -34,7 +34,8 @@ pub(super) struct SeenTrouble {
     last: Timestamp,
 }
 
-/// Whether the host's snapshot shows its door open, and when it last closed.
+/// Whether the host's door is open (all requests may start), and when it last closed, according to the host's
+/// snapshots.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenDoor {
     pub(super) open: bool,
@@ -48,7 +49,7 @@ impl SeenDoor {
     }
 }
 
-/// Finds URLs that are refused together, so that none of them is at fault.
+/// Finds URLs that are refused together, so that no single URL is at fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SeenCrowd {
     /// Twelve bits: for each of the twelve latest new URLs, whether its first request was refused (1) or not
@@ -115,7 +116,8 @@ impl SeenFaults {
     pub(super) fn compare_door(&mut self, leases: &mut SeenLeases, now: Timestamp, open: bool) {
         match (self.door.open, open) {
             (true, false) => self.door.closed_at = Some(now),
-            // The host opened its door because an answer ended the case, so the failures before are decided.
+            // The host opened because an answer ended the case, so it is decided whose fault the failures
+            // before were.
             (false, true) => leases.begin_new_row(),
             (true, true) | (false, false) => {}
         }
@@ -158,7 +160,8 @@ impl SeenFaults {
             leases.begin_new_row();
         }
         if let Some(trouble) = &mut self.trouble {
-            // Later failures may have another cause than those confirmed so far.
+            // Later failures may have another cause than the failures so far, which were confirmed as the
+            // host's fault.
             trouble.confirmed = false;
         }
         if welcome && self.trouble.is_some_and(|trouble| trouble.last < started) {
@@ -205,7 +208,7 @@ impl SeenFaults {
         }
     }
 
-    /// Records that it is no longer visible from outside whose fault the failures so far were.
+    /// Records that it can no longer be seen from outside whose fault the failures so far were.
     fn blur(&mut self, leases: &mut SeenLeases) {
         self.note_others();
         leases.begin_new_row();

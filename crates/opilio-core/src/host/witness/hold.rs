@@ -11,7 +11,7 @@ use crate::outcome::{Blame, Outcome};
 use crate::time::Timestamp;
 use crate::verdict::Hints;
 
-/// The host's hold, its park and its drain.
+/// The host's hold, park and drain, as far as they are visible from outside.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenHold {
     /// The longest hold of the policy.

@@ -9,7 +9,7 @@ use crate::outcome::Reason;
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
 
-/// One lease as visible from outside.
+/// One lease, as far as its state is visible from outside the host.
 #[derive(Clone, Debug)]
 pub(super) struct SeenLease {
     pub(super) id: LeaseId,
@@ -29,8 +29,8 @@ pub(super) struct SeenLease {
     pub(super) open: u16,
     /// The time of the lease's latest failed start, and the time of that failure.
     pub(super) failed: Option<(Timestamp, Timestamp)>,
-    /// Whether the last outcome was the host's fault, and the request is repeatable. Such a lease must not
-    /// end.
+    /// Whether the last outcome was the host's fault and the request is repeatable, so that the lease must
+    /// not end.
     pub(super) innocent: bool,
     /// Whether the lease may end as a failure after its last outcome.
     pub(super) may_end: bool,
@@ -51,12 +51,12 @@ impl AttemptRange {
         self.most = self.most.saturating_add(failures);
     }
 
-    /// Makes failures certain that `add_perhaps` has added before.
+    /// Records that failures which `add_perhaps` has added before do use up attempts.
     pub(super) fn add_surely(&mut self, failures: u16) {
         self.least = (self.least + failures).min(self.most);
     }
 
-    /// Takes back failures that `add_perhaps` has added before.
+    /// Records that failures which `add_perhaps` has added before do not use up attempts.
     pub(super) fn excuse(&mut self, failures: u16) {
         self.most = self.most.saturating_sub(failures);
         self.least = self.least.min(self.most);
@@ -107,16 +107,16 @@ impl SeenLease {
         }
     }
 
-    /// Whether this lease, if it was not tried yet, could be the probe instead of the lease `probe`. An errand
-    /// needs no robots.txt, so an untried one could replace any probe.
+    /// Whether this lease, if it was not tried yet, could be the probe instead of the lease `probe`. An
+    /// errand needs no robots.txt, so an untried errand could replace any probe.
     fn could_replace(&self, probe: &Self) -> bool {
         let untried = self.place == SeenPlace::Idle && self.requests == 0 && !self.started;
         let may_start = self.scheme == probe.scheme && !probe.id.is_errand();
         untried && (may_start || self.id.is_errand())
     }
 
-    /// Checks at a start that the lease has used up at most as many attempts as it had failures of its own
-    /// (G7), and at least as many (G10).
+    /// Checks at a start that the lease has used up no more attempts than failures may count against it (G7),
+    /// and no fewer than failures surely count against it (G10).
     fn expect_attempt(&self, start: &Start) -> Result<(), Violation> {
         let AttemptRange { least, most } = self.attempts;
         let used = used_before(start);

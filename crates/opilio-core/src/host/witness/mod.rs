@@ -12,7 +12,7 @@
 //! | G4 | `leases.rs`: where a lease starts and ends; here, `compare_places` |
 //! | G5 | `work.rs`, `expect_work`: when the host has no more output |
 //! | G6 | `hold.rs`, `compare`: when the host has no more output |
-//! | G7, G10 | `leases.rs`, `expect_attempt` and `delivered`, with the books of `report.rs` and `faults.rs` |
+//! | G7, G10 | `leases.rs`, `expect_attempt` and `delivered`, with the counts of `report.rs` and `faults.rs` |
 //! | G9 | `leases.rs`, `expect_probe`: at each probe |
 //! | G11 | `leases.rs`, `delivered`: for a URL; `faults.rs`, `expect_paced`: for the pace |
 
@@ -44,7 +44,7 @@ use work::SeenSlots;
 /// Watches one host over its whole life, passivations included.
 ///
 /// Call [`Witness::hear`] before each `handle` of the host, [`Witness::see`] for each output, and
-/// [`Witness::rest`] when the host's `poll` gave `None`.
+/// [`Witness::rest`] when the host's `poll` has returned `None`.
 #[derive(Clone, Debug)]
 pub struct Witness {
     in_flight_max: usize,
@@ -104,7 +104,8 @@ impl Witness {
                 }
             }
             Input::Rules { scheme, answer, hints } => {
-                // Robots.txt may have been answered by another host, whose quota does not apply to this host.
+                // If another host answered for robots.txt after a redirect, the quota of that host does not
+                // apply to this host.
                 if let Some(started) = self.rules.start_of(*scheme) {
                     self.hold.note_quota(now, started, hints);
                 }
@@ -185,7 +186,8 @@ impl Witness {
         expect(count <= max, Invariant::G2, || format!("{count} in flight, {max} allowed"))
     }
 
-    /// Iterates over all requests in flight: for leases, for robots.txt, and repeated ones.
+    /// Iterates over all requests in flight: for leases, for robots.txt, and requests that the host repeats
+    /// as a witness.
     fn flights(&self) -> impl Iterator<Item = SeenFlight> {
         let witnesses = self.witnesses.iter().map(|(_, flight)| *flight);
         self.leases.flights().chain(self.rules.flights()).chain(witnesses)
@@ -195,7 +197,8 @@ impl Witness {
         self.flights().any(|flight| flight.probe)
     }
 
-    /// Checks G4: the host counts as many leases in each place as this observer.
+    /// Checks G4: in each place (ready or waiting, in flight, parsed) the host counts as many leases as this
+    /// observer.
     fn compare_places(&self, shown: &HostSnapshot) -> Result<(), Violation> {
         let (idle, parsed) = self.leases.idle_and_parsed();
         let ours = (idle, self.flights().count(), parsed);

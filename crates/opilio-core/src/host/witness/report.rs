@@ -20,7 +20,8 @@ struct SeenOutcome {
     answered: bool,
     /// Whether a kept-alive connection broke, and the request may be repeated.
     stale: bool,
-    /// Whether another request would change nothing, or must not be sent.
+    /// Whether the URL must not be requested again: another request would change nothing, or the request is
+    /// not repeatable.
     is_final: bool,
     /// Whether the fetcher proposes to try again.
     again: bool,
@@ -45,8 +46,8 @@ impl SeenOutcome {
         }
     }
 
-    /// Returns the outcome as it counts for this lease. One connection may have been idle for too long; a
-    /// connection that breaks after an earlier failure of the URL counts as the URL's failure.
+    /// Returns the outcome as it counts for this lease. If a kept-alive connection breaks, it may have been
+    /// idle for too long; but if the URL has failed before, the break counts as a failure of the URL.
     fn under(self, seen: &SeenLease) -> Self {
         let broken = self.stale && (seen.stale > 0 || seen.failed.is_some());
         Self { blame: if broken { Blame::Url } else { self.blame }, ..self }
@@ -54,7 +55,8 @@ impl SeenOutcome {
 }
 
 impl Witness {
-    /// Records the end of an attempt; a report after the deadline changes nothing.
+    /// Records the report that ends an attempt. A report that comes after the attempt's deadline changes
+    /// nothing.
     pub(super) fn reported(&mut self, now: Timestamp, id: LeaseId, outcome: Outcome, proposal: &Proposal) {
         let read = SeenOutcome::read(outcome, proposal);
         let hints = &proposal.hints;
@@ -96,8 +98,8 @@ impl Witness {
         if read.answered || read.forbidden {
             seen.attempts.add_perhaps(1);
             if !read.wanted {
-                // The URL failed by its own fault, or as part of a run of 401 and 403. If a connection breaks
-                // in the URL's next attempt, that uses up an attempt.
+                // The URL failed by its own fault, or is one of several that were answered 401 or 403. If a
+                // connection breaks in the URL's next attempt, the break uses up an attempt.
                 seen.failed = Some((flight.started, now));
             }
             self.faults.answered(&mut self.leases, flight.started, !read.forbidden);

@@ -19,14 +19,14 @@ use crate::verdict::Proposal;
 struct SeenOrigin {
     /// The fetch of robots.txt in flight at this host.
     out: Option<SeenFlight>,
-    /// Until when the origin waits for rules that are fetched from another host after a redirect.
+    /// The time until which the origin waits for rules that are fetched from another host after a redirect.
     away: Option<Timestamp>,
     crawl_delay: Duration,
     /// How many fetches in a row failed on the crawler's side, and the time until which the next fetch waits
     /// because of these failures.
     ours: u32,
     rest: Timestamp,
-    /// The redirects of robots.txt in a row so far.
+    /// The number of redirects of robots.txt in a row so far.
     hops: u8,
 }
 
@@ -75,7 +75,7 @@ impl SeenRules {
         self.of_mut(scheme).out = Some(flight);
     }
 
-    /// Returns when the fetch in flight was started.
+    /// Returns the start time of this origin's fetch in flight at this host.
     pub(super) fn start_of(&self, scheme: Scheme) -> Option<Timestamp> {
         self.origins[scheme as usize].out.map(|out| out.started)
     }
@@ -101,7 +101,8 @@ impl SeenRules {
         }
     }
 
-    /// Counts a redirect; returns true if there were so many that the host takes the rules to be absent.
+    /// Counts the answer if it is a redirect. Returns true if there were so many redirects in a row that
+    /// robots.txt counts as absent.
     fn note_hop(&mut self, scheme: Scheme, answer: RulesAnswer) -> bool {
         let origin = self.of_mut(scheme);
         let hop = matches!(answer, RulesAnswer::Again | RulesAnswer::Elsewhere { .. });
@@ -127,7 +128,7 @@ impl SeenRules {
         }
     }
 
-    /// Counts failures on the crawler's side; returns true if there were so many that the origin's leases
+    /// Counts failures on the crawler's side. Returns true if there were so many that the origin's leases
     /// end.
     fn count_ours(&mut self, scheme: Scheme, outcome: Outcome) -> bool {
         let ours = &mut self.of_mut(scheme).ours;

@@ -13,9 +13,9 @@ use crate::time::Timestamp;
 pub(super) struct SeenStarts {
     /// The spacing of the user's rate.
     spacing: Spacing,
-    /// The starts of requests for URLs.
+    /// The check of the starts of requests for URLs alone.
     urls: Pacer,
-    /// The starts of requests for URLs and for robots.txt.
+    /// The check of all starts: of requests for URLs and for robots.txt.
     all: Pacer,
     last: Option<Timestamp>,
     /// The last time when the host opened or was restarted. The next start may wait for one spacing from this
@@ -57,7 +57,7 @@ impl SeenStarts {
         self.resumed_at = Some(now);
     }
 
-    /// Returns the time from which on the budget affords a start, at the latest.
+    /// Returns the latest time at which the budget must afford the next start.
     pub(super) fn due(&self, delay: Duration) -> Timestamp {
         let since = self.last.max(self.resumed_at);
         since.map_or(Timestamp::EPOCH, |since| since + delay)

@@ -20,7 +20,7 @@ impl SeenSlots {
         Self { pause, refused_until: Timestamp::EPOCH }
     }
 
-    /// Records that a slot was refused, or that its request could not be sent.
+    /// Records that a slot was refused, or that the request for which it was granted could not be sent.
     pub(super) fn refused(&mut self, now: Timestamp) {
         self.denied(now + self.pause);
     }
