@@ -494,7 +494,7 @@ fn one_page_under_every_name_is_a_trap_and_may_be_merged() {
     let (run, report) = crawl(&[&seed, "--max-pages=300"]);
     assert!(run.items().len() <= 15, "{}", run.items().len());
     assert!(report["filtered"]["trap_same_content"].as_u64().unwrap() > 0, "{report}");
-    assert!(run.stderr.contains("the same content has come under many URLs"), "{}", run.stderr);
+    assert!(run.stderr.contains("many URLs of this host have sent the same content"), "{}", run.stderr);
     let (run, _) = crawl(&[&seed, "--max-pages=60", "--follow-traps"]);
     assert_eq!(run.items().len(), 60);
     let (run, report) = crawl(&[&seed, "--merge-duplicates"]);
