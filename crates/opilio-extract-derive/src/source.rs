@@ -257,7 +257,7 @@ fn unknown_key(name: &Ident, source: &str) -> Error {
         "page" => known.extend(FACTS),
         _ => {}
     }
-    // These names are the names that other tools use for our keys.
+    // The names on the left are used by other tools. Each is mapped to the key of this macro with the same meaning.
     let meant = match written.as_str() {
         "attribute" | "href" | "src" if source == "css" => Some("attr"),
         "text" if source == "css" => Some("own_text"),

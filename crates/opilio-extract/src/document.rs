@@ -245,7 +245,8 @@ impl Document {
         Matches::in_document(self, self.dom().root(), css)
     }
 
-    /// Returns the parts of the document that typed fields have read so far.
+    /// Returns the cache of the parts of this document that typed fields (fields of structs that derive `Extract`)
+    /// have read.
     #[cfg(feature = "derive")]
     pub(crate) fn typed(&self) -> &crate::typed::TypedParts {
         &self.typed

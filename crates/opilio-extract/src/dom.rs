@@ -254,7 +254,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Collects the links of elements that are not simple links: bases, metas, images and so on.
+    /// Collects the links of elements that are not simple links: `<base>`, `<meta>`, images and so on.
     fn other(&mut self, name: &str, element: ElementRef<'_>) -> Result<(), Enough> {
         match name {
             "base" => {

@@ -26,7 +26,8 @@ pub enum ExtractError {
     },
 }
 
-/// The reason why a document was not read as its type says, or only after repairs. It was read nevertheless.
+/// The reason why a document was not read in the way that its media type requires, or only after repairs. The
+/// document was read nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Flaw {

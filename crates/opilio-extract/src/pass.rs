@@ -1,4 +1,4 @@
-//! The streaming pass, which reads title, links and metas of a page without building a DOM.
+//! The streaming pass, which reads title, links and `<meta>` elements of a page without building a DOM.
 //!
 //! lol_html reads all tags, but calls a handler only for elements that match one of its selectors. It does not read
 //! markup in comments, scripts and styles. The handlers here ignore the content of templates.
@@ -110,8 +110,8 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
     SELECTORS.iter().filter(move |(l, _)| wanted[*l as usize]).map(|(l, selector)| (*l, selector))
 }
 
-/// Returns whether a `<meta>` tag might contain a directive or a refresh. Most do not, and a page without such metas
-/// needs no listener for them. The words may be written in numeric entities, so a tag with such entities counts,
+/// Returns whether a `<meta>` tag might contain a directive or a refresh. Most do not, and a page in which none does
+/// needs no listener for `<meta>`. The words may be written in numeric entities, so a tag with such entities counts,
 /// too.
 fn says_something(tag: &[u8]) -> bool {
     let tag = &tag[..end_of_tag(tag)];
@@ -126,8 +126,8 @@ fn says_something(tag: &[u8]) -> bool {
     })
 }
 
-/// Returns the offset at which a tag ends: that of the first `>` that is not in a quoted value. A quote begins a
-/// value only after a `=`.
+/// Returns the offset of the first `>` that is not in a quoted value, where the tag ends. A quote begins a value
+/// only after a `=`.
 fn end_of_tag(tag: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = tag.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
@@ -331,7 +331,7 @@ impl<'t, 'f> Pass<'t, 'f> {
     }
 
     fn template(&self, element: &mut Tag<'_, '_>) -> Handled {
-        // In SVG and MathML, this element name has no such meaning.
+        // In SVG and MathML, `<template>` has no special meaning.
         if !is_html(element) {
             return Ok(());
         }
@@ -384,7 +384,7 @@ fn is_html(element: &Tag<'_, '_>) -> bool {
     element.namespace_uri() == HTML_NAMESPACE
 }
 
-/// Returns the offset at which the text of a `<noscript>` ends: that of its end tag, in upper or lower case.
+/// Returns the offset of the end tag of a `<noscript>`, where its text ends. Upper and lower case are equal.
 fn end_of_noscript(text: &[u8]) -> usize {
     const END: &[u8] = b"</noscript";
     let is_end = |at: &usize| {

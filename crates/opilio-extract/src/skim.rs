@@ -1,4 +1,5 @@
-//! Title, links and metas of a page, and the collector of these, which both the streaming pass and the DOM use.
+//! Title, links and `<meta>` elements of a page. Both the streaming pass and the DOM collect them with the collector
+//! here.
 
 use crate::directives::MetaRobots;
 use crate::link::{LINK_BYTES_MAX, LINKS_MAX, LinkKind, RawLink};

@@ -1,8 +1,8 @@
 //! Decodes content codings: gzip, deflate (zlib and raw), br and zstd. A body may have at most two of them.
 //!
 //! The decoder gets its input chunk by chunk and counts every byte: it stops when the memory reserved for the body
-//! is full, and fails when a limit is exceeded. Between two chained codings only one block is held, so a
-//! decompression bomb inside another costs no more memory than a single one.
+//! is full, and fails when a limit is exceeded. Between two chained codings only one block is kept in memory, so a
+//! decompression bomb inside another bomb costs no more memory than a single bomb.
 
 use async_compression::codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, ZstdDecoder};
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
@@ -273,8 +273,8 @@ impl Stage {
 fn codec(coding: Coding, first: u8) -> Box<dyn DecodeV2> {
     match coding {
         Coding::Gzip => Box::new(Inflate::gzip()),
-        // RFC 9110 §8.4.1.2 means zlib by "deflate", but some servers send a raw deflate stream. A zlib header names
-        // method 8 and a window of at most 32 KiB; no raw stream begins like this.
+        // By RFC 9110 §8.4.1.2, "deflate" means zlib, but some servers send a raw deflate stream. A zlib header
+        // names method 8 and a window of at most 32 KiB; no raw stream begins like this.
         Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(Inflate::zlib()),
         Coding::Deflate => Box::new(DeflateDecoder::new()),
         Coding::Brotli => Box::new(BrotliDecoder::new()),

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// A resolver that counts its queries and answers each after one turn of the scheduler.
+    /// A resolver that counts its queries, and answers each query after yielding once to other tasks.
     struct Counting(Arc<AtomicUsize>);
 
     impl Lookup for Counting {

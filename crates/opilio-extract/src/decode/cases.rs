@@ -130,7 +130,7 @@ fn a_text_is_read_whoever_names_its_encoding() {
 #[test]
 fn a_text_is_read_that_nobody_names() {
     for (label, bytes, text) in TEXTS {
-        // The words of a page may come after a long script, so the test puts one in front of them.
+        // The words of a page may come after a long script, so the test also puts a script before them.
         for lead in [0, 40_000] {
             let script = format!("<script>{}</script>", " ".repeat(lead));
             let read = read(Some("text/html"), &page(&script, bytes));

@@ -1,4 +1,5 @@
-//! Tests of the kind as which a body is read: by its Content-Type, or by its first bytes if the type is meaningless.
+//! Tests of how a body is read (as HTML, XML, text or data): by its Content-Type, or by its first bytes if the type
+//! is meaningless.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! The parts of a document that typed fields have read. Each part is read once and then kept.
+//! The parts of a document that typed fields (fields of structs that derive `Extract`) have read. Each part is read
+//! once and then kept.
 
 use std::cell::OnceCell;
 

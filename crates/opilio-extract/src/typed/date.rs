@@ -5,7 +5,7 @@ use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::fmt::{rfc2822, temporal::Pieces};
 use jiff::{Timestamp, tz::Offset};
 
-/// A date or time type of the crate `jiff` that a field may have.
+/// A type of the crate `jiff`, for dates or times, that a field may have.
 pub(super) trait Dated: Sized {
     const WANTED: &'static str;
 
@@ -70,7 +70,7 @@ impl Dated for Time {
     }
 }
 
-/// A time without an offset from UTC is not an instant, so it is refused.
+/// A point in time. A text without an offset from UTC is refused, since it does not determine a point in time.
 impl Dated for Timestamp {
     const WANTED: &'static str = "an instant: a date with a time and an offset";
 

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use crate::text::bounded;
 
-/// The limits of what is kept of a page: the most blocks, the most metas, and the most bytes of the content of a
-/// meta.
+/// The limits of what is kept of a page: the most blocks, the most `<meta>` elements, and the most bytes of the
+/// content of a `<meta>`.
 const BLOCKS_MAX: usize = 256;
 const METAS_MAX: usize = 1_000;
 const CONTENT_BYTES_MAX: usize = 64 * 1024;
@@ -21,7 +21,7 @@ const CONTENT_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Islands {
     /// The byte ranges of the page's text that contain the blocks of JSON-LD.
     pub(super) blocks: Vec<Range<usize>>,
-    /// The metas: pairs of the name, in lower case, and the content.
+    /// The `<meta>` elements: for each the name, in lower case, and the content.
     metas: Vec<(String, String)>,
 }
 
@@ -55,7 +55,7 @@ impl Islands {
         self.metas.extend(names.into_iter().map(|name| (name, content.to_owned())));
     }
 
-    /// Returns the contents of the metas with this name or property, in upper or lower case.
+    /// Returns the contents of the `<meta>` elements with this name or property. Upper and lower case are equal.
     pub(super) fn metas<'i>(&'i self, name: &str) -> impl Iterator<Item = &'i str> {
         self.metas.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, c)| c.as_str())
     }
@@ -86,15 +86,16 @@ pub(super) fn looks_scripted(text: &str) -> bool {
     scripts > 0 && words <= WORDS_BYTES_MIN
 }
 
-/// The number of bytes of letters and digits, outside of tags and scripts, below which a page counts as one without
-/// text.
+/// The number of bytes of letters and digits, outside of tags and scripts, up to which a page counts as having
+/// nearly no text.
 const WORDS_BYTES_MIN: usize = 200;
 
 /// A start tag that is not inside a template.
 struct Tag<'t> {
     name: &'t str,
     inside: &'t str,
-    /// The byte offset in the page's text at which the tag begins; `end` is the offset at which it ends.
+    /// The byte offset in the page's text at which the tag begins. The field `end` is the offset at which the tag
+    /// ends.
     start: usize,
     end: usize,
     /// The range of the element's content, if the content is plain text; else `None`.
@@ -198,7 +199,7 @@ fn is_plain_text(name: &str) -> bool {
         .any(|plain| name.eq_ignore_ascii_case(plain))
 }
 
-/// Returns the offset at which the plain text of an element ends: that of its end tag, in upper or lower case.
+/// Returns the offset of the end tag of an element, where its plain text ends. Upper and lower case are equal.
 fn end_of_content(text: &str, from: usize, name: &str) -> usize {
     let rest = &text.as_bytes()[from..];
     let is_end = |at: &usize| {
@@ -211,8 +212,8 @@ fn end_of_content(text: &str, from: usize, name: &str) -> usize {
     memchr::memchr_iter(b'<', rest).find(is_end).map_or(text.len(), |at| from + at)
 }
 
-/// Returns the offset at which a tag ends: that of the first `>` outside of a quoted value. `inside` begins after
-/// the tag's name.
+/// Returns the offset of the first `>` outside of a quoted value, where the tag ends. `inside` begins after the
+/// tag's name.
 fn end_of_tag(inside: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = inside.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {

@@ -21,7 +21,7 @@ use crate::link::LINK_BYTES_MAX;
 pub(super) const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl<'p> Raw<'p> {
-    /// Returns the text of a raw value. For types that are read from a text.
+    /// Returns the text of a raw value, for a type that is made from a text.
     ///
     /// # Errors
     /// When the value is a list or an object of JSON, or a number whose digits JSON does not keep.
@@ -54,7 +54,7 @@ impl FieldValue for String {
 impl FieldValue for bool {
     const KIND: ValueKind = ValueKind::Bool;
 
-    /// An attribute without a value means `true`, as in HTML.
+    /// Reads a bool. An attribute without a value means `true`, as in HTML.
     fn read<'p>(raw: Raw<'p>, _: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable> {
         const WANTED: &str = "true or false, yes or no, on or off, 1 or 0";
         let text = raw.into_text(WANTED)?;
@@ -163,8 +163,8 @@ impl FieldValue for Price {
 impl FieldValue for Url {
     const KIND: ValueKind = ValueKind::Url;
 
-    /// The URL is resolved against the page and its `<base>`. Only http and https URLs are accepted, since a
-    /// crawler can use no others.
+    /// Resolves the URL against the page and its `<base>`. Only http and https URLs are accepted, since a crawler
+    /// cannot fetch other URLs.
     fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable> {
         const WANTED: &str = "a URL of http or https";
         let document = reader.subject.document;

@@ -6,7 +6,7 @@ use super::reader::Subject;
 use crate::document::redacted;
 use crate::media::Kind;
 
-/// Adds the URL of the page, and the notes that may explain the faults, to an error.
+/// Adds to an error the URL of the page, and the notes that may explain the faults.
 pub(super) fn explained(mut faults: ExtractFaults, subject: Subject<'_>) -> ExtractFaults {
     let document = subject.document;
     faults.at(&redacted(document.url()));

@@ -183,7 +183,7 @@ impl Parts {
         let may_be_decimal = matches!(last, '.' | ',' | '٫');
         let is_group = |mark: char| mark != '٫';
         match before.split_first() {
-            // There is only one kind of separator.
+            // The number contains only one separator.
             None if !may_be_decimal => self.grouped(),
             None if *last == '٫' => Ok(self.plain(true)),
             None => {

@@ -168,8 +168,8 @@ impl<'p> FieldReader<'_, 'p> {
         Some(Vec::new())
     }
 
-    /// Reads the first value of a field. If there is none, returns what was found in place of a value. Returns
-    /// `None` if the value cannot be read.
+    /// Reads the first value of a field. Returns `None` if the value cannot be read; else the value, if there is
+    /// one, and a description of what was found in its place.
     fn one<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<(Option<T>, FoundThere)> {
         let plan = &self.plan.fields[field];
         let mut found = FoundThere::Nothing;

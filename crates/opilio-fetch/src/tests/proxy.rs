@@ -20,7 +20,7 @@ enum Manner {
     /// Answers each request, or each CONNECT, with this status.
     Refuses(u16),
     Socks,
-    /// Accepts connections, and closes each without an answer.
+    /// Accepts each connection, and closes it without an answer.
     HangsUp,
 }
 

@@ -297,7 +297,7 @@ impl Lookup for Rebinding {
     }
 }
 
-/// An address to which connections are allowed; the address below it is one to which they are not allowed.
+/// An address to which connections are allowed. The constant below it is an address to which they are not allowed.
 const OURS: [u8; 4] = [127, 0, 0, 1];
 const FORBIDDEN: [u8; 4] = [127, 0, 0, 77];
 
