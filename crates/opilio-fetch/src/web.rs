@@ -385,7 +385,7 @@ impl ReqwestTransport {
     fn blame(&self, via: &Via, detail: String) -> TransportError {
         let turn = via.turn;
         if turn.is_some_and(|turn| self.rotation().failed(turn, self.web.began.elapsed())) {
-            tracing::warn!("{detail}");
+            tracing::warn!("a proxy failed and is not used for a while: {detail}");
         }
         TransportError::new(Phase::Connect, Fault::Proxy, detail)
     }

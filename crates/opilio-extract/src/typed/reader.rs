@@ -106,7 +106,8 @@ pub struct FieldReader<'r, 'p> {
     faults: &'r mut ExtractFaults,
 }
 
-/// A function that makes a value from a raw value. Its number is the index of the source.
+/// A function that makes a value from a raw value. The `usize` argument is the index of the source in the field's
+/// plan.
 type ReadRaw<'a, 'p, T> =
     &'a mut dyn FnMut(Raw<'p>, &mut FieldReader<'_, 'p>, usize) -> Result<T, Unreadable>;
 
