@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// One command line to run, with the environment variables that it needs.
+/// One command line of the checks, with the environment variables that it needs.
 struct CiStep {
     command: &'static str,
     env: Option<(&'static str, &'static str)>,
@@ -18,20 +18,21 @@ const fn step(command: &'static str) -> CiStep {
 const CHECKS: &[CiStep] = &[
     step("cargo fmt --all --check"),
     step("cargo clippy --all-targets -- -D warnings"),
-    // The crate `opilio` without its default features: no embedded store, no command line.
+    // The crate `opilio` without its default features, that is, without the store on disk and without the command
+    // line.
     step("cargo clippy --package opilio --no-default-features --lib -- -D warnings"),
-    // The crate `opilio` with the command line for a spider.
+    // The crate `opilio` with the feature `app`, which gives a spider a command line.
     step("cargo clippy --package opilio --features app --lib -- -D warnings"),
     CiStep { command: "cargo doc --no-deps --quiet", env: Some(("RUSTDOCFLAGS", "-D warnings")) },
-    // Tests that need a feature: the gate's mutation control, and the embedded store.
+    // Tests that need a feature: those that plant bugs in `opilio-core`, and those of the store on disk.
     step("cargo test --package opilio-core --features sabotage --lib"),
     step("cargo test --package opilio-frontier --features disk --lib"),
 ];
 
-/// Runs every check, then, unless told `--checks`, the README's test command.
+/// Runs every check, and then the test command of the README, unless the argument is `--checks`.
 ///
 /// # Errors
-/// The first step that fails, by its command line.
+/// When a check fails. The error contains the command line of that check.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let checks_only = match args {
         [] => false,

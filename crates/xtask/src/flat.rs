@@ -1,10 +1,11 @@
 //! `cargo xtask flat`: measures the memory of a crawl whose sink is slow.
 //!
-//! The crawl reads a generated site that has more pages than the crawl fetches, and its sink sleeps for every row.
-//! The number of fetched pages must not exceed that of written rows by much. The memory for known URLs, and for
-//! the data that the store gathers before it writes, grows in any crawl. Therefore the same crawl with a fast sink
-//! runs first, in its own process, and the difference is the cost of the slow sink. For both crawls the growth in
-//! the second half is reported in bytes per page: near zero means that memory stays flat.
+//! The crawl reads a generated site with more pages than the crawl fetches, and its sink (the code that writes the
+//! rows) sleeps for every row. The number of fetched pages must not be much higher than the number of written rows.
+//! In every crawl, memory grows for known URLs and for data that the store gathers before it writes. Therefore the
+//! same crawl with a fast sink runs first, in a process of its own, and the difference is the cost of the slow sink.
+//! For both crawls, the growth of memory in the second half is reported in bytes per page: near zero means that
+//! memory does not grow.
 
 use std::fs::File;
 use std::io::Write;
@@ -20,7 +21,7 @@ use opilio::export::{Encoder, Export, ExportError, JsonEncoder, Sink};
 use opilio::fetch::{ScriptedAnswer, ScriptedTransport, TransportRequest};
 use opilio::prelude::*;
 
-/// A spider for a site on which every page links to two other pages.
+/// A spider for a generated site on which every page links to two other pages.
 struct Tree;
 
 impl Spider for Tree {
@@ -85,12 +86,13 @@ impl Export<String> for SlowSink {
     }
 }
 
-/// Crawls `--pages N` (default 10,000) with a delay of `--delay TIME-IN-MS` (default 10) a row. `--state DIR` keeps
-/// the crawl's state there. `--memory-limit MIB` sets the memory limit, so that bounded buffers are full early.
+/// Crawls `--pages N` pages (10,000 by default) with a delay of `--delay TIME-IN-MS` (10 by default) for each row.
+/// `--state DIR` stores the crawl in a directory. `--memory-limit MIB` sets the memory limit of the crawl, so that
+/// its bounded buffers are full early.
 ///
 /// # Errors
-/// When the slow sink costs memory, the second half needs far more memory than the first, or far more pages are
-/// fetched than rows are written.
+/// When the slow sink costs memory, when the second half needs far more memory than the first, or when far more pages
+/// are fetched than rows are written.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut pages, mut delay, mut state, mut limit) = (10_000_u64, 10, None, None);
     let mut is_control = false;
@@ -155,7 +157,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the same crawl with a sink that does not sleep, in a separate process. Returns its use of memory.
+/// Runs the same crawl with a sink that does not sleep, in a separate process. Returns the memory that the crawl used
+/// in each half.
 fn control(pages: u64, state: Option<&PathBuf>, limit: Option<u64>) -> Result<Halves> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["flat", "--control", "--pages", &pages.to_string()]);
@@ -185,7 +188,7 @@ fn page(path: &str) -> ScriptedAnswer {
     ))
 }
 
-/// Runs the crawl and measures the memory while rows are written.
+/// Runs the crawl, and measures the memory of this process while rows are written.
 fn watch(crawler: Crawler<Tree>, pages: u64, rows: &AtomicU64, fetched: &AtomicU64) -> Result<Halves> {
     let began = Instant::now();
     let thread = std::thread::spawn(move || {
@@ -214,7 +217,7 @@ fn watch(crawler: Crawler<Tree>, pages: u64, rows: &AtomicU64, fetched: &AtomicU
     Ok(halves)
 }
 
-/// The highest use of memory in each half of a crawl.
+/// The highest memory of the process, in bytes, in each half of a crawl.
 #[derive(Default)]
 struct Halves {
     first: u64,
@@ -257,15 +260,16 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// Returns the resident memory of this process in bytes. Linux only.
+/// Returns the resident memory of this process in bytes. Works only on Linux.
 fn rss_bytes() -> Result<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").context("cannot read /proc/self/statm")?;
     let pages = text.split_whitespace().nth(1).context("no resident pages in /proc/self/statm")?;
     Ok(pages.parse::<u64>().context("/proc/self/statm")? * 4_096)
 }
 
-/// Besides one MiB, memory may grow by one part in this many, since allocators are not exact.
+/// The part of the memory of the first half, one in this many, by which the second half may need more memory. It may
+/// also need `SLACK` bytes more, because allocators are not exact.
 const GROWN_PART: u64 = 20;
 const SLACK: u64 = 1 << 20;
-/// The most pages that may be fetched and not yet written by the slow sink.
+/// The most pages that may be fetched but not yet written by the slow sink.
 const AHEAD_MAX: u64 = 1_000;

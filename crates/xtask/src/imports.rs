@@ -1,8 +1,9 @@
-//! The part of `cargo xtask layers` that reads source files. It checks that modules of the engine import only
-//! modules of lower layers, and that only one module reads the field `extra`, a record's data for the spider.
+//! The part of `cargo xtask layers` that reads source files. It checks that each module of the engine imports only
+//! modules of lower layers, and that only one module reads the field `extra` of a record, which holds data of the
+//! spider.
 //!
-//! The check searches the text for `crate::name`, `crate::{name, …}`, and as many `super::` as lead to the crate's
-//! root; it does not parse the syntax.
+//! The check searches the text for `crate::name`, for `crate::{name, …}`, and for as many `super::` as lead to the
+//! root of the crate. It does not parse the source code.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,8 +12,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::tidy::tracked;
 
-/// The layers of the engine's modules, from the bottom up. A module may import only modules of lower layers. So
-/// hosts, fetchers and runners import neither the shard that starts them, nor scheduler, supervisor or launch.
+/// The layers of the engine's modules, the lowest first. A module may import only modules of lower layers. So hosts,
+/// fetchers and runners import neither the shard that starts them, nor the modules scheduler, supervisor and launch.
 const FLOORS: &[&[&str]] = &[
     &["backlog", "clock", "memory", "outbox", "prepared", "settings", "signals"],
     &["message"],
@@ -33,14 +34,14 @@ const UPWARD: &[(&str, &str, &str)] = &[];
 
 /// The only module that decodes a record's `extra`.
 const READER: &str = "crates/opilio-spider/src/data.rs";
-/// Crates that keep and compare the bytes of `extra`. They cannot decode them, since they may not import the
-/// module that does.
+/// Crates that keep and compare the bytes of `extra` without decoding them. They cannot decode the bytes, because
+/// they may not depend on the crate that contains the decoder.
 const CARRIERS: &[&str] = &["crates/opilio-core/", "crates/opilio-frontier/"];
 
-/// Checks every tracked source file.
+/// Checks every source file that git tracks.
 ///
 /// # Errors
-/// When a module imports one of a higher layer, or another module reads `extra`.
+/// When a module imports a module of a higher layer, or when another module reads `extra`.
 pub(crate) fn run() -> Result<()> {
     let mut used = BTreeSet::new();
     for path in tracked("crates/*.rs")? {
@@ -86,7 +87,7 @@ fn check_imports(file: &str, code: &str, used: &mut BTreeSet<(&'static str, &'st
     Ok(())
 }
 
-/// Returns whether a name in the crate's root is a module and not a type.
+/// Returns whether a name in the root of the crate belongs to a module, and not to a type.
 fn is_module(name: &str) -> bool {
     let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../opilio-engine/src");
     engine.join(name).is_dir() || engine.join(format!("{name}.rs")).is_file()
@@ -97,12 +98,12 @@ fn floor_of(module: &str) -> Result<usize> {
     floor.with_context(|| format!("the engine's module {module} stands on no floor: add it"))
 }
 
-/// Returns how many modules deep a file is in its crate.
+/// Returns how many `super::` lead from a file's module to the root of the crate.
 fn depth_of(file: &str) -> usize {
     file.split('/').filter(|part| *part != "mod.rs").count()
 }
 
-/// Returns the names of the crate's root that the code mentions.
+/// Returns the names in the root of the crate that the code imports or mentions.
 fn imports(code: &str, depth: usize) -> BTreeSet<String> {
     let to_root = "super::".repeat(depth);
     let mut names = BTreeSet::new();
@@ -119,14 +120,15 @@ fn imports(code: &str, depth: usize) -> BTreeSet<String> {
     names
 }
 
-/// Returns the name that a path begins with, or each name in its braces.
+/// Returns the first name of a path. If the path begins with braces, returns each name in the braces.
 fn names_at(rest: &str) -> Vec<String> {
     let first = |text: &str| {
         let name: String = text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         Some(name).filter(|name| !name.is_empty())
     };
     match rest.strip_prefix('{') {
-        // This includes the names in inner braces, which are hardly ever names of modules in the root.
+        // Names in inner braces are also returned, although they are not in the root. They are hardly ever equal to
+        // the name of a module there.
         Some(group) => {
             let group = group.split(';').next().unwrap_or(group);
             group.split(['{', '}', ',']).filter_map(first).collect()
@@ -135,7 +137,7 @@ fn names_at(rest: &str) -> Vec<String> {
     }
 }
 
-/// Returns whether a line reads a field named `extra`. A `..extra` is not a field.
+/// Returns whether a line reads a field named `extra`. The syntax `..extra` does not read such a field.
 fn reads_extra(line: &str) -> bool {
     let code = line.trim_start();
     !code.starts_with("//")

@@ -1,11 +1,11 @@
-//! `cargo xtask kill`: the kill test of the command line, in its full form.
+//! `cargo xtask kill`: runs the test that kills the command line program during a crawl, in its full length.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Runs the test with twenty kills over 3,000 pages, or with five over 400 (`--small`); `--seed N`
-/// picks other moments.
+/// Runs the test with twenty kills and 3,000 pages, or with five kills and 400 pages (`--small`). `--seed N` chooses
+/// other times for the kills.
 ///
 /// # Errors
 /// When the test fails.

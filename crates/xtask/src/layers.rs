@@ -1,5 +1,5 @@
-//! `cargo xtask layers`: checks that crates depend downward only, and that each heavy library is used by one
-//! crate.
+//! `cargo xtask layers`: checks that each crate depends only on crates of lower layers, and that only certain crates
+//! use each heavy library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// The layers of crates, from the bottom up. A crate may use only crates of lower layers.
+/// The layers of the crates, the lowest first. A crate may depend only on crates of lower layers.
 const FLOORS: &[&[&str]] = &[
     &["opilio-extract-grammar"],
     &["opilio-extract-derive"],
@@ -21,13 +21,13 @@ const FLOORS: &[&[&str]] = &[
     &["xtask"],
 ];
 
-/// Libraries that the pure crates must not reach, directly or indirectly.
+/// Libraries that the crates without input and output must not depend on, directly or indirectly.
 const IMPURE: &[&str] =
     &["tokio", "mio", "actix", "actix-rt", "reqwest", "hyper", "socket2", "getrandom", "rand"];
 
-/// For each heavy library, the only crates whose manifests may name it.
+/// For each heavy library, the only crates that may name it in their manifests.
 ///
-/// The benchmark measures the cost of these libraries without Opilio.
+/// The benchmark is among these crates, because it measures what the libraries cost without Opilio.
 const ROOMS: &[(&str, &[&str])] = &[
     ("actix", &["opilio-engine"]),
     ("reqwest", &["opilio-fetch", "opilio-bench"]),
@@ -38,24 +38,24 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clap", &["opilio-app", "opilio-cli"]),
 ];
 
-/// Reads the dependency graph and fails on the first forbidden dependency.
+/// Reads the dependency graph from cargo, and fails at the first forbidden dependency.
 ///
 /// # Errors
-/// When cargo cannot print the graph, or a dependency breaks a rule.
+/// When cargo cannot print the graph, or when a dependency breaks a rule.
 pub(crate) fn run() -> Result<()> {
     let graph = Graph::read()?;
     graph.check_floors()?;
     for name in ["opilio-core", "opilio-robots", "opilio-spider"] {
         check_reach(name, IMPURE, "a runtime or chance")?;
     }
-    // Programs that embed a crawl have their own command line, or none.
+    // Programs that embed a crawl have a command line of their own or none, so they must not depend on `clap`.
     check_reach("opilio", &["clap"], "clap without its feature `app`")?;
     graph.check_rooms()?;
     println!("layers: {} crates of ours, no upward edge, core and spider reach no runtime", graph.ours.len());
     crate::imports::run()
 }
 
-/// The graph of normal dependencies; those of tests are not checked.
+/// The graph of normal dependencies. Dependencies that only tests need are not part of it.
 struct Graph {
     names: BTreeMap<String, String>,
     edges: BTreeMap<String, BTreeSet<String>>,
@@ -115,8 +115,8 @@ impl Graph {
     }
 }
 
-/// Checks that a crate built alone does not depend on the `forbidden` libraries. In the graph of the whole
-/// workspace the crate would have features that only the tests of other crates need.
+/// Checks that a crate does not depend on the `forbidden` libraries when it is built alone. In the graph of the whole
+/// workspace, the crate would have additional features, which only the tests of other crates need.
 fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
     let tree =
         ["tree", "--package", name, "--edges", "normal", "--target", "all", "--prefix", "depth", "--locked"];
@@ -136,7 +136,7 @@ fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs cargo with these arguments and returns its output.
+/// Runs cargo with these arguments, and returns its standard output.
 fn cargo(arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let command = arguments.first().copied().unwrap_or_default();

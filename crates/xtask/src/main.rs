@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) =
         args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
-    // The commands of processes that the benchmark starts; other benchmarks use `bench-spider`, too.
+    // The benchmark starts processes with these commands. Other benchmarks call `bench-spider` directly.
     if let Some(done) = opilio_bench::child(command, rest) {
         return done;
     }

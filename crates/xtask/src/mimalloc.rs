@@ -1,5 +1,5 @@
-//! The binary for the processes that `cargo xtask bench --mimalloc` starts: `xtask` with mimalloc instead of the
-//! system's allocator. Nothing else uses it.
+//! The program of the processes that `cargo xtask bench --mimalloc` starts: the same as `xtask`, but with the
+//! allocator mimalloc instead of the allocator of the system. Nothing else uses this program.
 
 use anyhow::{Context, Result};
 

@@ -1,5 +1,5 @@
-//! The goals of fair blame: how much a broken page, a random refusal or a closed host may cost the crawl. All are
-//! measured in the server's log.
+//! The goals of fair blame: they limit how much a broken page, a random refusal or a closed host may cost the crawl.
+//! All of them are measured in the server's log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use opilio_sandbox::{Arrival, Log};
 use super::goals::{Goal, Measured, RunEvidence};
 use super::scenario::path;
 
-/// The broken URLs of a host: those that never arrive as a page. Each is given by its index in the scenario's
-/// list of URLs.
+/// The broken URLs of a host: those whose requests always fail. Each URL is given by its index in the scenario's list
+/// of URLs.
 pub(super) type Broken = Arc<BTreeSet<usize>>;
 
-/// Goal: of the `pages` URLs, all that are not broken arrive as pages, except for at most `missing_max`.
+/// Returns the goal that all of the first `pages` URLs that are not broken arrive as pages, except for at most
+/// `missing_max`.
 pub(super) fn others_arrive(pages: usize, broken: &Broken, missing_max: u64) -> Goal {
     let broken = Arc::clone(broken);
     Goal::at_most("healthy pages missing", missing_max, move |evidence| {
@@ -25,14 +26,14 @@ pub(super) fn others_arrive(pages: usize, broken: &Broken, missing_max: u64) -> 
     })
 }
 
-/// Goal: no page is requested more than `bound` times up to its first 2xx answer.
+/// Returns the goal that no page is requested more than `bound` times up to its first 2xx answer.
 pub(super) fn asked(bound: u64) -> Goal {
     Goal::at_most("requests for one page", bound, |evidence| {
         evidence.logs.iter().flat_map(|log| tries(log).into_values()).max().unwrap_or(0)
     })
 }
 
-/// Goal: the page at this index is requested a second time, and at most `within` after the first request.
+/// Returns the goal that the page at this index is requested a second time, at most `within` after the first request.
 pub(super) fn asked_again(place: usize, within: Duration) -> Goal {
     Goal::within(format!("{} asked again", path(place)), within, move |evidence| {
         let path = path(place);
@@ -42,7 +43,7 @@ pub(super) fn asked_again(place: usize, within: Duration) -> Goal {
     })
 }
 
-/// Goal: each broken page is requested exactly this many times.
+/// Returns the goal that each broken page is requested exactly this many times.
 pub(super) fn asked_each(broken: &Broken, times: u64) -> Goal {
     let broken = Arc::clone(broken);
     let what = format!("broken pages not asked {times} times");
@@ -53,7 +54,8 @@ pub(super) fn asked_each(broken: &Broken, times: u64) -> Goal {
     })
 }
 
-/// Goal: for each page, the number of attempts in the report is the number of requests that the server saw.
+/// Returns the goal that for each page the number of attempts in the crawl's report equals the number of requests in
+/// the server's log.
 pub(super) fn attempts_are_requests() -> Goal {
     Goal::new("attempts ≠ requests = 0", |evidence| {
         let Some(log) = evidence.logs.first() else {
@@ -77,7 +79,7 @@ pub(super) fn attempts_are_requests() -> Goal {
     })
 }
 
-/// Goal: each broken page is reported as failed for this reason.
+/// Returns the goal that the crawl reports each broken page as failed for this reason.
 pub(super) fn broken_end_as(broken: &Broken, reason: Reason) -> Goal {
     let broken = Arc::clone(broken);
     let what = format!("broken pages not {}", reason.as_str());
@@ -89,14 +91,14 @@ pub(super) fn broken_end_as(broken: &Broken, reason: Reason) -> Goal {
     })
 }
 
-/// Goal: the crawl takes at most `bound` longer than `ideal`.
+/// Returns the goal that the crawl takes at most `bound` longer than `ideal`.
 pub(super) fn over(ideal: Duration, bound: Duration) -> Goal {
     let what = format!("beyond its ideal of {:.1} s", ideal.as_secs_f64());
     Goal::within(what, bound, move |evidence| Some(evidence.took.saturating_sub(ideal)))
 }
 
-/// Goal: at most `bound` requests arrive while the host is closed. It is closed for `lasts`, counted from the
-/// first request that finds it closed.
+/// Returns the goal that at most `bound` requests arrive while the host is closed. The host is closed for the time
+/// `lasts`, counted from the first request that it refuses for this reason.
 pub(super) fn knocks_at_the_door(bound: u64, lasts: Duration) -> Goal {
     Goal::at_most("knocks while closed", bound, move |evidence| {
         let spans = closed(evidence, lasts);
@@ -104,7 +106,7 @@ pub(super) fn knocks_at_the_door(bound: u64, lasts: Duration) -> Goal {
     })
 }
 
-/// Goal: the first page is served at most `within` after the host is open again.
+/// Returns the goal that the first page is served at most `within` after the host has opened again.
 pub(super) fn back_through_the_door(within: Duration, lasts: Duration) -> Goal {
     Goal::within("back after the opening".into(), within, move |evidence| {
         let (log, _, to) = closed(evidence, lasts)?;
@@ -114,16 +116,16 @@ pub(super) fn back_through_the_door(within: Duration, lasts: Duration) -> Goal {
     })
 }
 
-/// Returns the log of the host, and the begin and end of the time in which the host was closed. Earlier faults do
-/// not belong to this time.
+/// Returns the log of the host, and the begin and the end of the time in which the host was closed: the time begins
+/// with the first request that had a fault, and is as long as `lasts`.
 fn closed(evidence: &RunEvidence, lasts: Duration) -> Option<(&Log, Duration, Duration)> {
     let log = evidence.logs.first()?;
     let from = log.entries().iter().find(|arrival| arrival.fault.is_some())?.at;
     Some((log, from, from + lasts))
 }
 
-/// Counts the requests for each page up to its first 2xx answer. Later requests are witnesses: they only show
-/// whether the host works.
+/// Counts the requests for each page up to its first 2xx answer. Later requests are witnesses: they are only sent to
+/// learn whether the host works.
 fn tries(log: &Log) -> BTreeMap<&str, u64> {
     let (mut tries, mut answered) = (BTreeMap::new(), BTreeSet::new());
     for arrival in log.entries().iter().filter(|arrival| &*arrival.path != "/robots.txt") {

@@ -1,5 +1,5 @@
-//! The scenarios of fair blame: some pages are broken, some requests are refused at random, or the host is closed
-//! for a while. Everything else works.
+//! The scenarios of fair blame: some pages are broken, some requests are refused at random, or the host is closed for
+//! a while. All other pages work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +28,13 @@ pub(super) fn scenarios(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Returns the scenario with robots.txt: every host serves it, and the crawler respects it.
+/// Returns the scenario with a robots.txt on every host, which the crawler respects.
 fn with_robots(scenario: Scenario) -> Scenario {
     Scenario { name: format!("{}/robots", scenario.name), robots: true, ..scenario }
 }
 
-/// Returns a scenario with `urls` pages, crawled at `rate` starts a second and 4 in flight. The pages in `broken`
-/// always fail.
+/// Returns a scenario with `urls` pages, which are crawled with `rate` starts a second and 4 requests in flight. The
+/// pages in `broken` always fail.
 fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> Scenario {
     let server = Server::open().with(|mut host| {
         for place in broken.iter() {
@@ -50,12 +50,12 @@ fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> S
     scenario.goals([others_arrive(urls, broken, 0), attempts_are_requests()])
 }
 
-/// Returns the time that a crawl at this rate needs to fetch each page once.
+/// Returns the time in which a crawl with this rate can fetch each page once.
 fn ideal(rate: u32, urls: usize) -> Duration {
     SECOND * (urls as u32 - 1) / rate
 }
 
-/// Adds scenarios in which every request for one page is refused.
+/// Adds scenarios in which every request for one of the pages is refused.
 fn one(all: &mut Vec<Scenario>) {
     for (status, reason) in [(503, Reason::Http5xx), (429, Reason::Http4xx)] {
         let stated = Fault::Refusal { status, wait_seconds: 2 };
@@ -78,8 +78,8 @@ fn one(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Adds a scenario in which a listing is refused once, at random. The pages found on it must not wait until all
-/// other pages are fetched.
+/// Adds a scenario in which a listing (a page of links) is refused once, at random. The pages that the listing links
+/// to must not wait until all other pages are fetched.
 fn listing(all: &mut Vec<Scenario>) {
     const LISTING: usize = 3;
     let once = Trigger::PathTimes(path(LISTING), 1);
@@ -109,7 +109,8 @@ fn several(all: &mut Vec<Scenario>) {
         broken_end_as(&fifteen, Reason::Http4xx),
         none_while_closed(),
     ]);
-    // At the end only broken pages are left: each round of attempts at them may have one witness request.
+    // At the end only broken pages are left. Each round of attempts at them may cause one witness request, which
+    // shows whether the host works.
     stating.witnesses = 24;
     all.push(stating);
     let sixty: [(&str, Broken); 2] = [
@@ -121,7 +122,7 @@ fn several(all: &mut Vec<Scenario>) {
         let mut dead = world(&name, 20, URLS, &broken, Fault::Silence)
             .goals([asked(4), broken_end_as(&broken, Reason::Timeout)]);
         dead.limits = Limits { timeout: seconds(2), ..Limits::default() };
-        // Each series of pages that time out in a row may have one witness request.
+        // Each series of pages that time out one after another may cause one witness request.
         dead.witnesses = 30;
         all.push(dead);
         let name = format!("members-only/{form}");
@@ -133,7 +134,7 @@ fn several(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Adds scenarios in which the last pages are broken permanently, or the host goes down when five pages are left.
+/// Adds scenarios in which the last pages always fail, or in which the host goes down when five pages are left.
 fn tails(robots: bool, all: &mut Vec<Scenario>) {
     const FEW: usize = 20;
     for (what, fault, reason) in [
@@ -144,8 +145,8 @@ fn tails(robots: bool, all: &mut Vec<Scenario>) {
         let broken: Broken = Arc::new((FEW - 3..FEW).collect());
         for (word, retries) in [("", 3), ("/retries-0", 0)] {
             let name = format!("broken-tail/{what}{word}");
-            // A kept-alive connection that breaks may just have been idle for too long, so the request is sent
-            // once more (RFC 9110 §9.2.2).
+            // A kept-alive connection that breaks may only have been idle for too long, so the request is sent once
+            // more (RFC 9110 §9.2.2).
             let replaced = u64::from(fault == Fault::Reset && retries == 0);
             let mut scenario = world(&name, 20, FEW, &broken, fault).goals([
                 asked(u64::from(retries) + 1 + replaced),
@@ -159,13 +160,13 @@ fn tails(robots: bool, all: &mut Vec<Scenario>) {
     }
     for (what, fault) in [("503", Fault::Status(503)), ("reset", Fault::Reset)] {
         let name = format!("outage-tail/{what}");
-        // The log also has the robots.txt, which is not a page.
+        // The log also has the request for robots.txt, which is not one of the pages.
         let served = URLS - 5 + usize::from(robots);
         all.push(closing(&name, 20, served, seconds(20), fault, 0, 15));
     }
 }
 
-/// Adds scenarios in which the host answers every request with 403 for a while.
+/// Adds scenarios in which the host answers every request with 403 for a while, as a firewall may do.
 fn walls(robots: bool, all: &mut Vec<Scenario>) {
     for lasts in [120, 30] {
         let served = 60 + usize::from(robots);
@@ -197,7 +198,7 @@ fn closing(
     scenario
 }
 
-/// Adds scenarios in which requests are refused at random whatever the crawl's rate, with several seeds.
+/// Adds scenarios with several seeds, in which requests are refused at random, independently of the crawl's rate.
 fn chance(all: &mut Vec<Scenario>) {
     let stated = Fault::Refusal { status: 429, wait_seconds: 1 };
     for seed in [1, 2, 3] {
@@ -222,8 +223,8 @@ fn chance(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Adds a scenario with the limiter of nginx, crawled at a higher rate than it allows. Its setting is
-/// `rate=20r/s burst=5 nodelay`: one request, and five more at once.
+/// Adds a scenario in which the host has the limiter of nginx, and the crawler is told a higher rate than the limit.
+/// The setting of the limiter is `rate=20r/s burst=5 nodelay`: it allows one request, and five more at once.
 fn limiter(all: &mut Vec<Scenario>) {
     let server =
         Server::limited(Limit::bucket(20, SECOND, 6)).with(|host| host.refusal(503, RefusalForm::Bare));
@@ -238,8 +239,8 @@ fn limiter(all: &mut Vec<Scenario>) {
 }
 
 const URLS: usize = 200;
-/// How many pages may be served twice: a witness may request a page again that has already arrived, to learn
-/// whether the host works.
+/// The most pages that may be served twice. A witness request may ask again for a page that has already arrived, to
+/// learn whether the host works.
 const WITNESSES: u64 = 8;
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,5 @@
-//! The goals of scenarios. A goal is a measurement from the servers' logs or the crawl's report, with its bound.
+//! The goals of scenarios. A goal is a value that is measured in the logs of the servers or in the report of the
+//! crawl, with a bound.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,25 +11,25 @@ use opilio_sandbox::{Fault, Log};
 use super::scenario::ExpectedEnds;
 use super::spider::FetchedPage;
 
-/// What a run of a scenario gave; goals are measured in it.
+/// The results of a run of a scenario. Goals are measured in them.
 pub(super) struct RunEvidence {
     /// The log of each host.
     pub(super) logs: Vec<Log>,
     /// The base URL of each host.
     pub(super) bases: Vec<String>,
-    /// How often each order was carried out, over all hosts.
+    /// For each order (a POST request), the number of times that it was carried out, over all hosts.
     pub(super) orders: Vec<u32>,
-    /// The number of URLs in the scenario's list.
+    /// The number of URLs in the list of the scenario.
     pub(super) asked: usize,
     /// The URLs that ended as a page, in the order in which their rows were written.
     pub(super) pages: Vec<FetchedPage>,
-    /// The report of the crawler.
+    /// The report of the crawl.
     pub(super) report: CrawlReport,
     /// The time from the start to the end of the crawl.
     pub(super) took: Duration,
 }
 
-/// A requirement for a run, and how to measure it.
+/// A requirement for a run, and the function that measures it.
 pub(super) struct Goal {
     pub(super) says: String,
     check: Box<dyn Fn(&RunEvidence) -> Measured>,
@@ -45,7 +46,7 @@ impl Goal {
         Self { says: says.into(), check: Box::new(check) }
     }
 
-    /// Creates a goal: a count that must not exceed a bound.
+    /// Creates a goal: a count that must not be higher than `bound`.
     pub(super) fn at_most(what: &str, bound: u64, count: impl Fn(&RunEvidence) -> u64 + 'static) -> Self {
         let relation = if bound == 0 { "=" } else { "≤" };
         Self::new(format!("{what} {relation} {bound}"), move |evidence| {
@@ -59,7 +60,7 @@ impl Goal {
         Self::at_most(what, 0, count)
     }
 
-    /// Creates a goal: a time that must not exceed a bound.
+    /// Creates a goal: a time that must not be longer than a bound.
     pub(super) fn within(
         what: String,
         bound: Duration,
@@ -85,7 +86,7 @@ impl RunEvidence {
         self.logs.iter().map(of).max().unwrap_or(0)
     }
 
-    /// Returns when the first request arrived at any host, counted from the sandbox's start.
+    /// Returns the time at which the first request arrived at any host, counted from the start of the servers.
     fn began(&self) -> Option<Duration> {
         self.logs.iter().filter_map(|log| log.entries().first()).map(|arrival| arrival.at).min()
     }
@@ -97,26 +98,27 @@ impl RunEvidence {
     }
 }
 
-// Goals of single scenarios.
+// The goals of single scenarios.
 
-/// Goal: at most `bound` requests are refused, over all hosts.
+/// Returns the goal that at most `bound` requests are refused, over all hosts.
 pub(super) fn refused(bound: u64) -> Goal {
     Goal::at_most("refused", bound, |evidence| evidence.sum(Log::refused))
 }
 
-/// Goal: no request arrives between a refusal with a stated wait and the end of that wait.
+/// Returns the goal that no request arrives between a refusal that states a wait and the end of that wait.
 pub(super) fn none_while_closed() -> Goal {
     Goal::none("arrivals while closed", |evidence| {
         evidence.sum(|log| log.arrivals_while_closed_grace(UNDER_WAY) as u64)
     })
 }
 
-/// Goal: no request arrives when the quota that the host announced is used up.
+/// Returns the goal that no request arrives after the quota that the host announced is used up, and before it is
+/// renewed.
 pub(super) fn none_on_spent_quota() -> Goal {
     Goal::none("arrivals on a spent quota", |evidence| evidence.sum(Log::arrivals_on_spent_quota))
 }
 
-/// Goal: the crawl uses at least this share (0 to 1) of the host's rate.
+/// Returns the goal that the crawl uses at least the share `at_least` (0 to 1) of the rate that the host allows.
 pub(super) fn used(host: usize, at_least: f64, per_minute: u32) -> Goal {
     let says = format!("used of {per_minute}/min ≥ {:.0} %", at_least * 100.0);
     Goal::new(says, move |evidence| {
@@ -126,7 +128,7 @@ pub(super) fn used(host: usize, at_least: f64, per_minute: u32) -> Goal {
     })
 }
 
-/// Goal: at most `n` requests arrive at a host in any time span of the length `per`.
+/// Returns the goal that at most `n` requests arrive at a host in any span of time of the length `per`.
 pub(super) fn window(host: usize, n: u32, per: Duration) -> Goal {
     let what = format!("arrivals in any {} s", per.as_secs_f64());
     Goal::at_most(&what, u64::from(n), move |evidence| {
@@ -134,18 +136,20 @@ pub(super) fn window(host: usize, n: u32, per: Duration) -> Goal {
     })
 }
 
-/// Goal: at most `n` requests arrive at any one host within `within`, that is, nearly at once.
+/// Returns the goal that at most `n` requests arrive at a host within any time of the length `within`, that is,
+/// nearly at once.
 pub(super) fn no_herd(n: u64, within: Duration) -> Goal {
     let what = format!("arrivals in any {} ms", within.as_millis());
     Goal::at_most(&what, n, move |evidence| evidence.most(|log| log.max_in_window(within) as u64))
 }
 
-/// Goal: each failed request is followed by at most one more request for its URL.
+/// Returns the goal that each failed request is followed by at most one more request for the same URL.
 pub(super) fn one_retry_a_failure() -> Goal {
     Goal::none("retries without a failure", |evidence| evidence.sum(needless_retries))
 }
 
-/// Counts the requests for URLs beyond the first request and one more for each failed request of the same URL.
+/// Counts the requests for a URL that were not needed: for each URL, one request is needed, and one more for each
+/// failed request.
 fn needless_retries(log: &Log) -> u64 {
     let mut owed: BTreeMap<&str, i64> = BTreeMap::new();
     for arrival in log.entries() {
@@ -155,13 +159,13 @@ fn needless_retries(log: &Log) -> u64 {
     owed.values().map(|excess| excess.max(&0).unsigned_abs()).sum()
 }
 
-/// Goal: no host ever bans the crawler.
+/// Returns the goal that no host ever bans the crawler.
 pub(super) fn no_ban() -> Goal {
     Goal::none("answers of a ban", |evidence| evidence.sum(|log| log.counts().banned))
 }
 
-/// Goal: at most `bound` requests are made during an outage. Requests that could not connect are missing in the
-/// servers' logs, and are counted from the crawler's report.
+/// Returns the goal that at most `bound` requests are made during an outage. Requests that could not connect are not
+/// in the logs of the servers, so they are counted from the report of the crawl.
 pub(super) fn knocks(bound: u64, from: Duration, to: Duration) -> Goal {
     Goal::at_most("knocks during the outage", bound, move |evidence| {
         let unheard = evidence.report.requests.saturating_sub(evidence.sum(Log::arrivals));
@@ -169,7 +173,7 @@ pub(super) fn knocks(bound: u64, from: Duration, to: Duration) -> Goal {
     })
 }
 
-/// Goal: the first page is served at most `within` after the end of an outage.
+/// Returns the goal that the first page is served at most `within` after the end of an outage.
 pub(super) fn back(within: Duration, outage_end: Duration) -> Goal {
     Goal::within("back after the outage".into(), within, move |evidence| {
         let later = |log: &Log| {
@@ -182,8 +186,8 @@ pub(super) fn back(within: Duration, outage_end: Duration) -> Goal {
     })
 }
 
-/// Goal: each host gets its last request at most `factor` × its own ideal after the first request at any host.
-/// The ideal of a host is (URLs − 1) × spacing.
+/// Returns the goal that each host gets its last request in time, counted from the first request at any host: after
+/// at most `factor` times the ideal time of that host, which is (URLs − 1) × spacing.
 pub(super) fn each_in_time(factor: f64, ideals: Vec<(usize, Duration)>) -> Goal {
     Goal::new(format!("each host ≤ {factor} × its ideal"), move |evidence| {
         let ratio = |(host, ideal): &(usize, Duration)| {
@@ -196,7 +200,8 @@ pub(super) fn each_in_time(factor: f64, ideals: Vec<(usize, Duration)>) -> Goal 
     })
 }
 
-/// Goal: the time from the first to the last request of the whole crawl is at most `factor` × `ideal`.
+/// Returns the goal that the time from the first to the last request of the whole crawl is at most `factor` ×
+/// `ideal`.
 pub(super) fn whole_in_time(factor: f64, ideal: Duration) -> Goal {
     let what = format!("the whole ({factor} × its ideal)");
     Goal::within(what, ideal.mul_f64(factor), |evidence| {
@@ -204,14 +209,14 @@ pub(super) fn whole_in_time(factor: f64, ideal: Duration) -> Goal {
     })
 }
 
-/// Goal: the crawl ends by itself, at most `bound` after its last request.
+/// Returns the goal that the crawl ends by itself, at most `bound` after its last request.
 pub(super) fn ends_by_itself(bound: Duration) -> Goal {
     Goal::within("ends by itself".into(), bound, |evidence| {
         (evidence.report.stopped == Stopped::Finished).then_some(evidence.took)
     })
 }
 
-/// Goal: no request is sent to a host after its first refusal.
+/// Returns the goal that no request is sent to a host after the host's first refusal.
 pub(super) fn silent_after_refusal(host: usize) -> Goal {
     Goal::none("knocks after the refusal", move |evidence| {
         let entries = evidence.logs.get(host).map_or(&[][..], Log::entries);
@@ -222,7 +227,8 @@ pub(super) fn silent_after_refusal(host: usize) -> Goal {
     })
 }
 
-/// Goal: the report names `count` failed URLs of a host, all for this reason, and no failed URL of another host.
+/// Returns the goal that the report names `count` failed URLs of a host, all of them failed for this reason, and no
+/// failed URL of another host.
 pub(super) fn left_are_named(host: usize, reason: Reason, count: usize) -> Goal {
     let says = format!("{count} URLs left as {}", reason.as_str());
     Goal::new(says, move |evidence| {
@@ -235,7 +241,7 @@ pub(super) fn left_are_named(host: usize, reason: Reason, count: usize) -> Goal 
     })
 }
 
-/// Goal: all `count` orders were carried out, including those that were refused at first.
+/// Returns the goal that all `count` orders are carried out, including the orders that the host refuses at first.
 pub(super) fn carried_out(count: usize) -> Goal {
     Goal::new(format!("orders carried out = {count}"), move |evidence| {
         let value = evidence.orders.len();
@@ -243,9 +249,9 @@ pub(super) fn carried_out(count: usize) -> Goal {
     })
 }
 
-// Goals of every scenario.
+// The goals of every scenario.
 
-/// Returns the goals of every scenario. `slow` are the hosts that allow 60 requests a minute or less. Up to
+/// Returns the goals of every scenario. `slow` lists the hosts that allow 60 requests a minute or less. At most
 /// `witnesses` pages may be served twice.
 pub(super) fn everywhere(ends: ExpectedEnds, slow: Vec<usize>, witnesses: u64) -> Vec<Goal> {
     vec![
@@ -261,15 +267,15 @@ pub(super) fn everywhere(ends: ExpectedEnds, slow: Vec<usize>, witnesses: u64) -
     ]
 }
 
-/// Counts how often a page was served again that had been served already. A robots.txt does not count.
+/// Counts how many times a page was served that had already been served before. The file robots.txt does not count.
 fn served_again(log: &Log) -> u64 {
     let twice = log.served_twice();
     let pages = twice.iter().filter(|(path, _)| path != "/robots.txt");
     pages.map(|(_, times)| *times as u64 - 1).sum()
 }
 
-/// Goal: no URL is lost, which means that each ends as `ends` says. Also, no page is written twice, and the
-/// numbers in the report add up.
+/// Returns the goal that no URL is lost: each URL ends as `ends` demands. In addition, no page may be written twice,
+/// and the counts of the report must add up.
 fn lost(ends: ExpectedEnds) -> Goal {
     Goal::new("URLs lost = 0", move |evidence| {
         let report = &evidence.report;
@@ -293,7 +299,7 @@ fn lost(ends: ExpectedEnds) -> Goal {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// A request that arrives this soon after the sending of a refusal was in flight then.
+/// The time after a refusal was sent in which further requests may arrive: they were in flight when it was sent.
 const UNDER_WAY: Duration = Duration::from_millis(20);
 const HERD: Duration = Duration::from_millis(250);
 

@@ -1,7 +1,9 @@
-//! The politeness benchmark: the real crawler against real servers, judged by the servers' own logs.
+//! The politeness benchmark: the real crawler fetches from real servers, and the logs of the servers show whether it
+//! was polite.
 //!
-//! `table` lists the scenarios, `goals` the requirements, `run` runs them. All in real time, since HTTP dates
-//! have whole seconds. Scenarios wait most of the time, so all of them run in parallel.
+//! `table` lists the scenarios, `goals` defines the requirements, and `run` runs a scenario. Scenarios run in real
+//! time, because HTTP dates have whole seconds. They spend most of their time waiting, so many of them run in
+//! parallel.
 
 mod blame;
 mod fair;
@@ -23,9 +25,9 @@ use tokio::task::LocalSet;
 use run::ScenarioVerdict;
 use scenario::Scenario;
 
-/// The most scenarios that run at once. Each has some threads of its own, which mostly sleep.
+/// The most scenarios that run at the same time. Each has some threads of its own, which sleep most of the time.
 const AT_ONCE: usize = 80;
-/// The most concurrent scenarios with 10 requests a second or more.
+/// The most scenarios with 10 requests a second or more that run at the same time.
 const FAST_AT_ONCE: usize = 20;
 /// The time between the starts of two scenarios, so that they do not send their requests at the same instants.
 const STAGGER: Duration = Duration::from_millis(170);
@@ -54,10 +56,10 @@ impl Options {
     }
 }
 
-/// Runs the scenarios whose name contains the argument of `--only`, and prints every goal.
+/// Runs the scenarios whose name contains the argument of `--only`, and prints every goal with its measured value.
 ///
 /// # Errors
-/// When a goal was missed, an option is unknown or the file cannot be written.
+/// When a goal was missed, when an option is unknown, or when the file of results cannot be written.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = Options::read(args)?;
     let wanted = |scenario: &Scenario| options.only.as_ref().is_none_or(|only| scenario.name.contains(only));

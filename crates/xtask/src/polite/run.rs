@@ -1,4 +1,4 @@
-//! Runs one scenario: real servers, the real crawler, and then the goals.
+//! Runs one scenario: starts real servers, crawls them with the real crawler, and then measures the goals.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(super) struct ScenarioVerdict {
     logs: Vec<Log>,
 }
 
-/// One goal and its measurement.
+/// One goal and its measured value.
 pub(super) struct GoalLine {
     pub(super) goal: String,
     pub(super) measured: String,
@@ -33,7 +33,7 @@ impl ScenarioVerdict {
         self.lines.iter().all(|line| line.holds)
     }
 
-    /// Returns the whole result as JSON. The arrivals of requests are included if a goal was missed.
+    /// Returns the whole result as JSON. If a goal was missed, the JSON contains the times at which requests arrived.
     pub(super) fn to_json(&self) -> Value {
         let goals = self
             .lines
@@ -78,7 +78,8 @@ pub(super) async fn run(scenario: Scenario) -> ScenarioVerdict {
     }
 }
 
-/// Returns the hosts that allow 60 requests a minute or less. Such hosts refuse bursts.
+/// Returns the indices of the hosts that allow 60 requests a minute or less. Such hosts refuse several requests sent
+/// at once.
 fn slow_hosts(scenario: &Scenario) -> Vec<usize> {
     let allows_little = |limit: opilio_sandbox::Limit| {
         let (n, per) = limit.rate();

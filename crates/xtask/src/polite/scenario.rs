@@ -1,4 +1,4 @@
-//! A scenario: servers, the URLs to crawl, the crawler's settings, and the goals.
+//! A scenario: the servers, the URLs to crawl, the settings of the crawler, and the goals.
 
 use opilio::core::{HostPolicy, per_minute};
 use opilio::{Limits, Request};
@@ -6,25 +6,26 @@ use opilio_sandbox::{HostConfig, Limit, Sandbox, Site};
 
 use super::goals::Goal;
 
-/// The retries of one URL in the default retry policy.
+/// The most retries of one URL in the default retry policy.
 pub(super) const RETRIES: u16 = 3;
 
-/// One scenario of the table in `table`.
+/// One scenario of the benchmark. The module `table` lists all scenarios.
 pub(super) struct Scenario {
     pub(super) name: String,
     pub(super) hosts: Vec<Server>,
     pub(super) asks: Vec<CrawlAsk>,
-    /// The crawler's politeness settings for hosts without settings of their own (`Server::told`).
+    /// The crawler's politeness settings for hosts that have no settings of their own (`Server::told`).
     pub(super) policy: HostPolicy,
     pub(super) limits: Limits,
     /// Whether every host serves a robots.txt and the crawler respects it.
     pub(super) robots: bool,
-    /// How many of the first URLs are listings: pages that link to the other URLs, in equal parts. With 0 all URLs
-    /// are seeds.
+    /// The number of listings: the first URLs of the list are pages that link to the other URLs, each to an equal
+    /// part of them. With 0, all URLs are seeds.
     pub(super) listings: usize,
     /// The most retries of one URL.
     pub(super) retries: u16,
-    /// The most pages that may be served twice: a witness request for such a page shows whether the host works.
+    /// The most pages that may be served twice: a witness request asks for such a page again, to learn whether the
+    /// host works.
     pub(super) witnesses: u64,
     pub(super) ends: ExpectedEnds,
     pub(super) goals: Vec<Goal>,
@@ -35,35 +36,37 @@ pub(super) struct Scenario {
 pub(super) enum ExpectedEnds {
     /// All URLs end as pages.
     AsPages,
-    /// Each URL ends as a page or as a failure in the report, since the server does not serve all of them.
+    /// Each URL ends as a page or as a failure in the report. Failures are allowed, because the server does not serve
+    /// all pages.
     Accounted,
 }
 
-/// One host: a server of the sandbox, and the crawler's settings for it.
+/// One host: a server of the crate `opilio-sandbox`, and the crawler's settings for this host.
 pub(super) struct Server {
     pub(super) config: HostConfig,
     /// The rate limit of the host, as in `config`.
     pub(super) limit: Option<Limit>,
-    /// The crawler's politeness settings for this host; `None` for those of the scenario.
+    /// The crawler's politeness settings for this host. `None` for the settings of the scenario.
     pub(super) told: Option<HostPolicy>,
 }
 
-/// One request of the scenario's list.
+/// One request in the list of the scenario.
 #[derive(Clone)]
 pub(super) enum CrawlAsk {
-    /// A small page of a host.
+    /// Requests a small page of a host.
     Get { host: usize, path: String },
-    /// An order by POST, which must not be carried out twice.
+    /// Sends an order by POST. The server must not carry it out twice.
     Order { host: usize, body: String },
-    /// A page of the host `by`, which redirects to a page of the host `to`.
+    /// Requests a page of the host `by`, which redirects to a page of the host `to`.
     Redirected { by: usize, to: usize, path: String },
-    /// A page of the first host, with the URL's authority spelt in another way; `{port}` stands for the host's port.
+    /// Requests a page of the first host by a URL whose host and port are spelt in another way. `{port}` stands for
+    /// the port of the host.
     Spelt { authority: &'static str, path: String },
 }
 
 impl CrawlAsk {
-    /// Makes the request; the hosts' addresses come from the running sandbox. The request's step is its index in the
-    /// list.
+    /// Makes the request for the crawler. `sandbox` has the addresses of the hosts. The step of the request is
+    /// `place`, its index in the list.
     pub(super) fn request(&self, sandbox: &Sandbox, place: u32) -> Request<u32> {
         match self {
             Self::Get { host, path } => Request::get(sandbox.url(*host, path), place),
@@ -83,24 +86,24 @@ impl CrawlAsk {
 }
 
 impl Server {
-    /// Creates a host of small pages with a rate limit.
+    /// Creates a host that serves small pages and has this rate limit.
     pub(super) fn limited(limit: Limit) -> Self {
         let config = HostConfig::new().site(Site::Blank).limit(limit);
         Self { config, limit: Some(limit), told: None }
     }
 
-    /// Creates a host of small pages without a rate limit.
+    /// Creates a host that serves small pages and has no rate limit.
     pub(super) fn open() -> Self {
         Self { config: HostConfig::new().site(Site::Blank), limit: None, told: None }
     }
 
-    /// Changes the behaviour of the host, except for its rate limit.
+    /// Changes the behaviour of the host. The rate limit of the host stays the same.
     pub(super) fn with(mut self, change: impl FnOnce(HostConfig) -> HostConfig) -> Self {
         self.config = change(self.config);
         self
     }
 
-    /// Gives the crawler these settings for the host.
+    /// Sets the crawler's politeness settings for this host.
     pub(super) fn told(mut self, policy: HostPolicy) -> Self {
         self.told = Some(policy);
         self
@@ -108,7 +111,7 @@ impl Server {
 }
 
 impl Scenario {
-    /// Creates a scenario with `urls` small pages of one host.
+    /// Creates a scenario in which one host serves `urls` small pages.
     pub(super) fn one_host(name: impl Into<String>, server: Server, urls: usize, policy: HostPolicy) -> Self {
         Self {
             name: name.into(),
@@ -125,7 +128,8 @@ impl Scenario {
         }
     }
 
-    /// Returns whether the scenario's request rate is so high that only few such scenarios may run at once.
+    /// Returns whether the scenario has so many requests a second that only few such scenarios may run at the same
+    /// time.
     pub(super) fn is_fast(&self) -> bool {
         self.name.starts_with("fair/")
     }
@@ -136,7 +140,7 @@ impl Scenario {
     }
 }
 
-/// Returns `urls` different pages of a host.
+/// Returns requests for `urls` different pages of a host.
 pub(super) fn pages(host: usize, urls: usize) -> Vec<CrawlAsk> {
     (0..urls).map(|n| CrawlAsk::Get { host, path: path(n) }).collect()
 }
@@ -146,7 +150,7 @@ pub(super) fn path(n: usize) -> String {
     format!("/page/{n}")
 }
 
-/// Returns politeness settings: the starts a minute, and the requests in flight.
+/// Returns politeness settings with this many starts a minute and this many requests in flight.
 pub(super) fn told(rate_per_minute: u32, in_flight: u32) -> HostPolicy {
     HostPolicy::new().rate(per_minute(rate_per_minute)).in_flight(in_flight)
 }

@@ -1,4 +1,5 @@
-//! The scenario `soak`: 3,600 URLs on eight hosts. Two thirds of the URLs have a fault; all kinds of faults occur.
+//! The scenario `soak`: 3,600 URLs on eight hosts. Two thirds of the URLs have a fault, and every kind of fault
+//! occurs.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -15,19 +16,19 @@ use super::scenario::{CrawlAsk, ExpectedEnds, RETRIES, Scenario, Server, path, t
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SoakKind {
     Healthy,
-    /// This fault, a number of times.
+    /// The first requests for the URL have this fault, as many as the number says. Later requests get the page.
     Times(Fault, u32),
-    /// This fault permanently, and how the URL ends.
+    /// Every request for the URL has this fault. The URL has to end for this reason.
     Always(Fault, Reason),
-    /// A compressed body of few bytes that is more than a megabyte when decompressed.
+    /// The body of the answer is compressed: it has few bytes, but more than a megabyte when decompressed.
     Bomb,
-    /// A page that redirects to itself.
+    /// The page redirects to itself.
     Loop,
     Gone,
 }
 
 impl SoakKind {
-    /// Returns the reason for which the URL has to fail; `None` if it has to end as a page.
+    /// Returns the reason for which a URL of this kind has to fail, or `None` if the URL has to end as a page.
     fn ends(self) -> Option<Reason> {
         match self {
             Self::Healthy | Self::Times(..) => None,
@@ -50,7 +51,7 @@ impl SoakKind {
     }
 }
 
-/// Returns the kinds of the URLs of one host, [`EACH`] in sum. Of some 620 requests in all, 28 % fail.
+/// Returns the kinds of the URLs of one host: [`EACH`] kinds. Of about 620 requests to the host, 28 % fail.
 fn kinds() -> Vec<SoakKind> {
     let drip = Fault::Drip { chunk: 16, every: Duration::from_millis(20) };
     let parts = [
@@ -70,7 +71,7 @@ fn kinds() -> Vec<SoakKind> {
     parts.into_iter().flat_map(|(count, kind)| std::iter::repeat_n(kind, count)).collect()
 }
 
-/// Returns the scenario.
+/// Returns the scenario `soak`.
 pub(super) fn scenario() -> Scenario {
     let bomb = bomb();
     let mut random = fastrand::Rng::with_seed(108);
@@ -101,7 +102,8 @@ pub(super) fn scenario() -> Scenario {
     }
 }
 
-/// How each URL has to end, by host and page.
+/// For each URL, given by its host and its page, the reason for which it has to fail. `None` if it has to end as a
+/// page.
 type Expected = BTreeMap<(usize, usize), Option<Reason>>;
 
 fn healthy_arrive(ends: Expected) -> Goal {
@@ -131,12 +133,13 @@ fn end_for_their_reason(ends: Expected) -> Goal {
     })
 }
 
-/// Returns the host and the page of the URL at this index of the list. The list takes the hosts in turn.
+/// Returns the host and the page of the URL at this index of the list. In the list, the hosts alternate.
 fn place_of(place: usize) -> (usize, usize) {
     (place % HOSTS, place / HOSTS)
 }
 
-/// Returns ten MiB of zeros, compressed to ten KiB. Writing to memory does not fail.
+/// Returns ten MiB of zeros, compressed with gzip to about ten KiB. Errors are ignored, because writing to memory
+/// cannot fail.
 fn bomb() -> bytes::Bytes {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     let _ = gzip.write_all(&vec![0; 10 << 20]);

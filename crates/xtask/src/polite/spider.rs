@@ -1,4 +1,4 @@
-//! The spider of the benchmark: fetches the URLs of a scenario, and writes a row for each that ended as a page.
+//! The spider of the benchmark: it fetches the URLs of a scenario, and writes a row for each URL that ends as a page.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) struct UrlList {
     pub(super) seeds: Vec<Request<u32>>,
-    /// The links of each listing: the requests to make when the page with this index in the list has arrived.
+    /// For each listing, given by its index in the list, the requests that the spider makes when the listing has
+    /// arrived.
     pub(super) found: BTreeMap<u32, Vec<Request<u32>>>,
 }
 
@@ -19,8 +20,8 @@ pub(super) struct FetchedPage {
 }
 
 impl UrlList {
-    /// Creates the spider. The first `listings` requests are pages that link to the other requests, in equal parts;
-    /// with 0 all requests are seeds.
+    /// Creates the spider. The first `listings` requests are for pages that link to the other requests' pages, each
+    /// to an equal part of them. With 0, all requests are seeds.
     pub(super) fn new(mut requests: Vec<Request<u32>>, listings: usize) -> Self {
         if listings == 0 {
             return Self { seeds: requests, found: BTreeMap::new() };

@@ -1,6 +1,6 @@
-//! The table: every scenario with its servers and goals. This file is data; `run` runs it.
+//! The table of scenarios: every scenario with its servers and goals. The module `run` runs them.
 //!
-//! Names are paths, so that `--only told/` or `--only 503` picks a part of it.
+//! The names of scenarios are paths, so that `--only told/` or `--only 503` selects a part of the table.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::goals::*;
 use super::scenario::{CrawlAsk, ExpectedEnds, RETRIES, Scenario, Server, pages, told};
 use super::{fair, soak};
 
-/// All scenarios, the longest first.
+/// Returns all scenarios, the longest first.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = Vec::new();
     for rate in [40, 60] {
@@ -28,8 +28,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// Adds scenarios in which the crawler is told the host's limit. The crawler must never exceed the limit, and
-/// leave almost nothing of it unused.
+/// Adds scenarios in which the crawler's settings state the limit of the host. The crawler must never exceed the
+/// limit, and must use nearly all of it.
 fn limit_told(rate: u32, all: &mut Vec<Scenario>) {
     let limits = [("sliding", Limit::per_minute(rate)), ("bucket", Limit::bucket(rate, MINUTE, 10))];
     for (kind, limit) in limits {
@@ -52,7 +52,7 @@ fn limit_told(rate: u32, all: &mut Vec<Scenario>) {
     }
 }
 
-/// Adds scenarios in which the crawler is told a higher rate than the limit, and every refusal states a wait.
+/// Adds scenarios in which the crawler's settings allow a higher rate than the host, and every refusal states a wait.
 fn limit_not_told(rate: u32, all: &mut Vec<Scenario>) {
     for status in [429, 503] {
         for (form, skew_seconds, what) in [
@@ -73,8 +73,8 @@ fn limit_not_told(rate: u32, all: &mut Vec<Scenario>) {
     }
 }
 
-/// Adds scenarios in which the crawler is told a higher rate than the limit, and the server states little or is
-/// strict.
+/// Adds scenarios in which the crawler's settings allow a higher rate than the host, and the limit is hard to learn:
+/// the server states little, or punishes excess.
 fn limit_hard_to_read(rate: u32, all: &mut Vec<Scenario>) {
     let sliding = || Server::limited(Limit::per_minute(rate));
     let bucket = Server::limited(Limit::bucket(rate, MINUTE, 10));
@@ -93,7 +93,8 @@ fn limit_hard_to_read(rate: u32, all: &mut Vec<Scenario>) {
     add("ban-at-10-bare", bare().with(|host| host.ban_at(10)), vec![no_ban()]);
 }
 
-/// Adds scenarios in which every answer announces the quota. The crawler must never exceed it.
+/// Adds scenarios in which every answer announces how many requests are left (the quota). The crawler must never
+/// exceed the quota.
 fn announced(all: &mut Vec<Scenario>) {
     for dialect in Dialect::EIGHT {
         let server = Server::limited(Limit::fixed(40, MINUTE)).with(|host| host.announce(dialect));
@@ -106,12 +107,12 @@ fn announced(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Adds scenarios with twenty hosts that allow 20 to 600 requests a minute, 50 URLs each, in three orders of the
-/// list.
+/// Adds scenarios with twenty hosts that allow 20 to 600 requests a minute, with 50 URLs each. The URLs are listed in
+/// three different orders.
 fn twenty_hosts(all: &mut Vec<Scenario>) {
     const HOSTS: usize = 20;
     const EACH: usize = 50;
-    // Each rate is the same multiple of the one before; the slowest comes first.
+    // The first host is the slowest. The rate of each host is the same multiple of the rate of the host before.
     let rates: Vec<u32> = (0..HOSTS).map(|n| (20.0 * 30_f64.powf(n as f64 / 19.0)).round() as u32).collect();
     let ideals: Vec<Duration> = rates.iter().map(|rate| spacing(*rate) * (EACH as u32 - 1)).collect();
     let one_by_one: Vec<CrawlAsk> = (0..HOSTS).flat_map(|host| pages(host, EACH)).collect();
@@ -170,7 +171,7 @@ fn outages(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Returns a scenario in which one of five hosts states a wait until tomorrow.
+/// Returns a scenario in which one of five hosts asks the crawler to wait until tomorrow.
 fn a_day() -> Scenario {
     const EACH: usize = 60;
     const CLOSED: usize = 2;
@@ -200,8 +201,8 @@ fn a_day() -> Scenario {
     }
 }
 
-/// Returns a scenario in which a host without a limit redirects to a limited host. The requests for the targets
-/// must be paid from the limited host's budget.
+/// Returns a scenario in which a host without a limit redirects to a host with a limit. The requests for the targets
+/// must count towards the budget of the host with the limit.
 fn redirects() -> Scenario {
     let (open, limited) = (0, 1);
     let mut asks = pages(limited, 30);
@@ -225,7 +226,8 @@ fn redirects() -> Scenario {
     }
 }
 
-/// Returns a scenario in which the URLs spell one host in several ways. All spellings must share one budget.
+/// Returns a scenario in which the URLs spell the name of one host in several ways. All spellings must share one
+/// budget.
 fn spelling() -> Scenario {
     const SPELLINGS: [&str; 5] = [
         "localhost:{port}",
@@ -242,8 +244,8 @@ fn spelling() -> Scenario {
     scenario
 }
 
-/// Returns a scenario with orders by POST. The host refuses some of them, fails after it carried out others, and
-/// answers some too late.
+/// Returns a scenario with orders by POST. The host refuses some of the orders, answers others with an error after it
+/// carried them out, and answers some too late.
 fn orders() -> Scenario {
     const ORDERS: usize = 80;
     let server = Server::limited(Limit::per_minute(60))
