@@ -40,7 +40,8 @@ pub(in crate::host) enum Charge {
     Forbidden,
 }
 
-/// An open case: the question whose fault the last failures were, and what is known about it so far.
+/// An open case (the question whose fault the last failures were), and the facts that are known about the
+/// case so far.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Case {
     pub(in crate::host) charge: Charge,
@@ -120,7 +121,7 @@ pub(in crate::host) struct Evidence {
     /// calls for a witness (see the function `forbidden_max`).
     pub(in crate::host) forbidden: u8,
     pub(in crate::host) forbidden_max: u8,
-    /// The URL that failed last; `None` if a request was answered since.
+    /// The URL that failed last; `None` if a later request was answered.
     pub(in crate::host) suspect: Option<Suspect>,
     /// A request that was answered well before. The host repeats this request as a witness if robots.txt
     /// cannot serve as one.
@@ -143,8 +144,8 @@ impl Evidence {
         Self { case: (door != Door::Open).then_some(case), last_confirmed: confirmed, ..Self::default() }
     }
 
-    /// Opens a confirmed case after a park, if none is open: all that is known then is that the host was at
-    /// fault.
+    /// Opens a confirmed case after a park, if no case is open. All that is known after a park is that the
+    /// host was at fault.
     pub(in crate::host) fn reopen(&mut self, hold: &Hold) {
         if self.case.is_none() {
             self.case = Self::restored(hold.door, hold.reason, hold.strikes, true).case;
@@ -272,8 +273,8 @@ impl HostState {
         self.leases.only_undecided()
     }
 
-    /// Returns the request to repeat as a witness: that for robots.txt, or that for a page that was answered
-    /// well.
+    /// Returns the request to repeat as a witness: the request for robots.txt, or the request for a page that
+    /// was answered well.
     ///
     /// robots.txt is not used to detect a firewall: a firewall may always allow or always block robots.txt.
     fn witness_record(&self) -> Option<WitnessRecord<'_>> {
@@ -433,7 +434,7 @@ const REFUSES_MANY: u32 = 4;
 const REFUSES_MOST: u32 = 6;
 /// If different URLs are refused within this many starts, no single URL is at fault.
 pub(super) const CROWD_STARTS: u32 = 6;
-/// The number of 401 or 403 answers in a row that calls for the first witness, and the highest number that
-/// later calls for one.
+/// A first witness is sent after `FORBIDDEN_FEW` answers 401 or 403 in a row. The number grows later, to
+/// `FORBIDDEN_MANY` at most.
 const FORBIDDEN_FEW: u8 = 5;
 const FORBIDDEN_MANY: u8 = 16;

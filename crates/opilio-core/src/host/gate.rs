@@ -33,7 +33,7 @@ pub(super) enum NextStart {
 }
 
 impl HostState {
-    /// Returns the request that may start at this instant; `None` if no request may.
+    /// Returns the request that may start at this instant; `None` if no request may start.
     pub(super) fn startable(&self, now: Timestamp) -> Option<NextStart> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining || self.parked.is_some() || full || self.hold.door == Door::Probing {
@@ -81,7 +81,8 @@ impl HostState {
         Some(if work > floor.0 { (work, WakeReason::RetryDue) } else { floor })
     }
 
-    /// Returns the time from which on there is a request to start, whether the gate allows it or not.
+    /// Returns the time from which on there is a request to start, whether or not hold, budget and quota
+    /// allow the start.
     fn work_due(&self) -> Option<Timestamp> {
         if self.wants_witness() {
             return Some(Timestamp::EPOCH);

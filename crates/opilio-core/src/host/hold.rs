@@ -10,12 +10,12 @@ use crate::time::Timestamp;
 /// The state of a host's door: it decides which requests may start once the hold is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Door {
-    /// All starts may pass.
+    /// Open: all requests may start.
     #[default]
     Open,
-    /// One probe may pass.
+    /// Closed: only a single request, the probe, may start.
     Closed,
-    /// No start may pass: the probe is in flight.
+    /// A probe is in flight: nothing may start until its report comes.
     Probing,
 }
 
@@ -223,12 +223,12 @@ pub(super) fn jittered(wait: Duration, random: f64) -> Duration {
     wait.mul_f64((2.0 + random) / 3.0).max(WAIT_MIN)
 }
 
-/// For this long after a host could not be reached or broke connections, it is expected to break more of
-/// them.
+/// After a host could not be reached or broke connections, it is expected to break more connections for this
+/// long.
 const LATELY: Duration = Duration::from_secs(600);
 /// A wait may be at most this share of the time since the series of closings began.
 const PATIENCE: f64 = 0.7;
-/// The second and later waits may always be up to this many times the backoff's minimum.
+/// Whatever `PATIENCE` allows, a wait may be up to this many times the backoff's minimum.
 const WAIT_LEAST: u32 = 3;
 /// A wait for a firewall is at most `WALL_WAIT` times the backoff's minimum, until the host has been closed
 /// for `WALL_WAITS` times as long. Then it is at most `WALL_PATIENCE` of the time since the series began.

@@ -26,8 +26,8 @@ pub(super) struct Pending {
     pub(super) refusals: u16,
     /// The number of the lease's last start that failed.
     pub(super) failed_seq: Option<u32>,
-    /// Set if the lease has no attempt left: it fails with this reason, unless the open case turns out to be
-    /// the host's fault.
+    /// Set if the lease has no attempt left: the lease fails with this reason, unless the open case shows
+    /// that the host was at fault.
     pub(super) undecided: Option<Reason>,
     /// Whether the last answer was a 401 or 403 in a run of such answers, which may come from a firewall.
     pub(super) walled: bool,
@@ -62,8 +62,8 @@ impl Pending {
         self.lease.id
     }
 
-    /// Returns the rank in the start order; the highest starts first. First, URLs with fewer than two
-    /// failures that count against them come before all others. Then priority decides, then the place in the
+    /// Returns the lease's rank; the lease with the highest rank starts first. URLs with fewer than two
+    /// failures that count against them rank before all others; then priority decides, then the place in the
     /// crawl's order, then age.
     fn rank(&self, order: Order) -> (bool, i8, Reverse<u16>, Reverse<u64>) {
         let record = &self.lease.record;
@@ -89,7 +89,7 @@ impl Pending {
     }
 
     /// Whether the lease has no attempt left because of refusals alone, and waits for the end of the open
-    /// case: unless the host was at fault, it fails then.
+    /// case: unless the host was at fault, the lease fails then.
     fn is_refused_for_good(&self) -> bool {
         self.undecided.is_some() && !self.walled && self.fault.is_none()
     }
@@ -252,7 +252,7 @@ impl LeaseTable {
         self.ready.iter().rev().chain(self.waiting.iter().rev().map(|(_, pending)| pending))
     }
 
-    /// Whether there are leases, and each of them waits for the end of a case.
+    /// Whether there are leases that wait for the end of a case, and no leases besides these.
     pub(super) fn only_undecided(&self) -> bool {
         self.has_undecided()
             && self.ready.is_empty()

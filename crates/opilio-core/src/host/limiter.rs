@@ -62,10 +62,10 @@ pub(super) struct RefusedStarts {
     pub(super) hold: f64,
 }
 
-/// The conclusion from a refusal and all earlier refusals.
+/// The conclusion from all refusals so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Finding {
-    /// No conclusion yet.
+    /// There are too few measurements for a conclusion.
     Unclear,
     /// No limiter explains all refusals.
     Chance,

@@ -34,7 +34,7 @@ pub enum Input {
         lease: LeaseId,
         /// The attempt's outcome.
         outcome: Outcome,
-        /// The fetcher's proposal: a verdict, and what the answer said about the host.
+        /// The fetcher's proposal: a verdict, and the waits and quotas that the answer stated for the host.
         proposal: Proposal,
     },
     /// The requested slot is not granted: the common budget of the host's group affords no start before
@@ -96,7 +96,8 @@ pub enum RulesAnswer {
         /// The longest time to wait for the result from the other host.
         within: Duration,
     },
-    /// The fetch failed in a way that concerns the host (429, 5xx, unreachable): the host is closed for now.
+    /// The fetch failed in a way that may concern the whole host (429, 5xx, unreachable), so the host is
+    /// closed for now.
     Unavailable {
         /// The outcome of the fetch.
         outcome: Outcome,
@@ -155,14 +156,15 @@ pub struct Start {
     pub lease: Lease,
     /// The number of the attempt, from 1 on; attempts that failed by the host's fault do not count.
     pub attempt: u16,
-    /// The time at which the lease becomes ready again if there was no report.
+    /// The time at which the attempt counts as lost if its report has not come. The lease becomes ready again
+    /// then.
     pub deadline: Timestamp,
     /// Whether this is the single start after a hold that shows whether the host answers again.
     pub probe: bool,
     /// Whether an earlier start of this lease was never reported, so that the server may have carried out the
     /// request. A request that is not repeatable must be given up then, and not sent.
     pub resent: bool,
-    /// Whether the request failed before, or an idle connection broke under it and it was sent again.
+    /// Whether an earlier request for this lease has failed, or its kept-alive connection broke.
     pub failed_before: bool,
 }
 
@@ -181,7 +183,7 @@ pub enum Delivery {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HostEvent {
-    /// The host is closed until a time.
+    /// The host has been closed until a certain time.
     Held {
         /// The time before which nothing starts.
         until: Timestamp,
@@ -230,7 +232,7 @@ pub enum HostEvent {
 /// The reason why a host is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldReason {
-    /// `Retry-After` on a 429 or 503.
+    /// The host stated a wait: it answered 429 or 503 with `Retry-After`.
     RetryAfter,
     /// A quota that the server announced is spent.
     QuotaSpent,
@@ -264,7 +266,7 @@ pub enum ParkReason {
     Strikes,
 }
 
-/// The reason why a host has to be polled at a later time.
+/// The event for which a host's timer is set: the host has to be polled when it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeReason {
     /// The budget affords the next start.
@@ -277,6 +279,7 @@ pub enum WakeReason {
     LeaseExpiry,
     /// The wait after a refused slot is over.
     SlotRetry,
-    /// The host has been idle for long enough to be passivated.
+    /// The host has been idle for so long that it can be passivated (its state is saved, and its actor
+    /// stops).
     Linger,
 }

@@ -23,7 +23,7 @@ pub(super) struct LearntPace {
     /// The rate that the server accepted while it refused a higher rate, in starts per second; `None` if no
     /// pace is learnt.
     learnt: Option<f64>,
-    /// The seconds of crawling since the pace was learnt.
+    /// The seconds of crawling since the pace was learnt, from which the growth of the pace is computed.
     grown: f32,
     /// How often about the same rate was learnt again; each time doubles the time until the pace grows.
     confirmed: u8,
@@ -47,7 +47,7 @@ pub(super) struct LearntPace {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct ClosingInProgress {
-    /// The lowest number of a refused start: all earlier starts were accepted.
+    /// The lowest number of a refused start in this closing: all earlier starts were accepted.
     refused_seq: u32,
     /// The highest number of a refused start.
     last_seq: u32,
@@ -84,8 +84,8 @@ impl LearntPace {
         Self { learnt, confirmed, ..Self::default() }
     }
 
-    /// Returns the learnt rate with its growth, in starts per second; `None` if no rate is learnt. With
-    /// longer `patience` the rate grows more slowly.
+    /// Returns the learnt rate and its growth since, in starts per second; `None` if no rate is learnt. The
+    /// longer `patience` is, the more slowly the rate grows.
     pub(super) fn ceiling(&self, patience: Duration) -> Option<f64> {
         let patience = match self.learnt {
             Some(learnt) if self.tentative => TENTATIVE_STARTS / learnt,

@@ -10,7 +10,7 @@ use super::budget::Spacing;
 use crate::time::Timestamp;
 use crate::verdict;
 
-/// The state of a quota that the server announced.
+/// A quota that the server announced: the starts that are left, and the time of the reset.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct QuotaAccount {
     /// The number of the latest start whose answer stated the quota.

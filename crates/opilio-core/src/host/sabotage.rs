@@ -1,10 +1,11 @@
 //! Bugs that can be switched on, at least one per invariant, to prove that the tests find bugs.
 //!
-//! They exist only with the feature `sabotage`, which only tests and the simulator enable.
+//! These bugs exist only with the feature `sabotage`, which only tests and the simulator enable.
 
 use super::invariants::Invariant;
 
-/// A bug that can be switched on where the host makes the decision in question.
+/// A bug that can be switched on. Each bug sits at the place where the host makes the decision that the bug
+/// changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {
     /// A host that was idle or held makes up for the missed starts.
@@ -25,7 +26,7 @@ pub enum Bug {
     OutageUsesAttempts,
     /// robots.txt does not spend the budget.
     RulesForFree,
-    /// The probe is the first URL in order, even if it was just refused.
+    /// The probe is for the first URL in order, even if this URL was just refused.
     ProbeByRank,
     /// Each failure counts as the host's fault, so a URL never uses up an attempt.
     AttemptsForFree,

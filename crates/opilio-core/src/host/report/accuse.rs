@@ -56,8 +56,8 @@ impl HostState {
         self.accuse_of(now, landing, charge, true, hold)
     }
 
-    /// Opens a case, or adds the failure to the open case. Calls `hold` to hold the host. Returns whether the
-    /// failure counts against the URL or the host.
+    /// Opens a case, or adds the failure to the open case. Calls `hold` if the host has to be held. Returns
+    /// whether the failure counts against the URL or the host, or whether this is open.
     pub(super) fn accuse_of(
         &mut self,
         now: Timestamp,

@@ -69,7 +69,7 @@ pub(in crate::host) struct Suspect {
 enum Payer {
     Url,
     Host,
-    /// The outcome counts against the URL, unless the open case turns out to be the host's fault.
+    /// The outcome counts against the URL, unless the open case shows that the host was at fault.
     Open,
     /// The side is undecided: the answer is a 401 or 403 that may come from a firewall.
     Walled,
@@ -154,7 +154,7 @@ impl HostState {
         self.free_retry(now, pending, min);
     }
 
-    /// Makes a lease ready again whose request was not sent. The start stays counted in the budget.
+    /// Makes a lease ready again, since its request was not sent. The start stays counted in the budget.
     pub(super) fn undelivered(&mut self, now: Timestamp, lease: LeaseId) {
         let Some(flying) = self.leases.land(lease) else { return };
         if flying.probe {

@@ -32,7 +32,7 @@ pub(super) fn leases(ids: std::ops::Range<u64>) -> Vec<Lease> {
     ids.map(lease).collect()
 }
 
-/// The result of a request, as the fetcher would report it.
+/// The outcome of a request and the server's hints, as the fetcher would report them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     pub(super) outcome: Outcome,
