@@ -1,7 +1,7 @@
-//! Finds functions of more than 70 lines and structs of more than 15 fields, except in tests, for
-//! `cargo xtask tidy`.
+//! Finds functions with more than 70 lines and structs with more than 15 fields, for `cargo xtask tidy`. Tests are
+//! not searched.
 //!
-//! Exceptions are listed below with their reasons. An exception that is no longer needed is an error, so that the
+//! The exceptions are listed below with their reasons. An exception that is no longer needed is an error, so that the
 //! list stays short.
 
 use std::collections::BTreeSet;
@@ -11,14 +11,15 @@ use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// The functions and structs that may be larger, and why. A method is listed without the name of its type.
+/// The functions and structs that may be larger, each with the reason. A method is listed without the name of its
+/// type.
 const MAY_BE_LARGER: &[(&str, &str)] =
     &[("CrawlReport", "a report"), ("Progress", "a report of a crawl that runs"), ("Settings", "settings")];
 
-/// Prints the functions and structs that are too large, and returns how many there are.
+/// Prints the functions and structs that are too large, and returns their number.
 ///
 /// # Errors
-/// When a file cannot be parsed, or an exception is no longer needed.
+/// When a file cannot be parsed as Rust, or when an exception is no longer needed.
 pub(crate) fn list(files: &[(String, String)]) -> Result<usize> {
     let mut used = BTreeSet::new();
     let mut count = 0;
@@ -47,7 +48,7 @@ fn found(text: &str) -> Result<Vec<(String, usize, String)>> {
     Ok(sizes.0)
 }
 
-/// The name, line and size of each function and struct of a file that is too large.
+/// The functions and structs of a file that are too large: for each its name, its line, and a text with its size.
 struct Sizes(Vec<(String, usize, String)>);
 
 impl Sizes {
@@ -98,7 +99,8 @@ impl<'ast> Visit<'ast> for Sizes {
     }
 }
 
-/// Returns whether a body is a single `match` whose arms are all short.
+/// Returns whether the body of a function is a single `match` with only short arms. Such a function may have more
+/// lines.
 fn is_flat(body: &syn::Block) -> bool {
     let [syn::Stmt::Expr(syn::Expr::Match(only), _)] = &body.stmts[..] else { return false };
     only.arms.iter().all(|arm| {
@@ -109,7 +111,7 @@ fn is_flat(body: &syn::Block) -> bool {
 
 const LINES_MAX: usize = 70;
 const FIELDS_MAX: usize = 15;
-/// The most lines of a short arm of a `match`.
+/// The most lines of an arm of a `match` that counts as short.
 const ARM_LINES_MAX: usize = 8;
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! `cargo xtask tidy`: checks for things that make the code hard to read. Only tracked files are read.
+//! `cargo xtask tidy`: looks for things that make the code hard to read. Only files that git tracks are read.
 //!
-//! The check fails on a file without `//!`, on a page of the documentation that names a missing file, and if more
-//! than [`SHARED_NAMES_MAX`] names are defined for two types. It lists functions of more than 70 lines, structs of
-//! more than 15 fields, files of more than 500 lines, and words for which `docs/lexicon.md` has better ones.
+//! The check fails if a source file does not begin with `//!`, if a page of the documentation names a file that does
+//! not exist, or if more than [`SHARED_NAMES_MAX`] names are used for two types each. It lists functions of more than
+//! 70 lines, structs of more than 15 fields, files of more than 500 lines, and words for which `docs/lexicon.md` has
+//! better words.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,10 +12,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::sizes;
 
-/// Reads every tracked source file.
+/// Reads every source file that git tracks, checks it, and prints what was found.
 ///
 /// # Errors
-/// When git or a file cannot be read, or one of the checks fails.
+/// When git fails, when a file cannot be read, or when one of the checks fails.
 pub(crate) fn run() -> Result<()> {
     let lexicon = Lexicon::read()?;
     let mut found = Findings::default();
@@ -39,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
     found.check_shared_names()
 }
 
-/// Words to avoid, each with its replacement.
+/// The words to avoid, each with the word to use instead. They are read from `docs/lexicon.md`.
 struct Lexicon(Vec<(String, String)>);
 
 impl Lexicon {
@@ -61,7 +62,7 @@ impl Lexicon {
         Self(words.collect())
     }
 
-    /// Returns the words to avoid in a line of prose.
+    /// Returns those words of a text that should be avoided.
     fn found<'a>(&'a self, prose: &'a str) -> impl Iterator<Item = &'a str> {
         let has = |word: &str| {
             prose.match_indices(word).any(|(at, _)| {
@@ -74,15 +75,15 @@ impl Lexicon {
     }
 }
 
-/// The findings in all files.
+/// Everything that was found in all files.
 #[derive(Default)]
 struct Findings {
-    /// The files without `//!`.
+    /// The files that do not begin with `//!`.
     silent: Vec<String>,
     long: Vec<(usize, String)>,
-    /// The places of each word to avoid.
+    /// For each word to avoid, the places at which it was found.
     words: BTreeMap<String, Vec<String>>,
-    /// The places where each type name is defined.
+    /// For each name of a type, the places at which a type with this name is defined.
     names: BTreeMap<String, Vec<String>>,
 }
 
@@ -129,13 +130,13 @@ impl Findings {
         );
     }
 
-    /// Returns the names that are defined for two or more types, except for those in `SAME_MEANING`.
+    /// Returns the names that two or more types have, except for the names in `SAME_MEANING`.
     fn shared_names(&self) -> impl Iterator<Item = (&str, &[String])> {
         let names = self.names.iter().map(|(name, places)| (name.as_str(), places.as_slice()));
         names.filter(|(name, places)| places.len() > 1 && !SAME_MEANING.contains(name))
     }
 
-    /// Fails if there are more shared names than recorded. If there are fewer, asks to record the lower number.
+    /// Fails if more names are shared than `SHARED_NAMES_MAX` allows. If fewer are shared, asks to lower that number.
     fn check_shared_names(&self) -> Result<()> {
         let shared = self.shared_names().count();
         ensure!(
@@ -149,15 +150,16 @@ impl Findings {
     }
 }
 
-/// Returns the comment in a line. The two slashes of a URL in a string do not begin a comment.
+/// Returns the comment in a line of code. The two slashes of a URL in a string do not count as the begin of a
+/// comment.
 fn comment(line: &str) -> Option<&str> {
     let begins = |at: usize| line[..at].chars().next_back().is_none_or(char::is_whitespace);
     line.match_indices("//").find(|(at, _)| begins(*at)).map(|(at, _)| &line[at + 2..])
 }
 
-/// Returns the name of the type that a line defines; `None` for associated types.
+/// Returns the name of the type that a line of code defines. Returns `None` for associated types.
 fn type_name(line: &str) -> Option<&str> {
-    // A type whose definition is indented is associated, or local to a function.
+    // If the definition of a type is indented, the type is associated or local to a function, and is not counted.
     let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
     let line = line.strip_prefix("pub ").unwrap_or(line);
     let line = line.strip_prefix("pub(in crate::host) ").unwrap_or(line);
@@ -166,7 +168,7 @@ fn type_name(line: &str) -> Option<&str> {
     rest.split(|c: char| !c.is_alphanumeric()).next().filter(|name| !name.is_empty())
 }
 
-/// Returns the source files that a page of the documentation names by their whole path.
+/// Returns the source files that a page of the documentation names with their complete paths.
 fn files_named(page: &str) -> impl Iterator<Item = &str> {
     let words = page.split(|c: char| c.is_whitespace() || "`()[]|,;".contains(c));
     words.filter(|word| word.starts_with("crates/") && word.ends_with(".rs"))
@@ -179,13 +181,14 @@ pub(crate) fn tracked(pattern: &str) -> Result<Vec<String>> {
 }
 
 const LEXICON: &str = "docs/lexicon.md";
-/// Files with more lines than this are listed.
+/// The most lines of a file. Files with more lines are listed, which is not an error.
 const LINES_MAX: usize = 500;
-/// The most places that are listed for one word.
+/// The most places that are listed for one word to avoid.
 const PLACES: usize = 8;
-/// The most names that may be defined for two types. This number may only be lowered.
+/// The most names that may be used for two types each. When the code gets better, this number is lowered; it is never
+/// raised.
 const SHARED_NAMES_MAX: usize = 22;
-/// Names of parts that both stores have. They mean the same thing in both, and do not count as shared.
+/// Names that the parts of both stores have. They mean the same thing in both stores, so they do not count as shared.
 const SAME_MEANING: [&str; 4] = ["Chains", "HostId", "Hosts", "Queue"];
 
 #[cfg(test)]

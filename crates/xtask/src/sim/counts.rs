@@ -1,6 +1,6 @@
-//! Counts of what happened in the simulation of hosts.
+//! The numbers of events that happened in the simulation.
 
-/// Counts of events, added up over hosts.
+/// The numbers of events, as sums over all simulated hosts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LifeCounts {
     pub(super) hosts: u64,
@@ -14,7 +14,7 @@ pub(super) struct LifeCounts {
     pub(super) parks: u64,
     pub(super) crashes: u64,
     pub(super) lost: u64,
-    /// Healthy URLs that were refused, at random or by a limiter, in every attempt.
+    /// The number of URLs whose page works, but that were refused in every attempt, at random or by a limiter.
     pub(super) unlucky: u64,
     pub(super) steps: u64,
 }

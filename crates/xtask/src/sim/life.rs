@@ -1,7 +1,7 @@
-//! Simulates one host from its first URL to its last, with a virtual clock of its own.
+//! Simulates one host from its first URL to its last. Each simulated host has a virtual clock of its own.
 //!
-//! Hosts share no state, so a million hosts need no common clock. Each host is simulated to its end from its own
-//! seed, by any thread that is free.
+//! Hosts share no state, so a million hosts need no common clock. Any thread that is free simulates the next host to
+//! its end, with a random seed that belongs to the host.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::server::{Reaction, Temper};
 use super::timeline::{Event, Letter, NextHappening, Timeline};
 use super::urls::Urls;
 
-/// One host, its server and its URLs.
+/// One simulated host, its server and its URLs.
 pub(super) struct Life<'a> {
     common: &'a Common,
     policy: Arc<HostPolicy>,
@@ -39,7 +39,7 @@ pub(super) struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    /// Creates a host with `queue` URLs.
+    /// Creates a simulated host with `queue` URLs. All its random choices follow from `seed`.
     pub(super) fn new(common: &'a Common, queue: u32, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let policy = Arc::clone(&common.policies[random.usize(..common.policies.len())]);
@@ -113,13 +113,13 @@ impl<'a> Life<'a> {
         let fate = self.temper.answer(self.time.now, lease, &mut self.random);
         let back = self.time.now + fate.latency;
         match self.random.u16(..) {
-            // The fetcher stops without a report.
+            // The fetcher stops and never sends a report.
             0..64 => self.counts.lost += 1,
-            // The fetcher stalls: the report comes long after the deadline.
+            // The fetcher stalls: its report comes long after the deadline of the lease.
             64..96 => self.time.send(back + Duration::from_secs(50), Letter::Report { lease, attempt, fate }),
-            // The request cannot be passed to a fetcher.
+            // The request could not be passed to a fetcher.
             96..128 => return self.hear(Input::Undelivered(LeaseId(lease))),
-            // The host's actor stops and is started again.
+            // The actor of the host crashes and is started again.
             128..192 => {
                 self.counts.crashes += 1;
                 self.time.drop_grants();
@@ -141,7 +141,7 @@ impl<'a> Life<'a> {
                 let scheme = if scheme == 0 { Scheme::Http } else { Scheme::Https };
                 let answer = self.rules_answer(&fate);
                 if matches!(answer, RulesAnswer::Elsewhere { .. }) && self.random.u8(..) < 192 {
-                    // The other host answers, in time, too late, or never.
+                    // The answer comes from another host: in time, too late, or never.
                     let later = self.time.now + Duration::from_millis(self.random.u64(..60_000));
                     self.time.send(later, Letter::Rules { scheme: scheme as u8, fate });
                 }
@@ -151,7 +151,7 @@ impl<'a> Life<'a> {
     }
 
     fn propose(&mut self, attempt: u16, fate: &Reaction) -> opilio_core::Proposal {
-        // If all healthy pages of the server must arrive, every request has to be repeatable.
+        // If the simulation checks that all working pages of the server arrive, every request has to be repeatable.
         let repeatable = self.random.u8(..) > 10 || self.temper.is_healthy(0).is_some();
         let facts = RequestFacts {
             repeatable,
@@ -187,7 +187,7 @@ impl<'a> Life<'a> {
         self.hear(Input::Assign(leases))
     }
 
-    /// Passes one input to the host, and carries out all outputs that follow at this instant.
+    /// Passes one input to the host's state machine, and carries out all outputs that follow at the same time.
     fn hear(&mut self, input: Input) -> Result<(), Violation> {
         self.inbox.push_back(input);
         while let Some(input) = self.inbox.pop_front() {
@@ -221,7 +221,7 @@ impl<'a> Life<'a> {
         self.passivated = false;
     }
 
-    /// Sets the host's timer: mostly a little late, sometimes too early or without need.
+    /// Sets the host's timer: mostly a little late, sometimes too early, and sometimes although no timer is needed.
     fn set_timer(&mut self) {
         let Some((at, _)) = self.host.wake_at().filter(|_| !self.passivated) else { return };
         let at = match self.random.u8(..) {
@@ -254,7 +254,8 @@ impl<'a> Life<'a> {
                 let settled = self.time.now + Duration::from_micros(self.random.u64(..400_000));
                 self.time.plan(settled, Event::Settle { url: lease.id.0 as u32 });
             }
-            // The end of a witness request is not a URL's end, and the host knows it already.
+            // A witness request only shows whether the host works. Its end is not the end of a URL, and the host
+            // knows of it already.
             Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending: Ending::Retry { due, attempts } } => {
                 self.time.plan(due, Event::Assign { url: lease.id.0 as u32, attempts });
@@ -266,7 +267,8 @@ impl<'a> Life<'a> {
             Output::Passivate => {
                 self.passivated = true;
                 self.counts.passivations += 1;
-                // A parked host asks for no leases. The scheduler assigns the other URLs to it, so that they end.
+                // A parked host asks for no leases. The scheduler assigns its other URLs to it nevertheless, so that
+                // they end.
                 self.feed_later();
             }
             Output::ReturnSlot => {}
@@ -274,7 +276,8 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    /// Lets the scheduler assign more leases: at once, or after a time in which the host may be passivated.
+    /// Makes the scheduler assign more leases: at once, or after a pause in which the host may be passivated (saved
+    /// and removed from memory).
     fn feed_later(&mut self) {
         if self.urls.begin_feeding() {
             let pause = if self.random.u8(..) < 230 { 0 } else { self.random.u64(..10_000_000) };
@@ -286,8 +289,8 @@ impl<'a> Life<'a> {
         self.counts.starts += 1;
         self.counts.probes += u64::from(start.probe);
         self.counts.retries += u64::from(start.attempt > 1);
-        // The report of an expired lease may be taken for the report of the next start. Its proposal was made
-        // for the attempt before.
+        // One more attempt may happen after a lease expired: its late report may be taken for the report of the next
+        // start, but the retry in that report was proposed for the attempt before.
         if start.attempt > ATTEMPTS_MAX + u16::from(start.resent) {
             let text = format!("{:?} is at attempt {}", start.lease.id, start.attempt);
             return Err(Violation { invariant: Invariant::G7, text });
@@ -310,8 +313,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Checks G11 by its effect: a page that the server would serve arrives, however other pages fail. Exempt are
-    /// pages that were refused at random, or by a limit, in every attempt.
+    /// Checks the effect of the invariant G11: a page that the server would serve arrives, however other pages fail.
+    /// The check leaves out pages that were refused in every attempt, at random or by a limit.
     fn expect_page(&mut self, url: u64, delivery: Delivery, attempts: u16) -> Result<(), Violation> {
         let Delivery::Failure(reason) = delivery else { return Ok(()) };
         if self.temper.is_healthy(url) != Some(true) || attempts >= ATTEMPTS_MAX {
@@ -352,5 +355,5 @@ fn stuck(text: &str) -> Violation {
     Violation { invariant: Invariant::G5, text: text.to_owned() }
 }
 
-/// The most attempts at a URL in the default retry policy.
+/// The most attempts at one URL in the default retry policy.
 const ATTEMPTS_MAX: u16 = 4;

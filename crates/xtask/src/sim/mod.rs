@@ -1,7 +1,8 @@
-//! `cargo xtask sim`: simulates a million hosts in virtual time; a witness checks the invariants at every step.
+//! `cargo xtask sim`: simulates a million hosts in virtual time. The type `Witness` checks the invariants after every
+//! step of a host.
 //!
-//! The numbers of URLs per host are Zipf-distributed, servers behave differently, reports get lost, host actors
-//! crash, and timers are late. The same seed reproduces each finding.
+//! The numbers of URLs per host are Zipf-distributed, servers behave in different ways, reports get lost, the actors
+//! of hosts crash, and timers fire late. A run with the same seed finds the same errors.
 
 mod common;
 mod counts;
@@ -23,7 +24,7 @@ use common::Common;
 use counts::LifeCounts;
 use life::Life;
 
-/// The parameters of a simulation.
+/// The parameters of a run of the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SimPlan {
     seed: u64,
@@ -58,27 +59,29 @@ impl SimPlan {
         Ok(plan)
     }
 
-    /// URLs of the host at this rank, from 1 on: Zipf-distributed, so that the sum is the requested number.
+    /// Returns the number of URLs of the host with this rank (the first has rank 1). The numbers are
+    /// Zipf-distributed, and their sum is about the requested number.
     fn queue(&self, rank: u64, harmonic: f64) -> u32 {
-        // The factor 1.2 makes up for the URLs of parked hosts, which end without a start.
+        // The factor 1.2 is for the URLs of parked hosts, which end without a request.
         let share = self.starts as f64 * 1.2 / harmonic / rank as f64;
-        // Rounded up or down at random by the rank, so that not all of the many small numbers are rounded down.
+        // Rounds up or down, depending on a hash of the rank. If all of the many small numbers were rounded down,
+        // their sum would be too small.
         let dither = (rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1_u64 << 24) as f64;
         (share + dither).max(1.0) as u32
     }
 }
 
-/// The common results of all threads.
+/// The results of the simulation, which all threads add to.
 struct SimFindings {
     counts: LifeCounts,
     violation: Option<(u64, Violation)>,
     wall: Duration,
 }
 
-/// Runs the simulation that the arguments ask for.
+/// Runs the simulation with these arguments.
 ///
 /// # Errors
-/// When an invariant does not hold, or a mutant survives.
+/// When an invariant is violated, or when the invariants do not show a bug that was planted.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(("--tune", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return tune(rest);
@@ -106,7 +109,7 @@ fn run_mutants(plan: &SimPlan) -> Result<()> {
     mutants::run(plan)
 }
 
-/// Runs the mutation control in a separate build, since only that build contains the bugs.
+/// Runs the simulation with planted bugs. This needs a separate build, because only that build contains the bugs.
 #[cfg(not(feature = "mutants"))]
 fn run_mutants(plan: &SimPlan) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -123,7 +126,8 @@ fn run_mutants(plan: &SimPlan) -> Result<()> {
     Ok(())
 }
 
-/// Runs `sim --tune [[--only] NAME [SEEDS]]`: shows for each scenario how well the gate learns limits.
+/// Runs `sim --tune [[--only] NAME [SEEDS]]`: shows for each scenario how well the crawler learns the limits of
+/// hosts.
 fn tune(args: &[String]) -> Result<()> {
     let args = if args.first().is_some_and(|first| first == "--only") { &args[1..] } else { args };
     let (filter, seeds) = match args {
@@ -203,7 +207,7 @@ fn print(found: &SimFindings) {
     println!("{:<30} {:>12} bytes", "a passivated host", size_of::<HostMemo>());
 }
 
-/// Checks that the simulation was as large as requested.
+/// Checks that the simulation had at least as many starts as requested.
 fn check_size(plan: &SimPlan, counts: &LifeCounts) -> Result<()> {
     if plan.only.is_some() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Mutation control: for each bug that is planted in the gate, the witness must report the invariant that breaks.
+//! Tests the simulation itself: for each bug that is planted in the host's state machine, the invariant that the bug
+//! violates must be reported.
 
 use anyhow::{Result, bail};
 use opilio_core::host::Bug;
@@ -6,10 +7,10 @@ use opilio_core::host::Bug;
 use super::common::Common;
 use super::{SimPlan, simulate};
 
-/// Plants each bug in turn and prints what the witness reports.
+/// Plants each bug in turn, and prints which violation is reported.
 ///
 /// # Errors
-/// When a bug is not found, or every run reports the violation of another invariant.
+/// When there is a bug for which no run reports a violation of the expected invariant.
 pub(super) fn run(plan: &SimPlan) -> Result<()> {
     println!("{:<24} {:<8} caught as", "bug", "breaks");
     let mut survivors = Vec::new();
@@ -34,5 +35,5 @@ pub(super) fn run(plan: &SimPlan) -> Result<()> {
     Ok(())
 }
 
-/// The most runs for one bug. A run ends at the first violation, which may be of another invariant.
+/// The most runs for one bug. A run ends at the first violation, which may be a violation of another invariant.
 const RUNS: u64 = 12;

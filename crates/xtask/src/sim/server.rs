@@ -1,34 +1,36 @@
-//! The servers of the simulated web: a few kinds, cheap enough for twenty million requests.
+//! The servers of the simulation: a few kinds, simple enough to answer twenty million requests in a short time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use opilio_core::{Fault, Hints, Outcome, Quota, Timestamp};
 
-/// The behaviour of a server.
+/// The behaviour of a server. Each simulated host has a server of one of these kinds.
 #[derive(Clone, Debug)]
 pub(super) enum Temper {
-    /// Answers all requests except for a few.
+    /// Answers nearly all requests with a page.
     Good,
-    /// Allows a number of requests in a sliding window, and states the wait or not.
+    /// Allows `count` requests in a sliding window. If `stated` is true, a refusal states how long to wait.
     Limited { count: usize, window: Duration, stated: bool, last: VecDeque<Timestamp> },
-    /// Allows a number of requests in a fixed window, and announces the rest with every answer.
+    /// Allows `count` requests in each fixed window, and announces with every answer how many requests are left.
     Announcing { count: u32, window: Duration, used: u32, ends: Timestamp },
-    /// Refuses at random: with a wait, without one, or with one that is longer than any hold.
+    /// Refuses requests at random. A refusal states a wait, or no wait, or a wait that is longer than the crawler's
+    /// longest hold.
     Moody,
-    /// One in `one_in` pages always fails, each in its own way. The other pages never fail.
+    /// One of `one_in` pages always fails, and each such page fails in its own way. The other pages never fail.
     Broken { one_in: u32 },
-    /// A load balancer with a bad backend: `per_mille` of all requests, for any URL, are refused with `status`.
+    /// A load balancer with one bad backend: `per_mille` of 1,000 requests, for whatever URL, are refused with
+    /// `status`.
     Flaky { per_mille: u16, status: u16 },
-    /// A token bucket that refuses without stating anything.
+    /// A rate limiter with a token bucket. Its refusals do not state how long to wait.
     Bucket { per_second: f64, burst: f64, status: u16, level: f64, at: Timestamp },
-    /// Breaks connections for a quarter of each period.
+    /// Breaks all connections during a quarter of each period.
     Flapping { period: Duration },
     /// Accepts no connection.
     Dead,
 }
 
-/// The server's reaction to a request.
+/// The reaction of a server to a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reaction {
     pub(super) outcome: Outcome,
@@ -61,7 +63,7 @@ impl Temper {
         }
     }
 
-    /// Returns the reaction to a request that arrives now.
+    /// Returns the reaction to a request that reaches the server now.
     pub(super) fn answer(&mut self, now: Timestamp, url: u64, random: &mut fastrand::Rng) -> Reaction {
         let latency = match random.u8(..) {
             0..240 => Duration::from_micros(random.u64(500..80_000)),
@@ -72,8 +74,8 @@ impl Temper {
         Reaction { outcome, hints, latency }
     }
 
-    /// Returns whether the server answers requests for this URL with a page, apart from refusals at random or by a
-    /// rate limit. `None` for servers that fail in other ways, too.
+    /// Returns whether the server answers requests for this URL with a page, except for refusals at random or by a
+    /// rate limit. Returns `None` for servers that may fail in other ways, too.
     pub(super) fn is_healthy(&self, url: u64) -> Option<bool> {
         match self {
             Self::Broken { one_in } => Some(!is_broken(url, *one_in)),
@@ -143,7 +145,7 @@ impl Temper {
     }
 }
 
-/// Returns the answer of a broken page, which is always the same for the page.
+/// Returns the answer for a broken page. It depends only on the URL, so that a page always fails in the same way.
 fn broken(url: u64) -> (Outcome, Hints) {
     let none = Hints::default();
     let wait = Hints { retry_after: Some(Duration::from_secs(1 + url % 3)), quota: None };
@@ -159,7 +161,7 @@ fn broken(url: u64) -> (Outcome, Hints) {
 }
 
 fn is_broken(url: u64, one_in: u32) -> bool {
-    // Witness requests have far higher numbers than URLs.
+    // The URLs of witness requests have far higher numbers than all other URLs. They never fail.
     url < 1 << 32 && (url.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).is_multiple_of(one_in.into())
 }
 

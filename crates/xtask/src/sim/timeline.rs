@@ -1,4 +1,4 @@
-//! The events in the simulation of a host that are still to come, in order of time.
+//! The future events in the simulation of one host, in the order of time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -7,7 +7,7 @@ use opilio_core::{Attempts, Timestamp};
 
 use super::server::Reaction;
 
-/// Something that happens to a host or to one of its requests.
+/// An event that happens to a host or to one of its requests.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     Wake,
@@ -19,27 +19,27 @@ pub(super) enum Event {
     Feed,
 }
 
-/// An answer that has not arrived at the crawler yet.
+/// An answer that the server has sent and that has not arrived at the crawler yet.
 pub(super) enum Letter {
     Report { lease: u64, attempt: u16, fate: Reaction },
     Rules { scheme: u8, fate: Reaction },
 }
 
-/// The next event or answer.
+/// The event or the answer that comes next.
 pub(super) enum NextHappening {
     Event(Event),
     Letter(Letter),
 }
 
-/// The current time, and the events and answers to come.
+/// The current time, and all future events and answers.
 pub(super) struct Timeline {
     pub(super) now: Timestamp,
     events: BinaryHeap<Reverse<(Timestamp, u32, Event)>>,
     letters: BTreeMap<(Timestamp, u32), Letter>,
-    /// How many events and answers were planned so far. Of those for the same instant, the one planned first comes
-    /// first.
+    /// The number of events and answers planned so far. If several are planned for the same time, the one that was
+    /// planned first comes first.
     order: u32,
-    /// When the earliest timer in `events` fires; `None` without a timer.
+    /// The time at which the earliest timer in `events` fires, or `None` if no timer is set.
     wake: Option<Timestamp>,
 }
 
@@ -58,7 +58,7 @@ impl Timeline {
         self.letters.insert((at, self.order), letter);
     }
 
-    /// Sets a timer, unless an earlier one is set.
+    /// Sets a timer, unless a timer is set that fires earlier.
     pub(super) fn set_timer(&mut self, at: Timestamp) {
         if self.wake.is_none_or(|wake| at < wake) {
             self.wake = Some(at);
@@ -66,12 +66,14 @@ impl Timeline {
         }
     }
 
-    /// Removes the answers to requests for slots, since the actor that made these requests has stopped.
+    /// Removes all answers to requests for slots (rights to start a fetch), because the actor that asked for the
+    /// slots has stopped.
     pub(super) fn drop_grants(&mut self) {
         self.events.retain(|Reverse((.., event))| *event != Event::Grant);
     }
 
-    /// Advances the time to the next event or answer and returns it. At the same instant, an answer comes first.
+    /// Advances the time to the next event or answer, and returns it. If both have the same time, the answer comes
+    /// first.
     pub(super) fn advance(&mut self) -> Option<NextHappening> {
         let event = self.events.peek().map(|Reverse((at, ..))| *at);
         let letter = self.letters.first_key_value().map(|((at, _), _)| *at);

@@ -1,5 +1,5 @@
-//! Scenarios in which single pages are broken, requests are refused at random, or a host closes for a while.
-//! A broken page must not cost the host any other page, and no page may be lost by an outage.
+//! Scenarios in which single pages are broken, requests are refused at random, or the host is closed for a while. A
+//! broken page must not cost the host any other page, and no page may be lost because of an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,27 +11,29 @@ use opilio_sandbox::{Arrival, Fault, HostConfig, Limit, Log, RefusalForm, Site, 
 use super::scenarios::{GOAL, LearningGoal, RETRIES, WorldScenario};
 use super::world::{Outcomes, path};
 
-/// The requirements of a fair crawl, in addition to those of every scenario.
+/// The requirements of a scenario of fair blame, in addition to the requirements of every scenario.
 #[derive(Clone, Debug)]
 pub(super) struct Fair {
-    /// The numbers of the URLs that never become pages, and the reason for which these have to fail.
+    /// The numbers of the URLs whose requests always fail, and the reason for which these URLs have to fail.
     broken: Vec<u64>,
     reason: Option<Reason>,
     /// The most requests for one URL up to its first 2xx answer.
     asks_max: usize,
-    /// The most requests for pages that have already arrived, over all URLs. Such requests are witnesses: they show
-    /// whether the host works.
+    /// The most requests for pages that have already arrived, as a sum over all URLs. Such requests are witnesses:
+    /// they are only sent to learn whether the host works.
     again_max: usize,
-    /// The exact number of requests for each broken URL; `None` for any number.
+    /// The exact number of requests for each broken URL, or `None` if any number is allowed.
     asks_broken: Option<usize>,
-    /// The most healthy pages that may be missing.
+    /// The most pages that are not broken and still do not arrive.
     missing_max: usize,
-    /// By how much the crawl may take longer than fetching each URL once at the told rate.
+    /// The longest time that the crawl may take, in addition to the time for fetching each URL once at the rate in
+    /// the crawler's settings.
     over_max: Duration,
-    /// The most requests while the host is closed, and the longest time from its opening to the first page.
+    /// The most requests while the host is closed, and the longest time from the opening of the host to the first
+    /// page.
     knocks_max: usize,
     back_max: Duration,
-    /// How long the host is closed, from the first request that finds it closed.
+    /// The time for which the host is closed, counted from the first request that it refuses because it is closed.
     closed: Duration,
 }
 
@@ -51,7 +53,7 @@ impl Fair {
         }
     }
 
-    /// Requires that these URLs fail for this reason, since their requests always fail.
+    /// Requires that these URLs fail for this reason, because every request for them fails.
     fn broken(broken: impl IntoIterator<Item = u64>, reason: Reason) -> Self {
         Self { broken: broken.into_iter().collect(), reason: Some(reason), ..Self::new() }
     }
@@ -61,21 +63,22 @@ impl Fair {
     }
 }
 
-/// The measured values of one run.
+/// The measured values of one run. `Fair` has the limits for them.
 pub(super) struct FairFigures {
-    /// Healthy pages that did not arrive.
+    /// The number of pages that are not broken and did not arrive.
     pub(super) missing: usize,
-    /// The most requests for one URL before its first answer.
+    /// The most requests for one URL up to its first 2xx answer.
     pub(super) asks: usize,
-    /// The requests for pages that have already arrived.
+    /// The number of requests for pages that had already arrived.
     again: usize,
-    /// By how much the crawl took longer than fetching each URL once at the told rate.
+    /// The time that the crawl took in addition to the time for fetching each URL once at the rate in the crawler's
+    /// settings.
     pub(super) over: Duration,
-    /// The requests while the host was closed.
+    /// The number of requests while the host was closed.
     pub(super) knocks: usize,
-    /// The time from the host's opening to the first page.
+    /// The time from the opening of the host to the first page.
     pub(super) back: Duration,
-    /// Other errors.
+    /// Other requirements that the run did not meet, as texts.
     pub(super) faults: Vec<String>,
 }
 
@@ -118,7 +121,7 @@ pub(super) fn measure(scenario: &WorldScenario, fair: &Fair, run: &Outcomes) -> 
 }
 
 impl FairFigures {
-    /// Returns a text for each goal that was missed.
+    /// Returns one text for each requirement that was not met.
     pub(super) fn misses(&self, fair: &Fair) -> Vec<String> {
         let mut misses = self.faults.clone();
         misses.truncate(1);
@@ -138,7 +141,8 @@ impl FairFigures {
     }
 }
 
-/// Counts the requests for each path up to its first 2xx answer, and all later requests together.
+/// Counts the requests for each path up to its first 2xx answer. The second count is of all later requests, over all
+/// paths.
 fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
     let (mut tries, mut answered, mut again) = (BTreeMap::new(), BTreeSet::new(), 0);
     for arrival in log.entries().iter().filter(|arrival| &*arrival.path != "/robots.txt") {
@@ -154,7 +158,8 @@ fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
     (tries, again)
 }
 
-/// Returns by how much a crawl took longer than fetching each URL once at the told rate.
+/// Returns the time that a crawl took in addition to the time for fetching each URL once at the rate in the crawler's
+/// settings.
 fn over(scenario: &WorldScenario, run: &Outcomes) -> Duration {
     let Some(first) = run.server.log().entries().first() else { return Duration::MAX };
     let Some(rate) = scenario.policy.rate_max() else { return Duration::ZERO };
@@ -164,7 +169,8 @@ fn over(scenario: &WorldScenario, run: &Outcomes) -> Duration {
     took.saturating_sub(ideal)
 }
 
-/// What the server's log tells about the time in which the host was closed.
+/// The number of requests while the host was closed, and the time from its opening to the first page. Both are counted
+/// in the server's log.
 struct Closed {
     knocks: usize,
     back: Duration,
@@ -196,7 +202,7 @@ pub(super) fn scenarios(all: &mut Vec<WorldScenario>) {
     (1..=8).for_each(|draw| soak(draw, all));
 }
 
-/// Returns the crawler's settings: `rate` starts a second, 4 in flight.
+/// Returns settings of the crawler with `rate` starts a second and 4 requests in flight.
 fn told(rate: u32) -> HostPolicy {
     HostPolicy::new().rate(per_second(rate)).in_flight(4)
 }
@@ -226,7 +232,7 @@ fn always(mut scenario: WorldScenario, fault: Fault) -> WorldScenario {
     scenario
 }
 
-/// Adds scenarios in which every request for one page is refused.
+/// Adds scenarios in which every request for one of the pages is refused.
 fn one(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for (status, reason) in [(503, Reason::Http5xx), (429, Reason::Http4xx)] {
         let stated = Fault::Refusal { status, wait_seconds: 2 };
@@ -243,7 +249,7 @@ fn one(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     }
 }
 
-/// Adds a scenario in which a listing is refused once, at random.
+/// Adds a scenario in which a listing (a page of links) is refused once, at random.
 fn listing(all: &mut Vec<WorldScenario>) {
     let mut listing = world("listing once", RulesMode::Off, 20, 200, Fair::new().over(seconds(15)));
     listing.listings = 10;
@@ -251,13 +257,14 @@ fn listing(all: &mut Vec<WorldScenario>) {
     all.push(listing);
 }
 
-/// Adds scenarios in which several pages always fail, among many pages that do not.
+/// Adds scenarios in which several pages always fail, among many pages that work.
 fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     let spread = |count: u64| (0..count).map(move |n| n * 200 / count + 7);
     let ten = Fair::broken(spread(10), Reason::Http5xx).over(seconds(40));
     all.push(always(world("ten 503", rules, 20, 200, ten), Fault::Status(503)));
     let fifteen = Fair::broken(spread(13).chain([0, 199]), Reason::Http4xx);
-    // At the end only broken pages are left: each round of attempts at them may have one witness request.
+    // At the end only broken pages are left. Each round of attempts at them may cause one witness request, which
+    // shows whether the host works.
     let fifteen = Fair { again_max: 24, ..fifteen };
     let wait = Fault::Refusal { status: 429, wait_seconds: 1 };
     all.push(always(world("fifteen 429 wait1", rules, 20, 200, fifteen), wait));
@@ -266,7 +273,7 @@ fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
         ("contiguous", (60..120).collect()),
         ("last", (140..200).collect()),
     ] {
-        // Each series of broken pages in a row may have one witness request.
+        // Each series of broken pages one after another may cause one witness request.
         let fair = Fair { again_max: 30, ..Fair::broken(dead.clone(), Reason::Timeout) };
         let mut half = world(&format!("half dead {word}"), rules, 20, 200, fair);
         half.timeout = seconds(2);
@@ -276,7 +283,7 @@ fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
         members.goal.used_min = 0.95;
         all.push(always(members, Fault::Status(403)));
     }
-    // Three good pages, then one that fails permanently between two pages that fail once.
+    // Three pages that work, and then one that always fails, between two pages that fail once.
     let fair = Fair::broken([4], Reason::Http5xx).over(seconds(30));
     let mut few = always(world("few 500", rules, 20, 6, fair), Fault::Status(500));
     for id in [3, 5] {
@@ -285,7 +292,7 @@ fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     all.push(few);
 }
 
-/// Adds scenarios in which the last pages are broken, or the host goes down before the last pages.
+/// Adds scenarios in which the last pages are broken, or in which the host goes down before the last pages.
 fn tails(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for (word, fault, reason) in [
         ("500", Fault::Status(500), Reason::Http5xx),
@@ -294,8 +301,8 @@ fn tails(all: &mut Vec<WorldScenario>, rules: RulesMode) {
         ("timeout", Fault::Silence, Reason::Timeout),
     ] {
         for (broken, retries) in [(2, RETRIES), (3, RETRIES), (3, 0)] {
-            // One more request: two refusals in a row excuse an attempt once, since the host seems at fault. And
-            // if a kept-alive connection breaks, the request is sent once more.
+            // One more request is allowed in two cases. After two refusals in a row the host seems to be at fault, so
+            // one attempt does not count. And if a kept-alive connection breaks, the request is sent once more.
             let more = usize::from(word == "503" || word == "reset" && retries == 0);
             let asks_max = usize::from(retries) + 1 + more;
             let fair = Fair { asks_max, ..Fair::broken(20 - broken..20, reason).over(seconds(30)) };
@@ -317,7 +324,7 @@ fn tails(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     }
 }
 
-/// Adds scenarios in which a firewall answers every request with 403 for a while.
+/// Adds scenarios in which the host answers every request with 403 for a while, as a firewall does.
 fn walls(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for lasts in [30, 120] {
         let closed = seconds(lasts);
@@ -337,7 +344,7 @@ fn walls(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     }
 }
 
-/// Adds a scenario with all kinds of faults, as one host of the scenario `soak` has them.
+/// Adds a scenario with all kinds of faults: one host with the same faults as a host of the scenario `soak`.
 fn soak(draw: u64, all: &mut Vec<WorldScenario>) {
     let parts = [
         (38, Fault::Status(503), 1),
@@ -360,7 +367,7 @@ fn soak(draw: u64, all: &mut Vec<WorldScenario>) {
             broken.extend((times == u32::MAX).then_some(id));
         }
     }
-    // URLs that failed during the outage are requested again.
+    // URLs that failed during the outage are requested again, which explains the high limits.
     let fair = Fair { broken, again_max: 30, asks_max: 10, ..Fair::new().over(seconds(50)) };
     let mut soak = world(&format!("soak {draw}"), RulesMode::Off, 10, 450, fair);
     soak.timeout = seconds(2);
@@ -368,13 +375,13 @@ fn soak(draw: u64, all: &mut Vec<WorldScenario>) {
     all.push(soak);
 }
 
-/// Adds scenarios in which requests are refused at random whatever the crawl's rate.
+/// Adds scenarios in which requests are refused at random, independently of the crawl's rate.
 fn chance(all: &mut Vec<WorldScenario>) {
     let off = RulesMode::Off;
     let mut add = |name: &str, urls: u64, fault: Fault, share: f64, used_min: f64| {
         let mut flaky = world(&format!("chance {name}"), off, 20, urls, Fair::new());
         flaky.config = flaky.config.fault(Trigger::Share(share), fault);
-        // With the worst of many seeds, twice as many requests are refused as on average.
+        // With the worst of many seeds, twice as many requests are refused as on average, so the limits are lower.
         (flaky.goal.used_mostly, flaky.goal.used_min) = (used_min - 0.02, used_min - 0.05);
         all.push(flaky);
     };
@@ -393,21 +400,21 @@ fn chance(all: &mut Vec<WorldScenario>) {
     }
 }
 
-/// Adds scenarios with the limiter of nginx (`limit_req rate=20r/s burst=5 nodelay`): it allows one request, and
-/// five more at once.
+/// Adds scenarios with the limiter of nginx (`limit_req rate=20r/s burst=5 nodelay`): it allows one request, and five
+/// more at once.
 fn limiter(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     let mut nginx = world("nginx", rules, 50, 400, Fair::new());
     nginx.policy = HostPolicy::new().rate(per_second(50)).in_flight(8);
     nginx.config = nginx.config.limit(Limit::bucket(20, SECOND, 6)).refusal(503, RefusalForm::Bare);
     nginx.rate = (20, SECOND);
-    // Three refusals, and one more for a request that was in flight at the first refusal.
+    // Three requests are refused, and one more that was in flight at the first refusal.
     nginx.goal.refused_max = 4;
     nginx.goal.used_min = 0.92;
     all.push(nginx);
 }
 
-/// Adds scenarios with a limiter that refuses most requests at first. Such refusals must not use up a page's
-/// attempts.
+/// Adds scenarios with a limiter that refuses most requests at first. Such refusals must not use up the attempts of a
+/// page.
 fn harsh(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for status in [503, 429] {
         let mut harsh =

@@ -1,8 +1,8 @@
-//! Scenarios of politeness in virtual time, over many seeds. The gate, the reading of headers and the retry
-//! decision are the real ones; the server is simulated by the sandbox's rules.
+//! Scenarios of politeness in virtual time, each with many seeds. The host's state machine, the code that reads HTTP
+//! headers and the retry decision are those of a real crawl; the server is simulated by the crate `opilio-sandbox`.
 //!
-//! The crawler has to learn limits that a server does not state. One run does not show how well it learns, so the
-//! goals are asserted for the worst of all seeds.
+//! The crawler has to learn limits that a server does not state. A single run does not show how well the crawler
+//! learns, so the requirements have to be met in the worst run over all seeds.
 
 mod fair;
 mod scenarios;

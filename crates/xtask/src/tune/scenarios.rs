@@ -1,4 +1,4 @@
-//! The scenarios in virtual time, and the requirements that each must meet with every seed.
+//! The scenarios in virtual time, and the requirements that each scenario must meet with every seed.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::world::{Outcomes, WorldPlan, run as run_world};
 #[derive(Clone, Copy)]
 pub(super) struct LearningGoal {
     pub(super) refused_max: u64,
-    /// The least share of the server's rate that the worst run must use.
+    /// The share of the server's rate that even the worst run must use (0 to 1).
     pub(super) used_min: f64,
-    /// The least share of the server's rate that nine runs in ten must use.
+    /// The share of the server's rate that nine of ten runs must use (0 to 1).
     pub(super) used_mostly: f64,
-    /// The most requests that may arrive while the server is closed. Requests that were in flight when it closed do
-    /// not count: those that arrive within a travel time and a margin.
+    /// The most requests that may arrive while the server is closed. Requests that arrive soon after the closing
+    /// (within the time of travel and a margin) do not count, because they were in flight when the server closed.
     pub(super) closed_max: usize,
     pub(super) knocks_max: usize,
     pub(super) back_within: Duration,
@@ -38,10 +38,10 @@ pub(super) struct WorldScenario {
     pub(super) name: String,
     pub(super) policy: HostPolicy,
     pub(super) config: HostConfig,
-    /// The server's own rate, or the crawler's if the server has none.
+    /// The rate that the server allows, or the rate in the crawler's settings if the server has no limit.
     pub(super) rate: (u32, Duration),
     pub(super) urls: u64,
-    /// See [`WorldPlan::listings`].
+    /// The number of listings: see [`WorldPlan::listings`].
     pub(super) listings: u64,
     pub(super) rules: RulesMode,
     pub(super) retries: u16,
@@ -57,7 +57,7 @@ fn asked() -> HostPolicy {
     HostPolicy::new().rate(per_minute(100)).in_flight(50)
 }
 
-/// Returns all scenarios.
+/// Returns all scenarios in virtual time.
 fn scenarios() -> Vec<WorldScenario> {
     let mut all = Vec::new();
     for n in [60, 40] {
@@ -92,7 +92,8 @@ fn scenario(name: String, policy: HostPolicy, limit: Limit, goal: LearningGoal) 
 fn told(all: &mut Vec<WorldScenario>, n: u32) {
     let policy = HostPolicy::new().rate(per_minute(n)).in_flight(8);
     for (word, limit) in [("sliding", Limit::per_minute(n)), ("bucket", Limit::bucket(n, MINUTE, 10))] {
-        // A probe for a slow page takes 5 s longer. Few runs have one such probe; the worst run has two.
+        // If the one request that tests the host after a hold (the probe) is for a slow page, the hold lasts 5 s
+        // longer. This happens once in few runs, and twice in the worst run.
         let goal = LearningGoal { used_mostly: 0.99, used_min: 0.95, ..GOAL };
         let mut one = scenario(format!("told {n} {word}"), policy.clone(), limit, goal);
         one.config = one.config.slow(10, Duration::from_secs(5)).errors(500, 0.05);
@@ -191,7 +192,7 @@ fn twenty_hosts(all: &mut Vec<WorldScenario>) {
     }
 }
 
-/// The measured values of one scenario: the worst of each over all seeds.
+/// The measured values of one scenario. Each value is the worst over all seeds.
 #[derive(Default)]
 struct Worst {
     refused: u64,
@@ -204,7 +205,8 @@ struct Worst {
     burst: usize,
     after_hold: usize,
     end: Duration,
-    /// For scenarios of fair blame: healthy pages missing, requests for one URL, time beyond the ideal.
+    /// For scenarios of fair blame only: the number of working pages that did not arrive. The next fields have the
+    /// most requests for one URL and the longest additional time.
     missing: usize,
     asks: usize,
     over: Duration,
@@ -246,7 +248,8 @@ impl Worst {
         } else if run.failures > 0 {
             self.faults.push(format!("seed {seed}: {} URLs lost, {} pages", run.failures, run.pages));
         }
-        // A witness may request a page again that has arrived. `fair` counts such requests by itself.
+        // A witness request may ask again for a page that has arrived. In scenarios with `fair`, such requests have a
+        // limit of their own.
         let twice = scenario.fair.is_none() && !log.served_twice().is_empty();
         if log.is_banned() || twice {
             self.faults.push(format!("seed {seed}: banned, or served twice"));
@@ -274,7 +277,7 @@ impl Worst {
         misses
     }
 
-    /// Returns the share of the rate that nine runs in ten used at least.
+    /// Returns the share of the rate that nine of ten runs used at least (0 to 1).
     fn used_tenth(&self) -> f64 {
         let mut all = self.used_all.clone();
         all.sort_by(f64::total_cmp);
@@ -301,13 +304,13 @@ impl Worst {
     }
 }
 
-/// The retries of one URL in the default retry policy.
+/// The most retries of one URL in the default retry policy.
 pub(super) const RETRIES: u16 = 3;
 const GRACE: Duration = Duration::from_millis(40);
 const LIMIT: Duration = Duration::from_secs(3_600);
 
-/// Runs every scenario whose name contains `filter` over seeds `1..=seeds`; returns the lines to print, and
-/// the missed requirements.
+/// Runs every scenario whose name contains `filter`, with the seeds 1 to `seeds`. Returns the lines to print, and the
+/// requirements that were not met.
 pub(crate) fn run(filter: &str, seeds: u64) -> (Vec<String>, Vec<String>) {
     let (mut lines, mut missed) = (Vec::new(), Vec::new());
     for scenario in scenarios().iter().filter(|one| one.name.contains(filter)) {
@@ -344,7 +347,8 @@ mod tests {
         assert!(missed.is_empty(), "{missed:#?}");
     }
 
-    /// A build without optimisation is slow; `cargo xtask sim --tune` runs fifty.
+    /// The number of seeds for each scenario. It is lower in a build without optimisation, which is slow; `cargo
+    /// xtask sim --tune` uses 50.
     const SEEDS: u64 = if cfg!(debug_assertions) { 10 } else { 50 };
 
     #[test]

@@ -1,15 +1,16 @@
-//! The events of a run that are still to come, in order of time.
+//! The future events of a simulated run, in the order of time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use opilio_core::{Attempts, Scheme, Timestamp};
 
-/// An event of a run.
+/// An event of a simulated run.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Happening {
     Wake,
-    /// A request reaches the server. `attempt` is the number of the attempt, and whether the URL failed before.
+    /// A request reaches the server. `attempt` contains the number of the attempt, and whether an earlier attempt
+    /// failed.
     Arrive {
         lease: u64,
         path: String,
@@ -34,12 +35,12 @@ pub(super) enum Happening {
     },
 }
 
-/// The current time, and the events to come.
+/// The current time, and all future events.
 pub(super) struct Agenda {
     pub(super) now: Timestamp,
     queue: BinaryHeap<Reverse<(Timestamp, u64, Happening)>>,
     order: u64,
-    /// When the earliest timer in the queue fires; `None` without a timer.
+    /// The time at which the earliest timer in `queue` fires, or `None` if no timer is set.
     wake: Option<Timestamp>,
 }
 
@@ -53,7 +54,7 @@ impl Agenda {
         self.queue.push(Reverse((at, self.order, happening)));
     }
 
-    /// Sets a timer, unless an earlier one is set.
+    /// Sets a timer, unless a timer is set that fires earlier.
     pub(super) fn set_timer(&mut self, at: Timestamp) {
         if self.wake.is_none_or(|wake| at < wake) {
             self.wake = Some(at);
@@ -61,7 +62,7 @@ impl Agenda {
         }
     }
 
-    /// Advances the time to the next event and returns the event; `None` if the event is after `end`.
+    /// Advances the time to the next event, and returns the event. Returns `None` if the event comes after `end`.
     pub(super) fn advance(&mut self, end: Timestamp) -> Option<Happening> {
         let Reverse((at, _, happening)) = self.queue.pop()?;
         if at > end {

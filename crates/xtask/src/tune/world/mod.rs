@@ -1,5 +1,5 @@
-//! Simulates one host and its server in a discrete-event loop, without a clock or a socket. A run depends on its
-//! seed alone.
+//! Simulates one host and its server in a loop over events, without a real clock and without sockets. A run depends
+//! only on its seed.
 
 mod agenda;
 mod server;
@@ -22,41 +22,41 @@ use server::RemoteServer;
 pub(super) use urls::End;
 use urls::UrlSet;
 
-/// The result of one run.
+/// The result of one simulated run.
 pub(super) struct Outcomes {
-    /// The server, with its log.
+    /// The server, which contains the log of all requests.
     pub(super) server: sandbox::Host,
-    /// How many URLs ended as pages.
+    /// The number of URLs that ended as pages.
     pub(super) pages: usize,
-    /// How many URLs ended in another way although they had retries left.
+    /// The number of URLs that did not end as pages although they had retries left.
     pub(super) failures: usize,
-    /// How each URL ended, by its number; `None` if it did not.
+    /// For each URL, by its number, how it ended. `None` if it did not end.
     pub(super) ends: Vec<Option<End>>,
-    /// The errors found: bans, broken invariants, and URLs that ended in a wrong way.
+    /// The errors of the run: bans, violated invariants, and URLs that ended in a wrong way.
     pub(super) faults: Vec<String>,
-    /// When the last URL ended.
+    /// The time at which the last URL ended.
     pub(super) end: Timestamp,
 }
 
-/// The parameters of a run.
+/// The parameters of a simulated run.
 pub(super) struct WorldPlan<'a> {
     pub(super) policy: &'a HostPolicy,
     pub(super) config: sandbox::HostConfig,
     pub(super) urls: u64,
-    /// How many of the first URLs are listings: pages that link to the other URLs, in equal parts. With 0 all URLs
-    /// are seeds.
+    /// The number of listings: the first URLs are pages that link to the other URLs, each to an equal part of them.
+    /// With 0, all URLs are seeds.
     pub(super) listings: u64,
     pub(super) rules: RulesMode,
     /// The most retries of one URL.
     pub(super) retries: u16,
-    /// How long the crawler waits for one answer.
+    /// The longest time that the crawler waits for an answer.
     pub(super) timeout: Duration,
     pub(super) seed: u64,
-    /// The longest time that the run may take.
+    /// The longest time that the run may take, in virtual time.
     pub(super) limit: Duration,
 }
 
-/// One host, its server and its URLs.
+/// The simulated host, its server and its URLs.
 struct World {
     host: HostState,
     witness: Witness,
@@ -71,11 +71,11 @@ struct World {
     random: fastrand::Rng,
     agenda: Agenda,
     urls: UrlSet,
-    /// The errors found: bans, broken invariants, and URLs that ended in a wrong way.
+    /// The errors found so far: bans, violated invariants, and URLs that ended in a wrong way.
     faults: Vec<String>,
 }
 
-/// Runs the URLs of one host to their end, or for as long as the plan allows.
+/// Runs a simulation until all URLs have ended, or until the plan's limit of time is reached.
 pub(super) fn run(plan: WorldPlan<'_>) -> Outcomes {
     let end = Timestamp::EPOCH + plan.limit;
     let mut world = World::new(plan);
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Returns a random time that a message takes over the network, in one direction.
+    /// Returns a random time for a message to travel over the network in one direction.
     fn travel(&mut self) -> Duration {
         travel(&mut self.random)
     }
@@ -153,7 +153,8 @@ impl World {
         }
     }
 
-    /// Lets a request reach the server. Returns when the answer arrives at the crawler, and the answer's number.
+    /// Makes a request reach the server. Returns the time at which the answer arrives at the crawler, and the number
+    /// of the answer.
     fn arrive(&mut self, path: &str, attempt: (u16, bool), kept_alive: bool) -> (Timestamp, u64) {
         let random = &mut self.random;
         self.server.arrive(self.agenda.now, path, attempt, kept_alive, || travel(random))
@@ -165,7 +166,7 @@ impl World {
         }
     }
 
-    /// Passes an answer to `/robots.txt` to the host, interpreted as the engine does.
+    /// Passes an answer to a request for `/robots.txt` to the host. The answer is interpreted as in a real crawl.
     fn land_rules(&mut self, scheme: Scheme, arrival: u64) {
         let Some((outcome, proposal)) = self.read(arrival) else { return };
         let answer = match outcome {
@@ -177,7 +178,8 @@ impl World {
         self.hear(Input::Rules { scheme, answer, hints: proposal.hints });
     }
 
-    /// Returns the outcome of an answer that has arrived, and the fetcher's proposal.
+    /// Reads an answer that has arrived. Returns its outcome, and the verdict that the fetcher proposes (such as a
+    /// retry).
     fn read(&mut self, arrival: u64) -> Option<(Outcome, Proposal)> {
         let (reply, hints) = self.server.land(self.agenda.now, arrival)?;
         let facts = RequestFacts {
@@ -247,7 +249,8 @@ impl World {
                 inputs.push_back(Input::Settled(vec![lease.id]));
                 self.feed(inputs);
             }
-            // The end of a witness request is not a URL's end, and the host knows it already.
+            // A witness request only shows whether the host works. Its end is not the end of a URL, and the host
+            // knows of it already.
             Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending } => match ending {
                 Ending::Retry { due, attempts } => {
@@ -262,7 +265,7 @@ impl World {
         }
     }
 
-    /// Gives the host the leases that it has asked for, as inputs.
+    /// Gives the host as many leases as it has asked for, by adding them to `inputs`.
     fn feed(&mut self, inputs: &mut VecDeque<Input>) {
         let ids = self.urls.feed();
         if !ids.is_empty() {
@@ -300,7 +303,7 @@ impl World {
     }
 }
 
-/// Returns a random time that a message takes over the network, in one direction.
+/// Returns a random time for a message to travel over the network in one direction.
 fn travel(random: &mut fastrand::Rng) -> Duration {
     Duration::from_micros(random.u64(500..15_000))
 }

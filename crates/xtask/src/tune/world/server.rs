@@ -1,4 +1,4 @@
-//! The sandbox's server as a client sees it: answers in flight, and connections that are kept alive.
+//! The simulated server as a client sees it: answers in flight, and connections that are kept alive.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use opilio_core::explain::outcome_of_status;
 use opilio_core::{Fault, Hints, Outcome, Timestamp};
 use opilio_sandbox as sandbox;
 
-/// An answer of the server that has not arrived at the crawler yet.
+/// An answer that the server has sent and that has not arrived at the crawler yet.
 pub(super) struct ReplyUnderWay {
     pub(super) outcome: Outcome,
     headers: HeaderMap,
     status: u16,
-    /// The number of the attempt, and whether the URL failed before.
+    /// The number of the attempt, and whether an earlier attempt at the URL failed.
     pub(super) attempt: (u16, bool),
 }
 
-/// The server, with the answers and connections between it and the crawler.
+/// The server, and the answers and connections between the server and the crawler.
 pub(super) struct RemoteServer {
     pub(super) server: sandbox::Host,
     replies: Vec<(u64, ReplyUnderWay)>,
-    /// The number of idle connections that are kept alive.
+    /// The number of idle connections that are kept alive for further requests.
     kept_alive: usize,
-    /// How long the crawler waits for one answer.
+    /// The longest time that the crawler waits for an answer.
     timeout: Duration,
 }
 
@@ -31,14 +31,15 @@ impl RemoteServer {
         Self { server, replies: Vec::new(), kept_alive: 0, timeout }
     }
 
-    /// Takes a connection for a request; returns whether it was kept alive.
+    /// Takes a connection for a request. Returns true if the connection was kept alive after an earlier request.
     pub(super) fn take_connection(&mut self) -> bool {
         let kept_alive = self.kept_alive > 0;
         self.kept_alive -= usize::from(kept_alive);
         kept_alive
     }
 
-    /// Lets a request reach the server. Returns when its answer arrives after `travel`, and the answer's number.
+    /// Makes a request reach the server. Returns the time at which the answer arrives at the crawler (`travel` after
+    /// it is sent), and the number of the answer.
     pub(super) fn arrive(
         &mut self,
         now: Timestamp,
@@ -55,13 +56,14 @@ impl RemoteServer {
             }
         }
         let mut back = now + answer.latency + travel();
-        // The client waits no longer than this.
+        // The crawler waits for the answer until this time at the longest.
         let patience = now + self.timeout;
         let outcome = match answer.fault {
             Some(sandbox::Fault::Silence) => Outcome::Failed(Fault::Timeout),
             _ if back > patience => Outcome::Failed(Fault::Timeout),
             Some(sandbox::Fault::Unreachable) => Outcome::Failed(Fault::Connect),
-            // A client cannot tell this reset from a connection that the server closed since it was idle too long.
+            // The crawler cannot tell this reset from the reset of a connection that the server closed because it was
+            // idle for too long.
             Some(sandbox::Fault::Reset) if kept_alive => Outcome::Failed(Fault::StaleConnection),
             Some(fault) if fault.breaks_answer() => Outcome::Failed(Fault::Reset),
             Some(_) | None => outcome_of_status(answer.status, &headers),
@@ -74,7 +76,8 @@ impl RemoteServer {
         (back, answer.id)
     }
 
-    /// Lets an answer arrive. Returns the answer, and the hints about the host in it.
+    /// Makes an answer arrive at the crawler. Returns the answer, and the hints about the host that its headers
+    /// contain.
     pub(super) fn land(&mut self, now: Timestamp, arrival: u64) -> Option<(ReplyUnderWay, Hints)> {
         let place = self.replies.iter().position(|(id, _)| *id == arrival)?;
         let (_, reply) = self.replies.swap_remove(place);

@@ -1,34 +1,34 @@
-//! The URLs of a run: which of them the host may get next, and how each ended.
+//! The URLs of a simulated run: which of them the host may get next, and how each of them ended.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use opilio_core::host::Delivery;
 
-/// How a URL ended.
+/// The ending of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) delivery: Delivery,
-    /// The number of attempts that the report gives.
+    /// The number of attempts, as the host reported it.
     pub(crate) attempts: u16,
 }
 
-/// The URLs of a run, numbered from 0 on.
+/// The URLs of a run. They are numbered, starting with 0.
 pub(super) struct UrlSet {
-    /// The URLs that are known but not assigned to the host yet.
+    /// The URLs that the crawler knows and that are not yet assigned to the host.
     unassigned: VecDeque<u64>,
-    /// How many more leases the host has asked for.
+    /// The number of further leases that the host has asked for.
     credit: usize,
-    /// How many of the first URLs are listings: pages that link to the other URLs, in equal parts. With 0 all URLs
-    /// are seeds.
+    /// The number of listings: the first URLs are pages that link to the other URLs, each to an equal part of them.
+    /// With 0, all URLs are seeds.
     listings: u64,
-    /// How each URL ended, by its number; `None` if it did not.
+    /// For each URL, by its number, how it ended. `None` if it did not end.
     pub(super) ends: Vec<Option<End>>,
-    /// How many URLs ended as pages.
+    /// The number of URLs that ended as pages.
     pub(super) pages: usize,
-    /// How many URLs ended in another way although they had retries left.
+    /// The number of URLs that did not end as pages although they had retries left.
     pub(super) failures: usize,
-    /// How many URLs ended in another way after all their retries.
+    /// The number of URLs that did not end as pages after all their retries.
     exhausted: usize,
 }
 
@@ -50,17 +50,17 @@ impl UrlSet {
         self.pages + self.failures + self.exhausted == self.ends.len()
     }
 
-    /// Returns how many URLs have not ended.
+    /// Returns the number of URLs that have not ended.
     pub(super) fn left(&self) -> usize {
         self.ends.iter().filter(|end| end.is_none()).count()
     }
 
-    /// Records how many leases the host asks for.
+    /// Records the number of leases that the host asks for.
     pub(super) fn ask(&mut self, credit: usize) {
         self.credit = credit;
     }
 
-    /// Removes and returns the URLs to assign to the host now: at most as many as it asked for.
+    /// Removes and returns the URLs to assign to the host now: at most as many as the host asked for.
     pub(super) fn feed(&mut self) -> Vec<u64> {
         let count = self.unassigned.len().min(self.credit);
         if count > 0 {
@@ -69,7 +69,7 @@ impl UrlSet {
         self.unassigned.drain(..count).collect()
     }
 
-    /// Records how a URL ended; returns false if the URL had ended before.
+    /// Records how a URL ended. Returns false if the URL had ended before.
     pub(super) fn end(&mut self, id: u64, end: End, retries: u16) -> bool {
         let first = self.ends[id as usize].replace(end).is_none();
         if end.delivery == Delivery::Page {
@@ -83,7 +83,7 @@ impl UrlSet {
         first
     }
 
-    /// Returns the depth of a URL: 1 if it is found on a listing, else 0.
+    /// Returns the depth of a URL: 1 if a listing links to it, and otherwise 0.
     pub(super) fn depth(&self, id: u64) -> u16 {
         u16::from(self.listings > 0 && id >= self.listings)
     }
