@@ -60,9 +60,9 @@ pub struct App<S: Spider> {
     more: Vec<More<S>>,
 }
 
-/// Makes the spider from the values of the program's own flags.
+/// A function that makes the spider from the values of the program's own flags.
 type MakeSpider<S> = Box<dyn FnOnce(&ArgMatches) -> anyhow::Result<S>>;
-/// Makes the program's own changes to its crawler.
+/// A function that makes the program's own changes to its crawler.
 type More<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
 
 impl<S: Spider> App<S> {
@@ -117,7 +117,7 @@ impl<S: Spider> App<S> {
         }
     }
 
-    /// Runs the program with these arguments. The first one is not the program's name. The caller has to print how
+    /// Runs the program with these arguments, which do not include the program's name. The caller has to print how
     /// the crawl ended.
     ///
     /// # Errors

@@ -10,11 +10,11 @@ use crate::signal::Signal;
 /// The exit status of a command that did its work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// Success.
+    /// The command did its work, and the result contains no errors.
     Done,
     /// The command did its work, but the result contains errors.
     Errors,
-    /// A signal ended the command, which still stopped in order.
+    /// The command stopped in order because of this signal.
     Stopped(Signal),
 }
 
@@ -39,7 +39,7 @@ impl From<Exit> for ExitCode {
 /// The reason why a command could not do its work.
 #[derive(Debug)]
 pub enum Failure {
-    /// A usage error: the user has to change a flag, a setting or a file.
+    /// A usage error: the user has to correct a flag, a setting or a file.
     Usage(anyhow::Error),
     /// A failure that is not a usage error.
     Run(anyhow::Error),

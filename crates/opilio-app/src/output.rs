@@ -28,9 +28,9 @@ pub fn format(run: &RunSettings) -> anyhow::Result<Format> {
 
 /// An output that is open for writing.
 pub enum Output {
-    /// JSON Lines.
+    /// An output in the format JSON Lines.
     Jsonl(JsonLines),
-    /// CSV.
+    /// An output in the format CSV.
     Csv(Csv),
 }
 

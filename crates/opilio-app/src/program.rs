@@ -47,7 +47,7 @@ pub struct Program<S: Spider> {
 /// The end of a program's crawl, with everything to print about it.
 #[derive(Debug)]
 pub struct Ended {
-    /// The exit status.
+    /// The exit status of the program.
     pub exit: Exit,
     /// The report, or `None` if the crawl was aborted before it had a report.
     pub report: Option<CrawlReport>,

@@ -17,7 +17,7 @@ use crate::unit::{show_bytes, show_duration};
 pub struct Display {
     bar: ProgressBar,
     how: ProgressForm,
-    /// The time of the last printed line, counted from the begin of the crawl.
+    /// The time at which the last line was printed, counted from the start of the crawl.
     last_line: Mutex<Duration>,
     pace: Mutex<PageRate>,
 }
@@ -98,7 +98,7 @@ fn goal(progress: &Progress) -> u64 {
     most.map_or(progress.admitted, |most| progress.admitted.min(most))
 }
 
-/// Measures the rate of pages over the last half minute.
+/// The rate of pages over the last half minute.
 #[derive(Debug, Default)]
 struct PageRate {
     /// Observations at recent moments: the time, the number of pages, and the number of all URLs that had ended.

@@ -95,7 +95,7 @@ async fn watch<S: Spider>(
 
 /// How often the progress on the screen is updated: five times a second.
 const TICK: Duration = Duration::from_millis(200);
-const STOPPING: &str = "stopping: requests in flight may end (within 10 s); once more stops at once";
+const STOPPING: &str = "stopping: requests in flight may end (within 10 s); a second signal ends them";
 /// The longest time that starting a crawl may go on after a signal has asked the crawl to stop.
 const OPEN_MAX: Duration = Duration::from_secs(5);
 /// The longest time that an aborted crawl may take to return its report.

@@ -11,7 +11,7 @@ use url::Url;
 
 use opilio_app::exit::Failure;
 
-/// The arguments that name a document and state facts about it.
+/// The arguments that name a document, its URL and its content type.
 #[derive(Debug, Args)]
 pub(crate) struct DocumentArgs {
     /// File with the document; - reads stdin
@@ -96,6 +96,6 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, String)
     Ok((Box::new(file), name))
 }
 
-/// The URL of a document whose URL is not known. No link is resolved by this URL.
+/// The URL that a document gets if its own URL is not known. No link is resolved by this URL.
 const NOWHERE: &str = "http://document.invalid/";
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;

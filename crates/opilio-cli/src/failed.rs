@@ -10,11 +10,11 @@ use opilio::frontier::{DiskFrontier, DiskOptions, Durability, Frontier, Frontier
 use opilio_app::exit::{Exit, Failure};
 use opilio_app::state::leave_panics_to_the_store;
 
-/// Lists the failures of a kept crawl, the oldest first, as JSON lines: url, reason, attempts, and where they
-/// are known status, error and referrer (the page that the URL was found on).
+/// Lists the failures of the crawl in a state directory, the oldest first, as JSON lines: url, reason, attempts,
+/// and, if they are known, status, error and referrer (the page that links to the URL).
 ///
-/// Does not work while the crawl runs, since its directory is locked. `opilio crawl --resume --retry-failed`
-/// retries them.
+/// Does not work while the crawl runs, since the directory is locked then. `opilio crawl --resume --retry-failed`
+/// tries the failed URLs again.
 #[derive(Debug, Args)]
 pub(crate) struct FailedArgs {
     /// Directory of the crawl

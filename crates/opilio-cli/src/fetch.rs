@@ -137,8 +137,8 @@ fn request(args: &FetchArgs, url: &Url) -> anyhow::Result<Request<()>> {
 fn crawler(draft: CrawlDraft<One>, spider: One) -> anyhow::Result<Crawler<One>> {
     let watch = Watch { tell: spider.tell.clone() };
     let crawler = draft.apply(Crawler::new(spider))?;
-    // At most two requests are sent, for robots.txt and for the URL. This rate spares the second one the wait of a
-    // second.
+    // At most two requests are sent, for robots.txt and for the URL. With this rate the second request does not
+    // have to wait a second after the first.
     let host = HostPolicy::new().rate(per_second(10));
     Ok(crawler.host(host).scope(Scope::new().follow(Follow::None)).shards(1).middleware(watch))
 }

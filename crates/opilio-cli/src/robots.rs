@@ -47,7 +47,7 @@ struct ShowArgs {
     whose: RobotsFile,
 }
 
-/// The rules, and the crawler that they are read for.
+/// The robots.txt file, and the user agent whose rules are read from it.
 #[derive(Debug, Args)]
 struct RobotsFile {
     /// File with the robots.txt; - reads stdin

@@ -12,10 +12,10 @@ use opilio_app::exit::{Exit, Failure, say};
 use opilio_app::signal::{Signal, Signals};
 use opilio_app::unit;
 
-/// Serves a stand-in for the shop Catalog108 on loopback, until Ctrl-C.
+/// Serves a local copy of the shop Catalog108 on loopback, until Ctrl-C.
 ///
-/// Prints the base URL of each host on stdout, and at the end, on stderr, what each host received. Each host
-/// also serves its arrivals at /__log and statements about them at /__stats, as JSON.
+/// Prints the base URL of each host on stdout. At the end, prints on stderr what each host received. Each host also
+/// serves its log of requests at /__log and facts about that log at /__stats, as JSON.
 #[derive(Debug, Args)]
 pub(crate) struct SandboxArgs {
     /// Port on every address; 0 picks a free one

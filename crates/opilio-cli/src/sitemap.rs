@@ -11,8 +11,8 @@ use opilio_app::exit::{Exit, Failure};
 
 /// Prints the entries of a sitemap, one JSON object a line: loc, lastmod, changefreq, priority, kind.
 ///
-/// Reads XML sitemaps and indexes, RSS and Atom feeds, and lists of URLs, gzipped or not; the bytes show
-/// which. Values that the file does not state are null; kind is url, or sitemap for the entries of an index.
+/// Reads XML sitemaps and indexes, RSS and Atom feeds, and lists of URLs, gzipped or not: the format is recognised
+/// by the bytes. Values that the file does not state are null; kind is url, or sitemap for the entries of an index.
 /// If a file is broken or too large, the entries before that place are printed, and the exit code is 1.
 #[derive(Debug, Args)]
 pub(crate) struct SitemapArgs {

@@ -15,6 +15,8 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
+    /// Begins to catch the signals.
+    ///
     /// # Errors
     /// If the operating system does not allow a handler to be set.
     pub(crate) fn catch() -> io::Result<Self> {

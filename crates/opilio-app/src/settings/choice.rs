@@ -6,13 +6,13 @@ use opilio_engine::{Durability, Follow, Order};
 /// The value of `--follow`: which links are followed, by the host they lead to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum FollowWord {
-    /// Nowhere: only the seeds are fetched
+    /// No links: only the seeds are fetched
     None,
-    /// To a host that a seed names
+    /// Links to the hosts of the seeds
     SameHost,
-    /// To a registrable domain that a seed names
+    /// Links to the registrable domains of the seeds
     SameDomain,
-    /// Wherever they lead
+    /// All links, wherever they lead
     All,
 }
 
@@ -30,9 +30,9 @@ impl From<FollowWord> for Follow {
 /// The value of `--order`: which URLs of a host are fetched first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum OrderWord {
-    /// The nearest to a seed
+    /// URLs that are nearest to a seed first
     Bfs,
-    /// The farthest from a seed
+    /// URLs that are farthest from a seed first
     Dfs,
 }
 
@@ -48,9 +48,9 @@ impl From<OrderWord> for Order {
 /// The value of `--durability`: how much of a crawl with a state directory a power cut may lose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum DurabilityWord {
-    /// What the operating system has not written by itself, some 30 seconds
+    /// About the last 30 seconds, which the operating system has not yet written to the disk
     Process,
-    /// The last second
+    /// The last second of the crawl
     Interval,
     /// Nothing: every commit waits for the disk
     Commit,
@@ -69,8 +69,8 @@ impl From<DurabilityWord> for Durability {
 /// The format of the output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
-    /// One JSON object a line
+    /// One JSON object for each page, on a line of its own
     Jsonl,
-    /// A header, and one row a page (RFC 4180)
+    /// A header line, and one row for each page (RFC 4180)
     Csv,
 }

@@ -115,8 +115,8 @@ impl HostDraft {
         Ok(HostSettings { policy: self.policy.clone().backoff(backoff), retry: Some(retry), headers })
     }
 
-    /// Returns the backoff. If only one of its two limits is set, the other one gets its default, or, if the
-    /// default would contradict the set one, the same value.
+    /// Returns the backoff. A limit that is not set gets its default. If that default contradicts the limit that is
+    /// set, both limits are the same.
     fn backoff(&self) -> anyhow::Result<Backoff> {
         let default = Backoff::default();
         match (self.min_backoff, self.max_backoff) {

@@ -17,7 +17,7 @@ pub trait HasSettings {
     fn settings() -> SettingsTable<Self::Spider>;
 }
 
-/// The flags of a command's settings. A command flattens this into its own arguments.
+/// The flags of a command's settings, as a part of the arguments that clap derives for the command.
 pub struct Flags<C> {
     matches: ArgMatches,
     of: PhantomData<fn() -> C>,

@@ -36,7 +36,7 @@ pub(crate) trait ValueReader: 'static {
     fn sample(&self) -> (Option<&'static str>, &'static str);
 }
 
-/// An error about a value in the settings file.
+/// An error about a value in the settings file, with its place.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     /// The index of the byte at which the error is. `None` if this is the first byte of the value.

@@ -120,14 +120,14 @@ pub(crate) struct SettingNames {
 }
 
 impl SettingNames {
-    /// Returns the name of the environment variable, if the setting has one.
+    /// Returns the name of the environment variable `OPILIO_…`, if the setting has one.
     pub(crate) fn variable(&self) -> Option<String> {
         let flag = self.flag.filter(|_| self.has_variable)?;
         Some(format!("OPILIO_{}", flag.to_ascii_uppercase().replace('-', "_")))
     }
 }
 
-/// A setting of which it is not yet known what it changes.
+/// A setting that is not complete: the part of the draft that it changes is still missing.
 pub(crate) struct RowBuilder<R> {
     reader: R,
     names: SettingNames,
@@ -231,7 +231,7 @@ impl<R: ValueReader> RowBuilder<R> {
         self
     }
 
-    /// Adds properties that only clap needs: a short flag, an alias, the flags that this flag requires.
+    /// Makes further changes to the clap argument: a short flag, an alias, the flags that this flag requires.
     pub(crate) fn clap(mut self, more: impl FnOnce(Arg) -> Arg) -> Self {
         self.arg = self.arg.map(more);
         self

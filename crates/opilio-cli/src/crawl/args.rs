@@ -13,11 +13,11 @@ use crate::crawl::{seeds, spider};
 
 /// Crawls from these URLs, politely, and prints each page as one JSON object or one CSV row.
 ///
-/// Fields of a page: url (the requested one), final_url (after redirects), status, title (or null), depth
-/// (links from a seed), bytes (of the body), links (number of links), and one for each --css: the text of its
-/// first match, or null, or as its words say. A URL that leads to a known one is the line {"url",
-/// "final_url", "alias": true}. With --merge-canonical a page also has the field canonical (the canonical URL
-/// that it names, or null), and an alias has that URL as its final_url.
+/// Fields of a page: url (the requested one), final_url (after redirects), status, title (or null), depth (links
+/// from a seed), bytes (of the body), links (number of links), and one for each --css: the text of the selector's
+/// first match, null without a match, or what the field's words ask for. If a URL is redirected to a known page,
+/// its line is {"url", "final_url", "alias": true}. With --merge-canonical a page also has the field canonical (the
+/// canonical URL that the page names, or null), and an alias has that URL as its final_url.
 ///
 /// In CSV (--output FILE.csv, or --format csv) these are the columns, in this order; the last one is alias,
 /// true for aliases. Null is an empty cell, an empty text is "", a list is JSON.

@@ -40,7 +40,7 @@ impl PageSpider {
         }
     }
 
-    /// Makes the items fit for CSV, where all rows have the same columns.
+    /// Makes the items fit for CSV, where each row has the same columns.
     pub(crate) fn with_csv(self) -> Self {
         Self { as_csv: true, ..self }
     }
@@ -76,8 +76,8 @@ impl PageSpider {
         names.chain(self.fields.iter().map(|named| named.name.clone())).chain(["alias".to_owned()]).collect()
     }
 
-    /// Returns the value of each field that the user asked for. Builds no DOM if there are no such fields or the
-    /// page is neither HTML nor XML.
+    /// Returns the value of each field that the user asked for. Builds no DOM (document tree) if there are no such
+    /// fields or the page is neither HTML nor XML.
     fn select(&self, page: &Page<()>) -> Result<Vec<Value>, ParseError> {
         if !page.document().is_markup() {
             return Ok(self.fields.iter().map(|named| named.field.nothing()).collect());

@@ -68,7 +68,8 @@ fn a_pattern_that_can_match_nothing_is_named() {
         ("--include", "http"),
     ] {
         let (run, _) = crawl(&[flag, pattern, &shop.base(0)]);
-        let words = format!("the pattern {pattern} matches no URL, since none begins so: write *{pattern}*");
+        let words =
+            format!("the pattern {pattern} matches no URL, since no URL begins like this: write *{pattern}*");
         assert!(run.stderr.contains(&words), "{pattern}: {}", run.stderr);
     }
     for pattern in ["*sql-*", "http*", "https://a.example/", "h*", "*"] {

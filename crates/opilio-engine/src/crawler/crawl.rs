@@ -74,9 +74,9 @@ impl Handle {
     }
 
     /// Orders that nothing is sent to a host for this span from now on, or for the longest hold of the host if that
-    /// is shorter. If the host is not live, it receives the order when it comes alive in this run. From then on the
-    /// hold is a part of the saved state of the host. The order never shortens a hold. Returns `None` if the crawl
-    /// has ended.
+    /// is shorter. If the host is not live (in memory), it receives the order when it becomes live in this run.
+    /// From then on the hold is a part of the saved state of the host. The order never shortens a hold. Returns
+    /// `None` if the crawl has ended.
     pub async fn hold(&self, host: &Host, span: Duration) -> Option<OrderAnswer> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Hold { host: host.clone(), span, reply }).await.ok()?;

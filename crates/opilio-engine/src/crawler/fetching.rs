@@ -135,8 +135,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Fetches through other transports than the one that connects to web servers. `make` is called once for each
-    /// shard.
+    /// Sets transports of your own, in place of the one that connects to web servers. `make` is called once for
+    /// each shard (thread).
     #[must_use]
     pub fn transport(mut self, make: impl Fn() -> Rc<dyn Transport> + Send + Sync + 'static) -> Self {
         self.fetching.transport = Some(Arc::new(make));

@@ -41,6 +41,8 @@ impl HostChoices {
         }
     }
 
+    /// Checks that all patterns of hosts are valid.
+    ///
     /// # Errors
     /// When settings were given for a pattern that is not a valid host pattern: the first such pattern.
     pub(super) fn check(&mut self) -> Result<(), BadHostPattern> {

@@ -39,6 +39,8 @@ impl Default for CrawlLimits {
 }
 
 impl CrawlLimits {
+    /// Checks that a memory limit can be observed.
+    ///
     /// # Errors
     /// When there is a memory limit, and the system does not say how much memory a process has.
     pub(super) fn check(&self) -> Result<(), CrawlError> {

@@ -67,9 +67,9 @@ impl<S: Spider> Crawler<S> {
     /// only the URLs of parked hosts are tried again, and only after the time for which their host was
     /// parked.
     ///
-    /// Hosts that were parked because they did not answer are requested again, by one probe each. If a host has asked
-    /// for a wait longer than its longest hold, nothing is sent to it until that wait is over, and a warning names
-    /// it.
+    /// Hosts that were parked because they did not answer are requested again, by one probe each. If a host has
+    /// asked for a wait longer than its longest hold, nothing is sent to the host until that wait is over, and a
+    /// warning names the host.
     #[must_use]
     pub fn retry_failed(mut self) -> Self {
         self.state.try_again = TryAgain::Everything;

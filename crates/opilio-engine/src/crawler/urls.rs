@@ -22,7 +22,9 @@ impl UrlChoices {
         }
         scope.begin(year);
         for pattern in scope.matchless() {
-            tracing::warn!("the pattern {pattern} matches no URL, since none begins so: write *{pattern}*");
+            tracing::warn!(
+                "the pattern {pattern} matches no URL, since no URL begins like this: write *{pattern}*"
+            );
         }
         scope
     }

@@ -124,7 +124,7 @@ impl Pool {
         let slot = self.returned.slot(standing, ctx.address().recipient());
         let answer = match afforded {
             Ok(()) => SlotAnswer::Granted(slot),
-            // The slot is dropped here, which gives it back.
+            // The slot is dropped here, which returns it to the pool.
             Err(until) => SlotAnswer::Denied { until },
         };
         match host.answer.try_send(answer) {

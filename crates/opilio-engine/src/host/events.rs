@@ -14,7 +14,7 @@ pub(super) fn tell(host: &Host, rules: &mut RulesTable, event: HostEvent, now: T
         }
         HostEvent::Opened => tracing::info!(%host, "the host is open again: requests are sent to it"),
         HostEvent::Parked { reason } => {
-            tracing::warn!(%host, ?reason, "the host is put aside: no request is sent to it in the rest of this run");
+            tracing::warn!(%host, ?reason, "the host is parked: no request is sent to it in the rest of this run");
         }
         HostEvent::Paced { per_second } => {
             tracing::info!(%host, per_second, "the rate of requests to this host was changed")
@@ -32,9 +32,9 @@ pub(super) fn tell(host: &Host, rules: &mut RulesTable, event: HostEvent, now: T
             }
         }
         HostEvent::CrawlDelayClamped { asked, kept } => {
-            tracing::warn!(%host, ?asked, ?kept, "robots.txt asks for a longer crawl delay than the crawl allows: the longest allowed one is kept");
+            tracing::warn!(%host, ?asked, ?kept, "robots.txt asks for a longer crawl delay than the crawl allows: the longest allowed delay is kept");
         }
-        other => tracing::debug!(%host, ?other, "host"),
+        other => tracing::debug!(%host, ?other, "an event of this host"),
     }
     closes
 }

@@ -5,15 +5,15 @@
 //! | --- | --- | --- |
 //! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that hosts asked for |
 //! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | the leases that hosts hold |
-//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each for each live host, and the slots; the pool grants no slot while results wait |
+//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one message of each kind for each live host, and the number of slots; the pool grants no slot while results wait |
 //! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
 //! | [`ClosedHost`] | host → scheduler | the size of its channel; a message that does not fit waits in the sender's port |
-//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ that host's state, [`Wake`]) | one for each live origin; 64 requests at a host |
-//! | [`ErrandResult`] | the other host → scheduler → shard of the host that asked (→ that host's state, [`Wake`]) | errands |
-//! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one unanswered for each host |
-//! | [`Fetch`] | host → fetcher pool | granted slots |
-//! | [`Report`] | fetcher → host | fetches in flight |
-//! | [`Deliver`] | host → spider runner | the parse backlog |
+//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ that host's state, [`Wake`]) | one for each live origin; at most 64 wait at a host |
+//! | [`ErrandResult`] | the other host → scheduler → shard of the host that asked (→ that host's state, [`Wake`]) | the number of errands |
+//! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one unanswered message for each host |
+//! | [`Fetch`] | host → fetcher pool | the number of granted slots |
+//! | [`Report`] | fetcher → host | the number of fetches in flight |
+//! | [`Deliver`] | host → spider runner | the limit of the parse backlog |
 //! | [`Take`] | supervisor → fetcher pool | one for each shard |
 //! | [`FromScheduler`] | scheduler → supervisor | one for each turn of the scheduler's loop |
 //! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one for each shard |
@@ -25,8 +25,8 @@
 //! | [`OutputRefused`] | spider runner → supervisor | one for each runner |
 //! | [`ActorDied`] | an actor that panicked → supervisor | one for each actor |
 //!
-//! Between the scheduler and a shard there is one queue in each direction, so that no message overtakes an earlier
-//! one.
+//! Between the scheduler and a shard there is one queue in each direction, so messages arrive in the order in which
+//! they were sent.
 
 mod advisor;
 mod exporter;

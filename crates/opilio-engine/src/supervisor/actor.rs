@@ -150,7 +150,7 @@ impl Supervisor {
         }
         self.phase = Phase::Draining(stopped);
         if stopped != Stopped::Finished {
-            tracing::info!(why = ?stopped, "no more requests are started: those in flight may end");
+            tracing::info!(why = ?stopped, "no more requests are started, and the requests in flight may end");
         }
         self.port.send(ToScheduler::Stop);
         for shard in &self.shards {
@@ -247,7 +247,9 @@ impl Supervisor {
     fn signalled(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
             Phase::Running => {
-                tracing::warn!("stopping: requests in flight may end (within 10 s); once more stops at once");
+                tracing::warn!(
+                    "stopping: requests in flight may end (within 10 s); a second signal ends them"
+                );
                 self.stop(ctx, Stopped::Signal);
             }
             Phase::Draining(stopped) => {

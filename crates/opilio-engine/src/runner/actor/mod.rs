@@ -238,7 +238,7 @@ impl<S: Spider> SpiderRunner<S> {
                 Reads::Sitemap { .. } if count == 0 => {
                     tracing::warn!(%url, "a sitemap has no entry that the spider wants");
                 }
-                _ => tracing::info!(%url, links = count, "read a sitemap"),
+                _ => tracing::info!(%url, links = count, "a sitemap was read"),
             }
             return self.hand_over(
                 context,
