@@ -24,7 +24,7 @@ pub(crate) struct SandboxArgs {
     /// Number of hosts, on 127.0.0.1, 127.0.0.2 and so on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254))]
     hosts: u8,
-    /// Limit of each host: a count per s, m, h or d, such as 60/m [default: no limit]
+    /// Limit of each host: a number of requests per s, m, h or d, such as 60/m [default: no limit]
     #[arg(long, value_name = "RATE")]
     rate_limit: Option<Rate>,
     /// Makes the limit a token bucket of this many tokens instead of a sliding window
@@ -33,8 +33,8 @@ pub(crate) struct SandboxArgs {
     /// Status of a refusal
     #[arg(long, value_name = "CODE", default_value_t = 429, value_parser = clap::value_parser!(u16).range(400..=599))]
     status: u16,
-    /// How a refusal states the wait: seconds, date, none, zero, past, garbage, reset (no answer at all), or
-    /// a fixed number of seconds
+    /// Form in which a refusal states the wait: seconds, date, none, zero, past, garbage, reset (no answer at all),
+    /// or a fixed number of seconds
     #[arg(long, value_name = "FORM", default_value = "seconds", value_parser = refusal_form)]
     retry_after: RefusalForm,
     /// Counts refused requests against the limit, too
@@ -52,13 +52,13 @@ pub(crate) struct SandboxArgs {
     /// Share of connections that are reset before the answer, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     resets: f64,
-    /// Time that every answer takes: ms, s, m, h or d
+    /// Time that every answer takes, such as 20ms or 1s
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = unit::duration)]
     latency: Duration,
     /// Number of products in the catalog
     #[arg(long, value_name = "N", default_value_t = opilio_sandbox::PRODUCTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     products: u32,
-    /// Seed of all randomness
+    /// Seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 108)]
     seed: u64,
 }
@@ -66,23 +66,23 @@ pub(crate) struct SandboxArgs {
 /// The formats of the header fields that announce a quota.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DialectName {
-    /// X-RateLimit-*, reset in Unix seconds
+    /// X-RateLimit-Limit, -Remaining and -Reset, with the reset in Unix seconds
     XEpochSeconds,
-    /// X-RateLimit-*, reset in seconds from now
+    /// X-RateLimit-Limit, -Remaining and -Reset, with the reset in seconds from now
     XDeltaSeconds,
-    /// X-RateLimit-*, reset in Unix milliseconds
+    /// X-RateLimit-Limit, -Remaining and -Reset, with the reset in Unix milliseconds
     XEpochMillis,
-    /// X-RateLimit-*, reset as an HTTP-date
+    /// X-RateLimit-Limit, -Remaining and -Reset, with the reset as an HTTP-date
     XHttpDate,
-    /// X-RateLimit-*, reset as an ISO 8601 date
+    /// X-RateLimit-Limit, -Remaining and -Reset, with the reset as an ISO 8601 date
     XIsoDate,
-    /// RateLimit-Limit, -Remaining, -Reset
+    /// RateLimit-Limit, -Remaining and -Reset, with the reset in seconds from now
     DraftFields,
-    /// X-Rate-Limit-*, reset in seconds with a fraction
+    /// X-Rate-Limit-Limit, -Remaining and -Reset, with the reset in seconds with a fraction
     HyphenFloat,
-    /// RateLimit and RateLimit-Policy as structured fields
+    /// RateLimit and RateLimit-Policy as structured fields (RFC 9651)
     Structured,
-    /// RateLimit: limit=, remaining=, reset=
+    /// RateLimit as one field: limit=, remaining=, reset=
     Combined,
 }
 

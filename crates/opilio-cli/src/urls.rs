@@ -19,11 +19,11 @@ enum UrlCommand {
     Canonicalize(CanonicalizeArgs),
 }
 
-/// Prints the dedup key of each URL, one a line: URLs with equal keys are one URL to a crawl.
+/// Prints the dedup key of each URL, one on each line: URLs with equal keys are one URL to a crawl.
 ///
 /// The key has no fragment, no default port, no user name and no session id; the host is lower-case punycode;
-/// parameters of the query are sorted by name, then value; escapes of unreserved characters are decoded,
-/// other escapes are upper-case. For a text that is no URL for a crawl, the line is "error", a tab and the
+/// parameters of the query are sorted by name, then value; escapes of unreserved characters are decoded, other
+/// escapes are upper-case. For a text that is not a URL that can be crawled, the line is "error", a tab and the
 /// reason, and the exit code is 1.
 #[derive(Debug, Args)]
 struct CanonicalizeArgs {

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::message::OrderAnswer;
 use crate::supervisor::Command;
 
-/// A running crawl: a future of its report.
+/// A running crawl. It is a future, whose output is the report.
 ///
 /// Dropping this value stops the crawl gently, as `Handle::stop` does.
 #[must_use = "a crawl stops when its future is dropped"]
@@ -89,5 +89,5 @@ impl Handle {
     }
 }
 
-/// The most commands that wait for a crawl.
+/// The most commands of handles that wait until the crawl takes them.
 pub(super) const COMMANDS: usize = 8;

@@ -1,4 +1,5 @@
-//! How pages are fetched: limits of a fetch, connections, proxies, middleware, the development cache.
+//! The settings of how pages are fetched: limits of a fetch, connections, proxies, middleware, the development
+//! cache.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -113,8 +114,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Fetches through a forward proxy. If this is called several times, the proxies take turns, and a proxy that
-    /// fails is not used for a while. Budgets, robots.txt and everything else stay as they are.
+    /// Fetches through a forward proxy. If this method is called several times, the proxies take turns, and a proxy
+    /// that fails is not used for a while. The limits of hosts, robots.txt and all else apply as without a proxy.
     ///
     /// Host names are resolved by the proxy. So the crawl cannot check that no name leads to a private address, and a
     /// warning says so.

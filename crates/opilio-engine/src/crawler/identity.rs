@@ -44,7 +44,7 @@ impl CrawlerIdentity {
         }
     }
 
-    /// Takes the header fields that every request gets out of the settings.
+    /// Removes from the settings, and returns, the header fields that every request gets.
     ///
     /// # Errors
     /// When one of the fields cannot be sent, or holds a secret.

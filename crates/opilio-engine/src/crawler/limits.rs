@@ -97,7 +97,7 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Ends the crawl after exactly so many pages. The pages of earlier runs of a resumed crawl count, too.
+    /// Ends the crawl after exactly this number of pages. The pages of earlier runs of a resumed crawl count, too.
     #[must_use]
     pub fn max_pages(mut self, pages: u64) -> Self {
         self.limits.pages_max = Some(pages);

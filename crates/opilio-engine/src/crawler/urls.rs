@@ -14,7 +14,8 @@ pub(super) struct UrlChoices {
 }
 
 impl UrlChoices {
-    /// Takes the scope, for a run that begins in this year. Logs a warning for each pattern that matches nothing.
+    /// Removes and returns the scope, for a run that begins in this year. Logs a warning for each pattern that can
+    /// match no URL.
     pub(super) fn take_scope(&mut self, year: u16) -> Scope {
         let mut scope = std::mem::take(&mut self.scope);
         if self.strip_tracking {

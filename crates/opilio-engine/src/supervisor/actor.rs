@@ -406,7 +406,7 @@ impl Handler<ActorDied> for Supervisor {
         tracing::error!(actor = name, "an actor panicked: the crawl ends, and can be resumed");
         self.died = self.died.or(Some(name));
         self.stop(ctx, Stopped::Interrupted);
-        // The leases of the dead actor would never drain.
+        // The leases of the actor that panicked would never end, so the crawl does not wait for them.
         self.close(Stopped::Interrupted);
     }
 }

@@ -168,7 +168,7 @@ fn no_wait_of_ours_is_longer_than_the_longest_backoff() {
     assert!(long > Duration::from_secs(20) && long <= Duration::from_secs(73), "{long:?}");
 }
 
-/// A middleware that recognises captcha pages as refusals.
+/// A middleware that makes captcha pages count as refusals, with this wait if one is given.
 struct Captcha(Option<Duration>);
 
 impl Middleware for Captcha {

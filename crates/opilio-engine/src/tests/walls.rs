@@ -111,7 +111,8 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
         "{:?}",
         ran.asked
     );
-    // A circle of redirects is still reported as a circle. On a site that sets cookies it is followed twice.
+    // A circle of redirects is reported as a circle. On a site that sets cookies the crawl follows it twice before
+    // that.
     let ring = |ask: &TransportRequest| match ask.url.path() {
         "/start" => ScriptedAnswer::page("<title>/start</title><a href=/a>a</a>")
             .header(SET_COOKIE, HeaderValue::from_static("c1=1; Path=/"))
