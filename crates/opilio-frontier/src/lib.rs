@@ -4,7 +4,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
-//! | [`batch`] | what goes into a call and what comes out of it |
+//! | [`batch`] | the arguments and results of the calls |
 //! | [`chain`] | where redirects lead, and how a known target ended |
 //! | `settle` | how a lease ends: one algorithm for all stores |
 //! | [`caps`] | the limits for one host: pages, bytes and depth |

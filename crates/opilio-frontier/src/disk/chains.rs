@@ -1,8 +1,8 @@
 //! Where redirects led, and the redirected URLs that wait until a known URL has ended.
 //!
 //! ```text
-//! end      0 · reason                              why a URL failed
-//!          1 · to:16 · cookie:u8                   where a URL led
+//! end      0 · reason                              a failed URL: why it failed
+//!          1 · to:16 · cookie:u8                   a redirected URL: its target, and whether a cookie was set
 //! waits    target:16 · again:u8 · url · loose record
 //! ```
 //! The key of a waiting URL begins with the fingerprint of the URL that it waits for. Memory holds which waiting URLs

@@ -1,8 +1,8 @@
 //! The layout of the database: the keys of each keyspace, and the contents of the values.
 //!
 //! ```text
-//! seen   fingerprint:16                                     nothing, or why it was filtered; in sorted
-//!                                                           files only: newer ones are in sheets
+//! seen   fingerprint:16                                     nothing, or why the URL was filtered; newer
+//!                                                           fingerprints are in sheets (see m) only
 //! queue  host:u32 · priority:u8 · place:u16 · age:u48 · 0   a chunk of records
 //!        … · 1                                              the settled records of that chunk, as bits
 //!        … · 2                                              one record that was moved
@@ -11,7 +11,7 @@
 //!        1 · ended:u64 · number:u64                         a page, in a store with a history
 //!        2 · fingerprint:16 · age:u64                       a redirected URL that waits for another one
 //! misc   c                                                  the format, the spider, the order
-//!        m·number:u64                                       a sheet: fingerprints of one commit
+//!        m·number:u64                                       a sheet: the fingerprints of one commit
 //!        b                                                  the counters, rewritten with every commit
 //!        n·name                                             a host's number
 //!        i·host:u32                                         a host's name
@@ -19,9 +19,9 @@
 //!        t·name                                             a note of the caller
 //!        s·host:u32                                         the pages and bytes taken of a host
 //!        p·sink                                             how far a sink had written
-//!        f·reason                                           how many URLs failed for it
-//!        e·fingerprint:16                                   why a URL failed, or where it led
-//!        w                                                  how many URLs wait for another one
+//!        f·reason                                           how many URLs failed for this reason
+//!        e·fingerprint:16                                   why a URL failed, or its redirect's target
+//!        w                                                  how many URLs wait for another URL
 //!        l·list·0·text                                      a text of a list of the caller
 //! ```
 //! The place is the position of a record in the order of the crawl: its depth in a breadth-first crawl, for example.

@@ -7,37 +7,37 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | `files` | the directory: create, lock, open, check |
-//! | `keys` | the layout of the keyspaces |
-//! | `pack` | how records are written |
-//! | `store` | the calls of the trait |
-//! | `commit` | how a call becomes one commit, or an error |
-//! | `admit` | how discovered URLs come in |
+//! | `files` | the directory: how it is created, locked, opened and checked |
+//! | `keys` | the layout of the keyspaces (the tables of the database) |
+//! | `pack` | how records are encoded |
+//! | `store` | the implementation of the trait `Frontier` |
+//! | `commit` | how each call makes one commit, or returns an error |
+//! | `admit` | how discovered URLs are admitted |
 //! | `seen` | which fingerprints (hashes of URLs) are known or filtered |
-//! | `hosts`, `numbers` | the hosts of this run and their order of service; the numbers that stand for them in keys |
-//! | `queue`, `ahead` | the due records: written in chunks, read ahead, leased, settled one by one |
-//! | `lease` | which hosts are ready, and the leases of one host |
+//! | `hosts`, `numbers` | the hosts of this run and the order in which they are returned; the numbers that stand for hosts in keys |
+//! | `queue`, `ahead` | the due records: written in chunks, read before they are leased, settled one by one |
+//! | `lease` | which hosts have due records, and the leases of one host |
 //! | `waiting` | the records that are due later |
 //! | `settle` | how leases end: one commit for a whole batch |
-//! | `chains` | where redirects led, and which URLs wait for a known one |
-//! | `again` | what has ended and can become due again |
+//! | `chains` | where redirects led, and which redirected URLs wait for a known URL |
+//! | `again` | the ended URLs that can become due again |
 //! | `level` | which hosts wait until records of a greater depth may be leased, where depths are exact |
 //! | `room` | how many more leases the caps allow a host, and how its records end when the caps are reached |
 //! | `books` | the counters |
-//! | `sync` | when commits are on disk |
+//! | `sync` | how commits are made safe against power cuts |
 //!
 //! # Guarantees, and the tests that show them
 //!
 //! | event | what the store has afterwards | shown by |
 //! | --- | --- | --- |
-//! | the process is killed | everything acknowledged; leased records are due again | `kills_take_nothing_that_was_acknowledged`, the conformance suite's `crash` |
-//! | a power cut, [`Durability::EveryCommit`] | everything acknowledged | `a_power_cut_leaves_a_prefix_that_holds_what_was_synced` |
-//! | a power cut, [`Durability::Interval`] | a whole prefix of the commits, at least up to the last sync: it loses at most the interval and the time of a sync | the same, and `a_thread_syncs_without_being_asked` |
-//! | a power cut, [`Durability::Process`] | a whole prefix, at least up to the last [`checkpoint`](crate::Frontier::checkpoint) | the same |
+//! | the process is killed | all acknowledged changes; leased records are due again | `kills_take_nothing_that_was_acknowledged`, the conformance suite's `crash` |
+//! | a power cut, [`Durability::EveryCommit`] | all acknowledged changes | `a_power_cut_leaves_a_prefix_that_holds_what_was_synced` |
+//! | a power cut, [`Durability::Interval`] | all commits up to a certain one, at least up to the last sync: a power cut loses at most the commits of the interval and of the time that a sync takes | the same, and `a_thread_syncs_without_being_asked` |
+//! | a power cut, [`Durability::Process`] | all commits up to a certain one, at least up to the last [`checkpoint`](crate::Frontier::checkpoint) | the same |
 //! | a power cut after fingerprints became a sorted file | no URL is known without being queued | `no_sorted_file_knows_what_a_power_cut_took_from_the_queue` |
-//! | the journal ends within a commit | everything but this commit, and a report of it ([`DiskFrontier::torn_bytes`]) | `a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said` |
-//! | a file is cut, changed or missing | an error that names the store, at each opening or reading; or everything, where nothing acknowledged depended on the bytes | `whatever_is_damaged_is_an_error_or_does_no_harm`, `a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew` |
-//! | the disk is full | the call fails with an error of the kind `StorageFull`; everything acknowledged, once there is space | `a_full_disk_is_said_and_the_crawl_goes_on_later` |
+//! | the journal ends within a commit | all changes except those of this commit, and the length of what was dropped ([`DiskFrontier::torn_bytes`]) | `a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said` |
+//! | a file is cut, changed or missing | an error that names the store, at each opening or reading; or all acknowledged changes, if none of them depended on the damaged bytes | `whatever_is_damaged_is_an_error_or_does_no_harm`, `a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew` |
+//! | the disk is full | the call fails with an error of the kind `StorageFull`; all acknowledged changes, once there is space | `a_full_disk_is_said_and_the_crawl_goes_on_later` |
 //! | the threads of the database end or stall | [`FrontierError::Stalled`] after [`DiskOptions::stall_max`] | `threads_that_do_nothing_are_an_error_and_no_hang` |
 //! | a second process opens the directory | [`FrontierError::InUse`] | `a_directory_belongs_to_one_crawl_and_one_process` |
 //!
