@@ -166,7 +166,8 @@ impl Floor {
                     return None;
                 }
             }
-            // There is only one thread, so no other task can run between the check above and this wait.
+            // No wake-up can be missed here: there is only one thread, so no other task runs between the check above
+            // and this wait.
             self.more.notified().await;
         }
     }

@@ -58,7 +58,7 @@ impl WorkloadRuns {
     }
 }
 
-/// Returns a line about one run, printed when it ends.
+/// Returns a line with the results of one run. The line is printed when the run ends.
 pub(crate) fn line(case: &BenchCase, run: &Run) -> String {
     let it = Figures::of(case, std::slice::from_ref(run));
     format!(

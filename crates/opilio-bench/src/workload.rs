@@ -19,7 +19,7 @@ pub(crate) struct BenchCase {
     pub(crate) name: String,
     /// The site that is crawled.
     pub(crate) site: SitePlan,
-    /// The crawler.
+    /// The crawler that fetches the site.
     pub(crate) who: Who,
     /// The allocator that the crawler uses.
     pub(crate) allocator: Allocator,
@@ -47,9 +47,9 @@ pub(crate) enum Who {
 /// The allocator that a crawler uses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Allocator {
-    /// The system's allocator.
+    /// The default allocator of the system.
     System,
-    /// mimalloc.
+    /// The allocator mimalloc.
     Mimalloc,
 }
 

@@ -16,7 +16,7 @@ pub enum Admission {
     /// The URL is in scope: it is fetched unless the store knows it already. The counters count it as discovered,
     /// whatever the kind of the record.
     Queue(Record),
-    /// The URL is out of scope: it is counted once and not fetched.
+    /// The URL is out of scope: it is not fetched, and counts once among the filtered URLs.
     Filtered {
         /// The fingerprint of the URL. If the discovered text is not a URL, the fingerprint of the text.
         fingerprint: Fingerprint,
@@ -60,17 +60,17 @@ macro_rules! filtered {
 }
 
 filtered! {
-    /// The URL is on a host that the crawl does not follow links to.
+    /// The crawl does not follow links to the host of the URL.
     ScopeHost => "scope_host",
-    /// An include or exclude pattern keeps the URL out.
+    /// The URL matches no include pattern, or matches an exclude pattern.
     ScopePattern => "scope_pattern",
     /// The URL needs more links from a seed than the crawl allows.
     MaxDepth => "max_depth",
     /// The scheme of the URL is neither http nor https.
     UnsupportedScheme => "unsupported_scheme",
-    /// The URL is longer than allowed.
+    /// The URL is longer than the crawl allows.
     UrlTooLong => "url_too_long",
-    /// The text is not a URL.
+    /// The text that was discovered is not a URL.
     BadUrl => "bad_url",
     /// The page has more links than the crawl takes from one page, and this link came after those that it takes.
     TooManyLinks => "too_many_links",
@@ -110,7 +110,7 @@ pub struct AdmittedCounts {
 
 /// How one lease ended.
 ///
-/// Each ending has a constructor, whose parameters are the data that the ending needs.
+/// Each kind of ending has a constructor, and the parameters of the constructor are the data that this ending needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     pub(crate) lease: LeaseId,
@@ -131,7 +131,7 @@ pub struct Settlement {
 pub struct Fetched {
     /// The length of the page's body in bytes.
     pub body_bytes: u64,
-    /// The validators (`ETag` and the like) for a later conditional request.
+    /// The validators of the response (such as `ETag`), for a conditional request when the page is fetched again.
     pub validators: Validators,
 }
 
@@ -213,13 +213,13 @@ impl Settlement {
         }
     }
 
-    /// Returns the number of the lease.
+    /// Returns the number of the lease that is settled.
     #[must_use]
     pub fn lease(&self) -> LeaseId {
         self.lease
     }
 
-    /// Returns the ending. For a [filtered](Self::filtered) URL this is `Ending::Return`.
+    /// Returns how the lease ended. For a [filtered](Self::filtered) URL this is `Ending::Return`.
     #[must_use]
     pub fn ending(&self) -> &Ending {
         &self.ending

@@ -38,7 +38,7 @@ impl Caps {
         Self { every: caps, of: HashMap::new() }
     }
 
-    /// Sets other caps for one host, instead of those for every host.
+    /// Sets the caps of one host. They replace the caps for every host.
     #[must_use]
     pub fn with_host(mut self, host: Host, caps: HostCaps) -> Self {
         self.of.insert(host, caps);
@@ -70,7 +70,7 @@ impl From<HostCaps> for Caps {
     }
 }
 
-/// The numbers of pages and bytes that a crawl has taken of a host.
+/// The numbers of pages and bytes that the crawl has taken of a host so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) pages: u64,
@@ -95,7 +95,7 @@ impl HostCaps {
         match self.pages {
             None => Room::Open(u64::MAX),
             Some(max) if spent.pages >= max => Room::Closed(Filtered::HostPages),
-            // Each lease that is not settled yet may become a page.
+            // Each unsettled lease may still become a page, so it counts as one.
             Some(max) => Room::Open((max - spent.pages).saturating_sub(out)),
         }
     }

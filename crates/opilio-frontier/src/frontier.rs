@@ -143,8 +143,8 @@ pub trait Frontier: Send {
     /// When the store fails.
     fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError>;
 
-    /// Adds a text to a named list of the caller, unless the list has the text already. The next commit writes
-    /// the text, like a [note](Self::keep_note).
+    /// Adds a text to a named list of the caller, unless the list contains the text already. The next commit writes
+    /// the text, as it writes a [note](Self::keep_note).
     fn keep_listed(&mut self, list: &'static str, text: &str);
 
     /// Returns the texts of a list, in any order.

@@ -88,7 +88,7 @@ pub(crate) trait Settling {
 
     // The next methods queue the targets of redirects.
 
-    /// Makes a URL known, and returns whether the store knew it before.
+    /// Makes a URL known, and returns whether the store knew the URL before.
     fn take_on(&mut self, url: Fingerprint) -> Result<bool, FrontierError>;
 
     /// Notes the depth at which a known URL was discovered again, because that depth may be smaller.

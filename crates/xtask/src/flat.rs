@@ -39,7 +39,7 @@ impl Spider for Tree {
     }
 }
 
-/// A sink that sleeps for every row.
+/// A sink that sleeps after each row.
 struct SlowSink {
     file: File,
     at: u64,

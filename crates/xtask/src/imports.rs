@@ -29,7 +29,8 @@ const FLOORS: &[&[&str]] = &[
     &["job"],
 ];
 
-/// Exceptions: imports of a higher layer, each with its reason. An entry that is no longer needed is an error.
+/// The imports of a higher layer that are allowed: the importing module, the imported module, and the reason. An
+/// entry that is no longer needed is an error.
 const UPWARD: &[(&str, &str, &str)] = &[];
 
 /// The only module that decodes a record's `extra`.

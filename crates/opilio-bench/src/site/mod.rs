@@ -21,7 +21,7 @@ pub(crate) use page::{Pages, sku};
 /// The number of hosts of a site, and the number and size of its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct SitePlan {
-    /// The number of hosts.
+    /// The number of hosts of the site.
     pub(crate) hosts: usize,
     /// The number of pages on each host.
     pub(crate) pages: usize,

@@ -79,7 +79,7 @@ impl ServedSite {
         }
     }
 
-    /// Carries out the commands from standard input.
+    /// Reads commands from standard input, and carries them out until the input is closed.
     fn obey(&self) -> Result<()> {
         let mut since = measure::own_cpu();
         for line in std::io::stdin().lock().lines() {

@@ -31,7 +31,7 @@ struct Bare {
     queue: Keyspace,
 }
 
-/// Runs the bare loop over the batches of the synthetic web.
+/// Measures the bare loop with the batches of the synthetic web, and prints the figures.
 pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let db = Database::builder(dir)
         .cache_size(CACHE_BYTES)
@@ -78,7 +78,7 @@ pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
 /// The URLs of one host that the bare loop has not leased yet.
 struct Left {
     host: u32,
-    /// The age of the first chunk that still has URLs.
+    /// The age of the first chunk that still has URLs to lease. The age is the number of the chunk's first admission.
     age: u64,
     /// The number of URLs of that chunk that were leased already.
     leased: u8,

@@ -44,13 +44,13 @@ fn settle_down() {
     }
 }
 
-/// Returns the CPU time of this process.
+/// Returns the CPU time that all threads of this process have used so far.
 #[cfg(unix)]
 pub(crate) fn cpu() -> Duration {
     clock(rustix::time::ClockId::ProcessCPUTime)
 }
 
-/// Returns the CPU time of this thread.
+/// Returns the CPU time that this thread has used so far.
 #[cfg(unix)]
 fn own_cpu() -> Duration {
     clock(rustix::time::ClockId::ThreadCPUTime)

@@ -60,7 +60,7 @@ pub(crate) fn cold(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Leases and settles all URLs.
+/// Opens the store, and leases and settles all its URLs.
 pub(crate) fn lease(dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::open(dir, DiskOptions::default(), whose())?;
     let left = store.stats().left;

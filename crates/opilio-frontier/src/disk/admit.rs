@@ -76,7 +76,7 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Queues records behind all others of their host, priority and place in the order.
+    /// Queues records, each behind all other records of the same host, priority and place in the order.
     pub(super) fn push(
         &mut self,
         fresh: Vec<Record>,

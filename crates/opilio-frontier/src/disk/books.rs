@@ -11,7 +11,7 @@ use crate::stats::FrontierStats;
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredBooks {
     pub(super) stats: FrontierStats,
-    /// The number of commits so far.
+    /// The number of commits that the store has made in all runs.
     pub(super) commits: u64,
     /// The number of admissions so far. The next record that is admitted has this number as its age.
     pub(super) next_age: u64,
@@ -21,7 +21,7 @@ pub(super) struct StoredBooks {
     pub(super) first_failure: u64,
     /// The number that the next page of the history gets.
     pub(super) next_page: u64,
-    /// The number of URLs left, by depth.
+    /// For each depth, the number of URLs that have not ended.
     pub(super) depths: Depths,
 }
 

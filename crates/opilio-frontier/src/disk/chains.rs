@@ -384,7 +384,8 @@ impl DiskFrontier {
         let record = Record { attempts: redirect.attempts, ..record.clone() };
         self.chains.waiting -= 1;
         self.write_waiter((*host, key.age), &record, redirect, commit);
-        // A commit must not both remove and write one key.
+        // If the new target has the same fingerprint, the new key equals the old key, which this commit has just
+        // written: one commit must not both write and remove a key.
         if redirect.target.fingerprint != key.url {
             commit.remove(&self.disk.stored.ends, key.bytes());
         }

@@ -13,7 +13,7 @@ use super::keys::{self, HostId};
 use super::{DiskFrontier, Durability, files};
 use crate::error::FrontierError;
 
-/// Changes that the next commit writes, whichever call makes it.
+/// The changes that wait for the next commit, whichever call makes that commit.
 #[derive(Default)]
 pub(super) struct PendingWrites {
     /// The notes that the caller stored, by name.

@@ -129,7 +129,7 @@ impl Hosts {
         self.entries[at] = Some(Box::new(entry));
     }
 
-    /// Returns the entry of a host, if the host is in memory.
+    /// Returns the state of a host, if the host is in memory.
     pub(super) fn entry(&mut self, id: HostId) -> Option<&mut HostEntry> {
         self.entries.get_mut(id.0 as usize)?.as_deref_mut()
     }

@@ -192,8 +192,8 @@ impl DiskFrontier {
         Self::open_for(dir, options, None)
     }
 
-    /// Returns the length of an unfinished commit that opening found at the end of the journal and dropped.
-    /// That commit was not acknowledged, unless the power was cut.
+    /// Returns the number of bytes of an unfinished commit that was found at the end of the journal at opening, and
+    /// dropped. If only the process was killed, that commit was not acknowledged; after a power cut it may have been.
     #[must_use]
     pub fn torn_bytes(&self) -> u64 {
         self.disk.torn_bytes

@@ -45,7 +45,7 @@ impl DiskFrontier {
         Ok(id)
     }
 
-    /// Returns the entry of the host with this number, and loads the host from disk if it is not in memory.
+    /// Returns the state of the host with this number. Loads the host from disk if it is not in memory.
     pub(super) fn entry(&mut self, id: HostId) -> Result<&mut HostEntry, FrontierError> {
         if self.hosts.entry(id).is_none() {
             let stored = self.disk.stored.misc.get(keys::name_of(id));

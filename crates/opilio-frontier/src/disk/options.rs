@@ -10,10 +10,11 @@ use opilio_core::Order;
 /// Every commit reaches the operating system before its call returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Durability {
-    /// A power cut loses the data that the operating system has not written yet: on Linux at most some 30 s.
+    /// A power cut loses the data that the operating system has not written to disk yet: on Linux about the last 30
+    /// seconds at most.
     Process,
-    /// A power cut loses at most the data of this interval and of one sync: a thread syncs at this interval
-    /// when there are new commits.
+    /// A power cut loses at most the commits of this interval and of the time that one sync takes: a thread syncs at
+    /// this interval when there are new commits.
     Interval(Duration),
     /// A power cut loses nothing. Each commit waits for the disk, which takes some milliseconds.
     EveryCommit,
@@ -30,7 +31,7 @@ impl Default for Durability {
 /// Memory does not grow with the number of URLs, only with the number of hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskOptions {
-    /// What a power cut can lose.
+    /// How much data a power cut can lose.
     pub durability: Durability,
     /// The bytes of memory for cached blocks of the files.
     pub cache_bytes: u64,
@@ -43,13 +44,13 @@ pub struct DiskOptions {
     pub write_within: Duration,
     /// The most bytes of journals on disk, at least 64 MiB. Opening after a kill has to read all of them.
     pub journal_bytes_max: u64,
-    /// The bytes of memory for the fingerprints of recently seen links, which avoid most look-ups on disk: 8
-    /// bytes each, rounded down to a power of two.
+    /// The bytes of memory for the fingerprints of recently seen links. They avoid most look-ups on disk. A
+    /// fingerprint takes 8 bytes, and the size is rounded down to a power of two.
     pub recent_bytes: usize,
-    /// The bytes of memory for new fingerprints before they are written as a sorted file: 18 bytes each,
-    /// rounded down to a power of two.
+    /// The bytes of memory for new fingerprints before they are written as a sorted file. A fingerprint takes 18
+    /// bytes, and the size is rounded down to a power of two.
     pub gather_bytes: usize,
-    /// The bytes of memory for records that are read before they are leased, over all hosts.
+    /// The most bytes of memory for records that were read from disk and not leased yet, over all hosts.
     pub ahead_bytes_max: usize,
     /// The number of threads that write and merge sorted files. With two or more threads, one of them only writes.
     /// The database makes that thread poll, so it uses a whole core while another thread merges.

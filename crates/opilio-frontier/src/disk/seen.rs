@@ -45,7 +45,7 @@ pub(super) struct Seen {
     sheets_in: Keyspace,
     /// The numbers of the sheets whose fingerprints are in `gathered` and in no sorted file yet.
     sheets: Range<u64>,
-    /// The committed fingerprints that are in no sorted file yet.
+    /// The fingerprints that are committed and are in no sorted file yet.
     gathered: HashMap<SeenKey, Mark, Folding>,
     gathered_max: usize,
     recent: Recent,
@@ -203,7 +203,7 @@ impl Seen {
         }
     }
 
-    /// Adds the sheet of the batch to a commit.
+    /// Adds the fingerprints of the batch to a commit, as one sheet.
     pub(super) fn write(&self, commit: &mut OwnedWriteBatch) {
         let new = self.batch.iter().filter(|(_, sighted)| sighted.is_new);
         let mut sorted: Vec<_> =
@@ -392,7 +392,7 @@ impl Recent {
         }
     }
 
-    /// Removes a fingerprint that was added as known.
+    /// Removes a fingerprint that was added to the table as known.
     fn forget(&mut self, fingerprint: Fingerprint) {
         let (line, word) = self.place(fingerprint, Class::Known);
         for stored in self.words[line..line + LINE].iter_mut().filter(|stored| **stored == word) {

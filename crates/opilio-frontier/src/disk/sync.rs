@@ -25,7 +25,7 @@ pub(super) struct Synced {
 }
 
 impl Synced {
-    /// Opens the file. Also returns the number in the file, if the file holds a valid number.
+    /// Opens or creates the file. Also returns the number in the file, if the file holds a valid number.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Option<u64>)> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::new();

@@ -106,7 +106,7 @@ impl Hosts {
         &self.known(host).host
     }
 
-    /// Returns the host's number. A new host gets a number.
+    /// Returns the number of a host. A host that the store does not know yet gets a number.
     pub(super) fn id_of(&mut self, host: &Host) -> HostId {
         if let Some(last) = self.last
             && self.known(last).host == *host
@@ -148,13 +148,13 @@ impl Hosts {
         self.join_line(host);
     }
 
-    /// Queues a record at its old place.
+    /// Queues a record at the place that it had before it was leased.
     pub(super) fn put_back(&mut self, host: HostId, rank: Rank, packed: Packed) {
         self.known_mut(host).queue.put_back(rank, packed);
         self.join_line(host);
     }
 
-    /// Removes and returns the first record of a host.
+    /// Removes and returns the record of a host that is leased next.
     pub(super) fn pop(&mut self, host: HostId) -> Option<(Rank, Record)> {
         let order = self.order;
         let KnownHost { host, queue, .. } = self.known_mut(host);

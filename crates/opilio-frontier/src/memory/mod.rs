@@ -36,14 +36,14 @@ use packed::Packed;
 use queue::{Band, Rank};
 use seen::{Seen, Sighting};
 
-/// Options of a store in memory.
+/// The options of a store in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryOptions {
     /// The order in which the records of a host are leased.
     pub order: Order,
     /// The caps of each host.
     pub caps: Caps,
-    /// Whether the store keeps pages, so that they can become due again: about 100 bytes each.
+    /// Whether the store keeps pages, so that they can become due again. Each page takes about 100 bytes.
     pub history: bool,
     /// Whether depths are exact ([`levels`]) in a breadth-first crawl.
     pub levels: bool,
@@ -160,7 +160,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Queues a record behind all others of its host, priority and place.
+    /// Queues a record behind all other records of its host, priority and place in the order.
     fn push(&mut self, record: Record) {
         let host = self.hosts.id_of(&record.host);
         let age = self.next_age;
@@ -254,7 +254,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Queues the records that have become due.
+    /// Queues the records whose due time has come.
     fn wake(&mut self, now: Timestamp) {
         while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
             if let Some(Reverse(DueLater { rank, host, packed, .. })) = self.waiting.pop() {

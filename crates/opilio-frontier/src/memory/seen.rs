@@ -86,7 +86,7 @@ impl Seen {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SeenState {
     Known,
-    /// The URL is known, and ended as a page.
+    /// The URL is known, and it ended as a page.
     Page,
     Filtered(Filtered),
 }

@@ -91,7 +91,7 @@ impl RunEvidence {
         self.logs.iter().filter_map(|log| log.entries().first()).map(|arrival| arrival.at).min()
     }
 
-    /// Returns the time from the first request at any host to the last request at this host.
+    /// Returns the time from the first request at any host to the last request at this host (an index into `logs`).
     fn done_after(&self, host: usize) -> Option<Duration> {
         let last = self.logs.get(host)?.entries().last()?.at;
         Some(last.saturating_sub(self.began()?))
@@ -309,7 +309,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns the log of a host that gets these requests, each at its second.
+    /// Returns the log of a host that gets these requests. The number beside a request is the second at which it
+    /// arrives.
     fn log(config: HostConfig, asks: &[(u64, &str)]) -> Log {
         let mut host = Host::new(config);
         for (second, path) in asks {

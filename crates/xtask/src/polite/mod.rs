@@ -88,7 +88,7 @@ async fn side_by_side(scenarios: Vec<Scenario>) -> Vec<ScenarioVerdict> {
         let places = Arc::clone(if scenario.is_fast() { &fast } else { &slow });
         tasks.spawn_local(async move {
             tokio::time::sleep(STAGGER * turn).await;
-            // The semaphores are never closed, so this cannot fail.
+            // The semaphores are never closed, so waiting for them cannot fail.
             let _place = places.acquire().await;
             run::run(scenario).await
         });

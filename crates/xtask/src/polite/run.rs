@@ -13,7 +13,7 @@ use super::goals::{Goal, RunEvidence, everywhere};
 use super::scenario::Scenario;
 use super::spider::UrlList;
 
-/// The result of a scenario.
+/// The result of running one scenario.
 pub(super) struct ScenarioVerdict {
     pub(super) name: String,
     pub(super) took: Duration,

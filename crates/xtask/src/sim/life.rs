@@ -65,7 +65,7 @@ impl<'a> Life<'a> {
         life
     }
 
-    /// Simulates the host until every URL has ended and the host is passivated.
+    /// Simulates the host until every URL has ended and the host is passivated (saved and removed from memory).
     pub(super) fn live(mut self) -> Result<LifeCounts, Violation> {
         self.hear(Input::Tick)?;
         let steps_max = 2_000 + u64::from(self.urls.count()) * 400;

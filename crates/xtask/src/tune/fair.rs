@@ -82,7 +82,7 @@ pub(super) struct FairFigures {
     pub(super) faults: Vec<String>,
 }
 
-/// Measures a run.
+/// Measures a run by its log and by how its URLs ended.
 pub(super) fn measure(scenario: &WorldScenario, fair: &Fair, run: &Outcomes) -> FairFigures {
     let log = run.server.log();
     let (tries, again) = tries(log);

@@ -10,7 +10,7 @@ use opilio_sandbox::{Dialect, Fault, HostConfig, Limit, RefusalForm, Site};
 use super::fair::{self, Fair};
 use super::world::{Outcomes, WorldPlan, run as run_world};
 
-/// The requirements of one scenario.
+/// The requirements that every run of a scenario must meet.
 #[derive(Clone, Copy)]
 pub(super) struct LearningGoal {
     pub(super) refused_max: u64,

@@ -26,7 +26,7 @@ pub(super) struct Model {
     order: Order,
     caps: HostCaps,
     seen: BTreeMap<Fingerprint, Option<Filtered>>,
-    /// The URLs that have not ended, by age.
+    /// The URLs that have not ended. The key is the age: the number of the admission.
     left: BTreeMap<u64, ModelUrl>,
     ages: u64,
     told: BTreeSet<Host>,

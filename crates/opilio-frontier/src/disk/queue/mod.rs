@@ -64,7 +64,7 @@ pub(super) struct QueuedLease {
 }
 
 impl QueuedLease {
-    /// Returns the record's age.
+    /// Returns the age of the record: the number of its admission.
     pub(super) fn age(&self) -> u64 {
         self.key.age() + u64::from(self.at)
     }
