@@ -14,7 +14,7 @@ use opilio_app::exit::Failure;
 /// The arguments that name a document, its URL and its content type.
 #[derive(Debug, Args)]
 pub(crate) struct DocumentArgs {
-    /// File with the document; - reads stdin
+    /// File with the document, or - for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// URL of the document (http or https), for its relative links

@@ -21,19 +21,19 @@ use opilio_app::exit::{Exit, Failure};
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("outcome").required(true))]
 pub(crate) struct ExplainArgs {
-    /// Status of the answer, 100 to 599 from a correct server
+    /// HTTP status of the answer (correct servers send 100 to 599)
     #[arg(long, value_name = "CODE", group = "outcome", value_parser = clap::value_parser!(u16).range(..=999))]
     status: Option<u16>,
-    /// How an attempt without an answer ended
+    /// Kind of the error of an attempt that got no answer
     #[arg(long, value_name = "KIND", group = "outcome")]
     error: Option<ErrorKind>,
     /// Header field of the answer, as in 'Retry-After: 120'; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// Number of the attempt, from 1
+    /// Number of the attempt; the first is 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     attempt: u16,
-    /// Method of the request
+    /// HTTP method of the request
     #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = method)]
     method: Method,
     /// Time of the answer, as in 2026-10-21T07:27:00Z [default: now]

@@ -17,7 +17,7 @@ use opilio_app::exit::{Exit, Failure};
 pub(crate) struct ExtractArgs {
     #[command(flatten)]
     document: DocumentArgs,
-    /// Selector of the elements
+    /// CSS selector of the elements
     #[arg(long, value_name = "SELECTOR")]
     css: String,
     /// Prints this attribute of the elements instead of their text

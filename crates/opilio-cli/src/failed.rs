@@ -17,7 +17,7 @@ use opilio_app::state::leave_panics_to_the_store;
 /// tries the failed URLs again.
 #[derive(Debug, Args)]
 pub(crate) struct FailedArgs {
-    /// Directory of the crawl
+    /// State directory of the crawl
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
 }

@@ -143,7 +143,7 @@ fn crawler(draft: CrawlDraft<One>, spider: One) -> anyhow::Result<Crawler<One>> 
     Ok(crawler.host(host).scope(Scope::new().follow(Follow::None)).shards(1).middleware(watch))
 }
 
-/// The end of the one request.
+/// The end of the one request that the command sends.
 #[derive(Debug)]
 enum Ended {
     /// The request was sent: its result.

@@ -50,7 +50,7 @@ struct ShowArgs {
 /// The robots.txt file, and the user agent whose rules are read from it.
 #[derive(Debug, Args)]
 struct RobotsFile {
-    /// File with the robots.txt; - reads stdin
+    /// File with the robots.txt, or - for stdin
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
     /// Product token, or a whole User-Agent header that begins with one

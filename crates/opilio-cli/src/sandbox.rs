@@ -18,7 +18,7 @@ use opilio_app::unit;
 /// serves its log of requests at /__log and facts about that log at /__stats, as JSON.
 #[derive(Debug, Args)]
 pub(crate) struct SandboxArgs {
-    /// Port on every address; 0 picks a free one
+    /// Port on every address; 0 picks a free port
     #[arg(long, value_name = "N", default_value_t = 8108)]
     port: u16,
     /// Number of hosts, on 127.0.0.1, 127.0.0.2 and so on
@@ -30,7 +30,7 @@ pub(crate) struct SandboxArgs {
     /// Makes the limit a token bucket of this many tokens instead of a sliding window
     #[arg(long, value_name = "N", requires = "rate_limit", value_parser = clap::value_parser!(u32).range(1..))]
     burst: Option<u32>,
-    /// Status of a refusal
+    /// HTTP status of a refusal
     #[arg(long, value_name = "CODE", default_value_t = 429, value_parser = clap::value_parser!(u16).range(400..=599))]
     status: u16,
     /// Form in which a refusal states the wait: seconds, date, none, zero, past, garbage, reset (no answer at all),
@@ -40,7 +40,7 @@ pub(crate) struct SandboxArgs {
     /// Counts refused requests against the limit, too
     #[arg(long, requires = "rate_limit")]
     count_refused: bool,
-    /// Refuses the client for good at its Nth refusal
+    /// Bans the client at its Nth refusal: from then on every answer is 403
     #[arg(long, value_name = "N", requires = "rate_limit", value_parser = clap::value_parser!(u32).range(1..))]
     ban_at: Option<u32>,
     /// Announces the quota on every answer, in these header fields

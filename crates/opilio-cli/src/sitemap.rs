@@ -16,7 +16,7 @@ use opilio_app::exit::{Exit, Failure};
 /// If a file is broken or too large, the entries before that place are printed, and the exit code is 1.
 #[derive(Debug, Args)]
 pub(crate) struct SitemapArgs {
-    /// File with the sitemap; - reads stdin
+    /// File with the sitemap, or - for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

@@ -33,7 +33,7 @@ struct CanonicalizeArgs {
     /// Keeps session ids, such as ;jsessionid= and PHPSESSID=
     #[arg(long)]
     keep_session_ids: bool,
-    /// The URLs
+    /// URLs whose keys are printed
     #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
 }

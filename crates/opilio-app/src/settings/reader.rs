@@ -229,7 +229,7 @@ impl ValueReader for Switch {
     }
 }
 
-/// Reads how often a flag is given.
+/// Reads how often a flag is given: 2 for `-vv`.
 pub(crate) struct Times;
 
 impl ValueReader for Times {
@@ -252,7 +252,7 @@ impl ValueReader for Times {
     }
 }
 
-/// Reads one of a few words.
+/// Reads a word out of a fixed list, such as `bfs` or `dfs`.
 pub(crate) struct Choice<E> {
     name: &'static str,
     sample: &'static str,

@@ -11,7 +11,7 @@ use url::Url;
 use crate::backlog::WaitingPage;
 use crate::message::Report;
 
-/// The reports of a host's leases.
+/// The reports of a host's leases that have not ended.
 #[derive(Default)]
 pub(super) struct Reports {
     /// The report that the current step handles. It is used if this step ends the lease of the report.
@@ -42,7 +42,7 @@ impl Reports {
         }
     }
 
-    /// Begins the step that handles this report.
+    /// Begins the step that handles this report, and holds the report for that step.
     pub(super) fn begin(&mut self, lease: LeaseId, report: Report) {
         self.current = Some((lease, Box::new(report)));
     }

@@ -42,8 +42,8 @@ pub(crate) struct Report {
 /// The purpose of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FetchFor {
-    /// One attempt of a lease.
+    /// The fetch is one attempt at this lease.
     Lease(LeaseId),
-    /// The robots.txt of an origin.
+    /// The fetch is for the robots.txt of the host's origin with this scheme.
     Rules(Scheme),
 }

@@ -38,7 +38,7 @@ impl Assign {
     }
 }
 
-/// Leases for one host.
+/// Leases for one host, which are sent to the host's shard.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) host: Host,
