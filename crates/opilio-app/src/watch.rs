@@ -93,7 +93,7 @@ async fn watch<S: Spider>(
     }
 }
 
-/// How often the progress on the screen is updated: five times a second.
+/// The time between two updates of the progress on the screen.
 const TICK: Duration = Duration::from_millis(200);
 const STOPPING: &str = "stopping: requests in flight may end (within 10 s); a second signal ends them";
 /// The longest time that starting a crawl may go on after a signal has asked the crawl to stop.

@@ -49,7 +49,7 @@ impl fmt::Debug for PageWriter {
     }
 }
 
-/// How a host states the wait when it refuses a request.
+/// The form in which a host states the wait when it refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalForm {
     /// `Retry-After` in seconds, rounded up.
@@ -151,7 +151,7 @@ pub enum Trigger {
     AfterServed {
         /// The number of complete 2xx answers before the fault.
         served: u64,
-        /// How long the fault lasts, from that arrival (included).
+        /// The duration of the fault, beginning with that arrival.
         lasts: Duration,
     },
     /// The fault happens at each arrival for exactly this path and query.
@@ -170,7 +170,7 @@ impl Trigger {
     }
 }
 
-/// How a host refuses requests beyond its limit.
+/// The way in which a host refuses requests beyond its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RefusalRules {
     pub(crate) status: u16,

@@ -158,7 +158,7 @@ pub struct RunSettings {
     pub keep_formulas: bool,
     /// The directory of the development cache, if there is a cache.
     pub cache: Option<PathBuf>,
-    /// How long cached answers are fresh. If it is set, the times that servers state are ignored.
+    /// The time for which cached answers are fresh. If it is set, the times that servers state are ignored.
     pub cache_for: Option<Duration>,
     /// The file for the report, if a report is wanted.
     pub report: Option<PathBuf>,
@@ -174,7 +174,7 @@ pub struct RunSettings {
     pub is_proxied: bool,
     /// Whether only one page is written of all pages with the same canonical URL.
     pub merge_canonical: bool,
-    /// How often `-v` was given.
+    /// The number of times that `-v` was given.
     pub verbose: u8,
     /// Whether only warnings and errors go to stderr.
     pub quiet: bool,

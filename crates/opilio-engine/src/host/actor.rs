@@ -38,7 +38,7 @@ pub(crate) struct HostActor {
     pub(super) random: fastrand::Rng,
     restarted: bool,
     passive: bool,
-    /// How often in a row a proxy of the crawl failed to carry a request for robots.txt.
+    /// The number of times in a row that a proxy of the crawl did not send on a request for robots.txt.
     pub(super) rules_uncarried: u16,
     /// Whether the current step closed the host. Then the host's saved state (memo) is written at once, so that it is
     /// not lost if the process is killed.

@@ -15,7 +15,7 @@ pub(crate) struct Advisor {
     /// The facts of the attempt. Their `elapsed` is set to the time since `first_start` when the proposal is made.
     pub(crate) facts: RequestFacts,
     pub(crate) first_start: Timestamp,
-    /// How many attempts in a row failed because a proxy of the crawl did not send the request on.
+    /// The number of attempts in a row that failed because a proxy of the crawl did not send the request on.
     pub(crate) uncarried: u16,
     /// Whether the request is an errand (a request that another host asked for). Then the asking host decides about
     /// further attempts.

@@ -35,7 +35,7 @@ pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: FetchFor,
     pub(crate) request: FetchRequest,
-    /// How long the connection is expected to be idle after the fetch, as far as the host can tell.
+    /// The time for which the connection is expected to be idle after the fetch, as far as the host can tell.
     pub(crate) idle: Duration,
     /// Holds the facts of the attempt and the retry policy for it, and proposes the verdict.
     pub(crate) advisor: Advisor,

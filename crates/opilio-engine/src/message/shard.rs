@@ -71,7 +71,7 @@ pub(crate) struct Errand {
 /// The receiver of the result of an errand.
 #[derive(Debug)]
 pub(crate) enum Asker {
-    /// A host whose robots.txt is redirected to the URL.
+    /// A host whose robots.txt redirects to the URL that is fetched, with its question.
     Rules(RulesQuestion),
     /// A caller that waits at the receiving end of this channel. The caller gets no result if the crawl ends before
     /// the errand does.

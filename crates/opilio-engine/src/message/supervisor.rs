@@ -57,7 +57,7 @@ pub(crate) struct Lent {
 #[rtype(result = "()")]
 pub(crate) struct OutputRefused(pub(crate) ExportError);
 
-/// An actor that the crawl needs has panicked.
+/// An actor that the crawl needs has panicked, so the crawl has to end.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct ActorDied {

@@ -204,5 +204,5 @@ async fn sleep_until(at: Option<Instant>) {
 
 /// The most messages that one turn handles.
 const TURN_MAX: usize = 1_024;
-/// How long a busy scheduler waits for more messages before its next turn.
+/// The time that a busy scheduler waits for more messages before its next turn.
 const GATHER: Duration = Duration::from_millis(1);

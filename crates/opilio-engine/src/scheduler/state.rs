@@ -85,7 +85,8 @@ pub(crate) struct Turn {
     /// Whether the exporter has ended. If it ended before the crawl, a sink has failed, and the exporter itself
     /// reports the failure.
     pub(crate) exporter_ended: bool,
-    /// Whether the run is to close.
+    /// Whether the scheduler was told to hurry: from then on it may wait for the sinks only as long as a close may
+    /// take.
     pub(crate) hurry: bool,
 }
 

@@ -458,7 +458,7 @@ impl Handler<Drain> for Shard {
 
 /// The most messages that wait for a shard. Senders wait while the mailbox is full.
 const MAILBOX: usize = 256;
-/// How often a shard sends its counts to the supervisor.
+/// The time between two messages with the shard's counts to the supervisor.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-/// How long after its panic a host actor is started again.
+/// The time between the panic of a host's actor and the start of a new actor for this host.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);

@@ -48,7 +48,7 @@ pub(crate) struct SupervisorPlan {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) stopped: Stopped,
-    /// How long the crawl was slowed because its memory was near the limit.
+    /// The total time for which the crawl was slowed because its memory was near the limit.
     pub(crate) slowed: Duration,
     /// The name of the actor whose panic ended the crawl.
     pub(crate) died: Option<&'static str>,
@@ -109,7 +109,7 @@ struct Shard {
     watch: ParseWatch,
     status: [Recipient<AskSnapshot>; 3],
     counts: ShardCounts,
-    /// When the shard last reported its counts.
+    /// The time of the shard's last report of its counts.
     heard: Timestamp,
     drained: bool,
 }
@@ -480,15 +480,15 @@ impl Shard {
     }
 }
 
-/// How long requests in flight may take to end, after a stop, before they are given up. A stop may take 10 s in
-/// all; the rest of that time is for writing.
+/// The longest time that requests in flight may take to end after a stop, before they are given up. A stop may take
+/// 10 s in all; the rest of that time is for writing.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
 /// The most messages that wait in the supervisor's mailbox: enough for all that shards and scheduler may send at
 /// the same time.
 const MAILBOX: usize = 8_192;
-/// How often the supervisor publishes the progress and checks signals and time limits.
+/// The time between two rounds in which the supervisor publishes the progress and checks signals and time limits.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often the supervisor measures the memory of the process, if there is a memory limit.
+/// The time between two measurements of the memory of the process, if there is a memory limit.
 const MEMORY_EVERY: Duration = Duration::from_millis(100);
 /// A shard whose last report of counts is older than this counts as busy: something blocks its thread.
 const HEARD_MAX: Duration = Duration::from_secs(1);

@@ -49,7 +49,8 @@ pub struct Host {
     in_flight: u32,
     refusals: u32,
     banned: bool,
-    /// How often each fault with [`Trigger::PathTimes`] has happened, by the fault's index in the configuration.
+    /// The number of times that each fault with [`Trigger::PathTimes`] has happened, by the fault's index in the
+    /// configuration.
     fired: Vec<u32>,
     /// The time at which each fault with [`Trigger::AfterServed`] began, by the fault's index in the configuration.
     began: HashMap<usize, Duration>,

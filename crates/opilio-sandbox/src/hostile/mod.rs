@@ -47,7 +47,7 @@ pub struct Trouble {
     ok_url: Option<String>,
 }
 
-/// How the crawl of a URL must end.
+/// The required end of the crawl of a URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ends {
     /// The URL must end as a page.

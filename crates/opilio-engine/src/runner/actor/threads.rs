@@ -134,7 +134,7 @@ struct ParsedElsewhere<S: Spider> {
     context: PageContext<S::Step>,
     read: Read<S>,
     kind: std::mem::Discriminant<S::Step>,
-    /// How long the parsing took, or `None` if this time is not typical for the page's step.
+    /// The time that the parsing took, or `None` if this time is not typical for the page's step.
     took: Option<Duration>,
 }
 
