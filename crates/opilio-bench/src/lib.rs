@@ -1,15 +1,15 @@
 //! Measures Opilio and, in the same run, *floors* (the least that a crawl can cost): `cargo xtask bench`.
 //!
-//! | module | is |
+//! | module | contains |
 //! | --- | --- |
 //! | `site` | a synthetic site in its own process, which counts the requests for each page |
-//! | `floor` | crawls with only reqwest and a parser, a list or a queue, and a set |
-//! | `spider` | Opilio through its public interface, with all its rules |
-//! | `workload` | which crawler fetches which site, and what it is compared with |
-//! | `harness` | runs the crawls in turn, checks them, computes medians |
-//! | `report`, `picture` | tables, JSON, SVG |
-//! | `memory` | bytes per queued URL, host and request |
-//! | `micro` | single operations, for the benchmarks below `benches/` and for counting instructions |
+//! | `floor` | the floors: crawls with only the HTTP client reqwest, a parser, and a list or a set of URLs |
+//! | `spider` | a crawl with Opilio, as a user would write it, with all rules in force |
+//! | `workload` | which crawler fetches which site, and which floor it is compared with |
+//! | `harness` | the code that runs the crawls one after another, and checks them |
+//! | `report`, `picture` | the results as a table, as JSON and as an image (SVG) |
+//! | `memory` | the memory of one queued URL, one host and one request |
+//! | `micro` | single operations, whose time and instructions are measured |
 //!
 //! The program is `xtask`: it calls `run`, which starts `xtask` again for each measured process (see `child`). Each
 //! measurement has a process of its own, because CPU time and peak memory are counted for whole processes.

@@ -3,16 +3,16 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
+//! | [`frontier`] | the [`Frontier`] trait: the calls that every store implements, and their order |
 //! | [`batch`] | the arguments and results of the calls |
-//! | [`chain`] | where redirects lead, and how a known target ended |
-//! | `settle` | how a lease ends: one algorithm for all stores |
+//! | [`chain`] | how a URL ends that is redirected to a known URL |
+//! | `settle` | how a lease (a URL handed out to be fetched) ends: one algorithm for all stores |
 //! | [`caps`] | the limits for one host: pages, bytes and depth |
 //! | [`levels`] | how depths are kept exact when the crawl has a limit of depth |
 //! | [`stats`] | the counters of a crawl ("the books"), kept up to date so that no scan is needed |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
 //! | `disk` | `DiskFrontier`, the store of a crawl with a state directory (feature `disk`) |
-//! | `conformance` | the rules that every store keeps (feature `conformance`) |
+//! | `conformance` | tests of the rules that every store must keep (feature `conformance`) |
 //!
 //! A store uses no async runtime and no clock: one thread owns the store, makes every call, and passes the time as an
 //! argument.

@@ -6,14 +6,14 @@
 //!
 //! | ending | what the counters record | what the store knows of the URL afterwards | what happens to its record |
 //! | --- | --- | --- | --- |
-//! | page | a page; one less is left | it ended as a page; its bytes count towards its host's caps | leaves, and is kept for a refresh where there is a history |
-//! | alias | an alias; one less is left | it ended as a page, or was redirected to one | leaves |
-//! | failed | a failure of its reason; one less is left | it failed, and why | leaves, and is kept for another try |
-//! | redirected | a redirect | it was redirected to its target | leaves; the target's record is queued instead, at once or when it is due |
-//! | redirected to a known URL | nothing: it is still left | the same | leaves, and [waits](crate::Frontier::decided) until the known URL has ended |
-//! | retry | a retry; it is still left | nothing | leaves, and is due later, at its old age |
-//! | return | nothing: it is still left | nothing | is back in its old place |
-//! | filtered, instead of an ending | filtered instead of admitted; one less is left | it was filtered; a redirect's target ended out of scope and stays known | leaves |
+//! | page | one page more, one URL less left | the URL ended as a page; its bytes count towards its host's caps | leaves the queue, and is kept for a refresh if the store has a history |
+//! | alias | one alias more, one URL less left | the URL ended as a page, or was redirected to one | leaves the queue |
+//! | failed | one failure of its reason more, one URL less left | the URL failed, and why | leaves the queue, and is kept for another try |
+//! | redirected | one redirect more | the URL was redirected to its target | leaves the queue; the target's record is queued instead, at once or when it is due |
+//! | redirected to a known URL | no change: the URL is still left | the URL was redirected to its target | leaves the queue, and [waits](crate::Frontier::decided) until the known URL has ended |
+//! | retry | one retry more; the URL is still left | nothing new | leaves the queue, and is queued again when it is due, with its old age |
+//! | return | no change: the URL is still left | nothing new | returns to its old place in the queue |
+//! | filtered, instead of an ending | one filtered URL more, one admitted URL and one URL left less | the URL was filtered; a redirect's target ended out of scope and stays known | leaves the queue |
 //!
 //! A URL that waited for a known URL and is leased again can end in the same ways. But it was in no queue, so no
 //! level was waiting for it. And it needed no request, so retry and return have the same effect: the URL goes on

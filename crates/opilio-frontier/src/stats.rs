@@ -12,7 +12,8 @@ use crate::batch::Filtered;
 
 /// The numbers of URLs by state, at one moment.
 ///
-/// Each URL is in exactly one state: filtered, ended (as a page, an alias or a failure), or left. See [`FrontierStats::balances`].
+/// Each URL is in exactly one state: filtered, ended (as a page, an alias or a failure), or left. See
+/// [`FrontierStats::balances`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FrontierStats {
     /// The number of distinct URLs that were discovered, as seeds or links.
