@@ -100,7 +100,7 @@ impl Reports {
                 // The lease waited for a robots.txt that could not be fetched, or for other fetches to show whether
                 // the host or the URL was at fault.
                 reason if reason == *last => Some(words.clone()),
-                Reason::HostClosed => Some(format!("its host was put aside after this failure: {words}")),
+                Reason::HostClosed => Some(format!("its host was parked after this failure: {words}")),
                 _ => None,
             }
         })
