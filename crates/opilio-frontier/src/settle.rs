@@ -37,8 +37,8 @@ pub(crate) trait Settling {
     /// Returns the counters of the store.
     fn books(&mut self) -> &mut FrontierStats;
 
-    /// Removes a lease from the unsettled leases, and from the counts of its host and its level. Returns `None` if
-    /// the lease has ended already or never existed.
+    /// Removes a lease from the unsettled leases, and from the counts of its host's leases and of the leases of its
+    /// depth. Returns `None` if the lease has ended already or never existed.
     fn take_out(&mut self, lease: LeaseId) -> Result<Option<Self::Out>, FrontierError>;
 
     /// Gives the data of a lease back to the store, after the lease was settled or after an error. A store whose
@@ -58,8 +58,8 @@ pub(crate) trait Settling {
     /// Returns the leased record.
     fn record(&mut self, out: &Self::Out) -> Result<Record, FrontierError>;
 
-    // The next methods record how a URL ended. Each of them, except `forget_end`, also decides the URLs that wait for
-    // this URL.
+    // The next methods record how a URL ended. Each of them, except `forget_end`, also lets the URLs end that wait
+    // for this URL.
 
     fn end_as_page(&mut self, url: Fingerprint);
     fn fail(&mut self, url: Fingerprint, reason: Reason);
@@ -97,7 +97,8 @@ pub(crate) trait Settling {
     /// Queues a record behind all other records of the same host, priority and place in the order.
     fn push(&mut self, record: Record) -> Result<(), FrontierError>;
 
-    /// Stores a record that is due later. The record gets its age now, as if it were queued now.
+    /// Stores a record that is due later. The record gets its age (the number of the admission) now, as if it were
+    /// queued now.
     fn push_later(&mut self, record: Record, due: Timestamp) -> Result<(), FrontierError>;
 
     // The next methods move the record of a lease. The algorithm calls exactly one of them for each lease.
@@ -108,7 +109,8 @@ pub(crate) trait Settling {
     /// Returns the record to the place that it had before it was leased.
     fn put_back(&mut self, out: &Self::Out) -> Result<(), FrontierError>;
 
-    /// Moves the record from its queue to the records that are due later. The record keeps its age.
+    /// Moves the record from its queue to the records that are due later. The record keeps its age (the number of its
+    /// admission).
     fn wait_until(
         &mut self,
         out: &Self::Out,
@@ -151,7 +153,7 @@ pub(crate) fn settle<S: Settling>(
     store.look_at_room(host)
 }
 
-/// Ends an admitted URL as filtered, and decides the URLs that wait for it.
+/// Ends an admitted URL as filtered, and lets the URLs end that wait for it.
 pub(crate) fn put_off<S: Settling>(store: &mut S, record: &Record, why: Filtered) {
     store.books().put_off(why);
     match record.kind {

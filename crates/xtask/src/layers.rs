@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["xtask"],
 ];
 
-/// Libraries that the crates without input and output must not depend on, directly or indirectly.
+/// Libraries that the crates that do no input or output must not depend on, directly or indirectly.
 const IMPURE: &[&str] =
     &["tokio", "mio", "actix", "actix-rt", "reqwest", "hyper", "socket2", "getrandom", "rand"];
 

@@ -52,8 +52,8 @@ impl Web {
         })
     }
 
-    /// Returns a link of a page, and the number of the host that the link leads to. Four of five links lead to the page's
-    /// own host, and the other links are spread over all hosts.
+    /// Returns a link of a page, and the number of the host that the link leads to. Four of five links lead to the
+    /// page's own host, and the other links are spread over all hosts.
     fn record(&self, page: usize, link: usize) -> (u32, Record) {
         let n = page * LINKS_PER_PAGE + link;
         let scattered = n.wrapping_mul(2_654_435_761) % self.hosts.len();

@@ -92,8 +92,8 @@ pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
 }
 
-/// Checks that a kill loses no waiting URLs, and no decided URLs that are not settled. After the kill they are
-/// decided again, at the latest when only waiting URLs are left.
+/// Checks what a kill leaves of redirected URLs: URLs that wait for a known URL still wait, and URLs with an
+/// unsettled lease from `decided` get a new lease from it, at the latest when only waiting URLs are left.
 pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/page", "http://a.test/gone", "http://a.test/late", "http://a.test/wall"];
@@ -108,7 +108,7 @@ pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
         let redirect = Redirect { again: Again::BehindWall, ..record(url).into() };
         settle(&mut *store, Settlement::redirected(lease.id, redirect));
     }
-    // These URLs are decided, but their leases are not settled.
+    // `decided` has leased these URLs, but their leases are not settled.
     assert_eq!(decided(&mut *store).len(), 2);
     let before = store.stats();
     let Some(mut store) = stores.reopen(store) else { return };

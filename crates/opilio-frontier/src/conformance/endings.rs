@@ -137,7 +137,7 @@ pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Sto
     }
 }
 
-/// Checks that a redirect to a URL that has ended is decided at once.
+/// Checks that `decided` returns a redirected URL at once if its target has ended already.
 pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/page", "http://a.test/gone", "http://a.test/1", "http://a.test/2"]);
@@ -453,7 +453,7 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
 }
 
 /// Checks that a URL that waited for a known URL can end in the same ways as a URL that was requested. If it ends as
-/// a page, it counts towards the caps of its host, can become due again, and decides the URLs that wait for it.
+/// a page, it counts towards the caps of its host and can become due again, and the URLs that wait for it can end.
 pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
     let caps = Caps::every_host(HostCaps { pages: Some(2), ..HostCaps::default() });
     let mut store = stores.open_with(MemoryOptions { caps, history: true, ..MemoryOptions::default() });

@@ -50,7 +50,8 @@ pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// Checks that a level does not wait for a record that is due later. When that record is due, it is leased first.
+/// Checks that a level (all records of one depth) does not wait for a record that is due later. When that record is
+/// due, it is leased first.
 pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2"), at(1, "http://b.test/3")]).unwrap();
@@ -66,7 +67,8 @@ pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     assert!(lease_at(&mut *store, "b.test", 1, due).is_empty());
 }
 
-/// Checks that a level waits for lower levels of other hosts, but no longer than `PATIENCE`.
+/// Checks that a level (all records of one depth) waits for lower levels of other hosts, but no longer than
+/// `PATIENCE`.
 pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://c.test/3")]).unwrap();
@@ -136,8 +138,8 @@ pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 0);
 }
 
-/// Checks that no level waits for a URL that was redirected to a known URL, because such a URL needs no request. This
-/// holds before the URL is decided and while it is leased.
+/// Checks that no level (all records of one depth) waits for a URL that was redirected to a known URL, because such a
+/// URL needs no request. This holds before the URL is leased by `decided`, and after.
 pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store
@@ -203,7 +205,8 @@ pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
     }
 }
 
-/// Checks that levels do not wait for each other when the option is off, or when the order of the crawl is not
+/// Checks that levels (the records of each depth) do not wait for each other when the option is off, or when the
+/// order is not breadth-first.
 /// breadth-first.
 pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     for (order, levels) in [(Order::BreadthFirst, false), (Order::DepthFirst, true), (Order::BestFirst, true)]

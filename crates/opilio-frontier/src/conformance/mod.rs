@@ -159,7 +159,7 @@ fn ready(store: &mut dyn Frontier) -> Vec<Host> {
     store.hosts_ready(NOW, usize::MAX).unwrap()
 }
 
-/// Leases and returns all redirected URLs that are decided now.
+/// Returns all leases that `decided` makes now: those on redirected URLs whose targets have ended.
 fn decided(store: &mut dyn Frontier) -> Vec<Decided> {
     let mut out = Vec::new();
     while store.decided(3, &mut out).unwrap() {}

@@ -63,12 +63,12 @@ impl Ahead {
         Self { chunks: VecDeque::new(), to }
     }
 
-    /// Returns the bytes of memory that all records read ahead take.
+    /// Returns the bytes of memory that all records in this value take.
     pub(super) fn bytes(&self) -> usize {
         self.chunks.iter().map(ReadChunk::bytes).sum()
     }
 
-    /// Returns the number of records that were read ahead and are not leased.
+    /// Returns the number of records that were read from disk and are not leased yet.
     pub(super) fn len(&self) -> usize {
         self.chunks.iter().map(|read| read.left.count_ones() as usize).sum()
     }

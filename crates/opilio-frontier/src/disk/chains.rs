@@ -40,13 +40,13 @@ pub(super) struct Chains {
     all: Option<WaiterKey>,
     /// Whether only waiting URLs were left when the check of all waiting URLs began.
     is_last: bool,
-    /// The leases on decided URLs that the caller has not settled yet.
+    /// The unsettled leases on redirected URLs that waited, and whose known URL has ended.
     out: HashMap<LeaseId, Waited>,
     keys_out: HashSet<WaiterKey>,
     pages: RecentPages,
 }
 
-/// A redirected URL that waited for a known URL, is now decided, and is leased.
+/// A redirected URL that waited for a known URL and is leased now, because the known URL has ended.
 pub(super) struct Waited {
     /// The key at which the URL is stored until it has ended.
     pub(super) key: WaiterKey,
@@ -112,7 +112,8 @@ impl Chains {
     /// waiting.
     pub(super) fn look_later_at(&mut self, key: WaiterKey) {
         match self.changed.back_mut() {
-            // Most keys come in the order of their ages, and so only make the last range longer.
+            // Most keys come in the order of their ages (the numbers of the admissions), and so only make the last
+            // range longer.
             Some((_, last)) if last.url == key.url && last.age <= key.age => *last = key,
             _ => self.changed.push_back((key, key)),
         }
@@ -249,12 +250,12 @@ impl DiskFrontier {
         self.chains.look_later_at(WaiterKey { url, age });
     }
 
-    /// Leases at most `n` decided URLs and appends them to `out`. Returns whether there may be more.
+    /// Leases at most `n` redirected URLs whose known URL has ended, and appends the leases to `out`. Returns whether
+    /// there may be more such URLs.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
         let until = out.len() + n;
         let mut looks = LOOKS_MAX;
-        // A URL that was decided during this check may have been redirected once more, so that URLs are left that do
-        // not wait.
+        // A URL that this check leased may have been redirected once more, so that URLs are left that do not wait.
         self.chains.is_last &= self.books.stats.left == self.chains.waiting;
         let mut commit = self.disk.stored.db.batch();
         while out.len() < until && looks > 0 {
@@ -372,13 +373,14 @@ impl DiskFrontier {
         Ok(if is_filtered { Stop::Ended(UrlEnd::Failed(Reason::OutOfScope)) } else { Stop::Open })
     }
 
-    /// Adds to a commit that a decided URL has ended and no longer waits.
+    /// Adds to a commit that a redirected URL has ended, after its lease, and no longer waits.
     pub(super) fn remove_waiter(&mut self, waited: &Waited, commit: &mut OwnedWriteBatch) {
         commit.remove(&self.disk.stored.ends, waited.key.bytes());
         self.chains.waiting -= 1;
     }
 
-    /// Adds to a commit that a decided URL was redirected once more and waits for another target.
+    /// Adds to a commit that a redirected URL was redirected once more after it was leased, and now waits for another
+    /// target.
     pub(super) fn move_waiter(&mut self, waited: &Waited, redirect: &Redirect, commit: &mut OwnedWriteBatch) {
         let Waited { key, host, record } = waited;
         let record = Record { attempts: redirect.attempts, ..record.clone() };

@@ -118,9 +118,9 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Starts to write the memtables to sorted files when the journal is full, or when the time
-    /// [`write_within`](super::DiskOptions::write_within) has passed. Without that limit of time, the memory of a
-    /// slow crawl would grow for hours.
+    /// Starts to write the memtables (the unwritten data of the database in memory) to sorted files when the journal
+    /// is full, or when the time [`write_within`](super::DiskOptions::write_within) has passed. Without that limit of
+    /// time, the memory of a slow crawl would grow for hours.
     fn write_memtables(&mut self) -> Result<(), fjall::Error> {
         let is_old = self.written.memtables_at.elapsed() >= self.options.write_within;
         if self.disk.stored.turn_journal()? || is_old && self.disk.stored.write_memtables()? {

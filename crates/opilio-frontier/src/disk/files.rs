@@ -69,7 +69,8 @@ impl Stored {
         Ok(true)
     }
 
-    /// Starts to write the memtables to sorted files. Returns false when they are already being written.
+    /// Starts to write the memtables (the unwritten data of the database in memory) to sorted files. Returns false
+    /// when they are being written already.
     pub(super) fn write_memtables(&self) -> Result<bool, fjall::Error> {
         let written = [&self.misc, &self.ends, &self.queue];
         if written.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
@@ -310,8 +311,8 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &StorePlace) -> Result<Unc
 }
 
 /// Opens the database. If the database is locked, tries again for at most `stall_max`: this process holds the lock of
-/// the directory, so the lock of the database can only belong to an earlier attempt of this process, whose threads are
-/// about to end.
+/// the directory, so the lock of the database can only belong to an earlier attempt of this process, whose threads
+/// are about to end.
 fn open_database(path: &Path, options: &DiskOptions) -> Result<Database, fjall::Error> {
     let since = Instant::now();
     loop {

@@ -33,8 +33,8 @@ pub(super) struct HostEntry {
     pub(super) host: Host,
     pub(super) turn: HostTurn,
     pub(super) due: DueCount,
-    /// A queue key that is not greater than the key of any due record of the host on disk that is neither leased nor
-    /// read ahead.
+    /// A queue key that is not greater than the key of any due record of the host that is only on disk, that is,
+    /// neither leased nor read into memory.
     pub(super) head: QueueKey,
     pub(super) ahead: Option<Box<Ahead>>,
     /// The number of leases of the host that are not settled.
@@ -134,7 +134,7 @@ impl Hosts {
         self.entries.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
-    /// Adds a host to the line, unless it is in the line already or the caller is leasing its records.
+    /// Adds a host to the line of ready hosts, unless it is in the line already or the caller is leasing its records.
     pub(super) fn join_line(&mut self, id: HostId) {
         if let Some(entry) = self.entry(id)
             && entry.turn == HostTurn::Idle
@@ -145,8 +145,9 @@ impl Hosts {
         }
     }
 
-    /// Records that the caller got fewer leases of the host than wanted, because of the host's caps or its level.
-    /// From now on the store adds the host to the line again when it has due records.
+    /// Records that the caller got fewer leases of the host than wanted, because of the host's caps or because of its
+    /// level (the depth of its next record). From now on the store adds the host to the line of ready hosts again
+    /// when it has due records.
     pub(super) fn release(&mut self, id: HostId) {
         if let Some(entry) = self.entry(id)
             && entry.turn == HostTurn::Told
@@ -155,7 +156,7 @@ impl Hosts {
         }
     }
 
-    /// Removes from the line the host that has waited longest, and returns it.
+    /// Removes from the line of ready hosts the host that has waited longest, and returns it.
     pub(super) fn next_in_line(&mut self) -> Option<HostId> {
         self.line.pop_front()
     }

@@ -37,9 +37,11 @@ pub(super) struct HostId(pub(super) u32);
 /// The last byte of a key of the queue. It tells what the value contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum EntryKind {
-    /// A chunk: several records with consecutive ages. The age in the key is the age of the first record.
+    /// A chunk: several records with consecutive ages (numbers of admissions). The age in the key is the age of the
+    /// first record.
     Chunk = 0,
-    /// A bit mask of settled records. It belongs to the chunk whose key has the same age.
+    /// A bit mask of settled records. It belongs to the chunk whose key has the same age (number of the first
+    /// record's admission).
     Settled = 1,
     /// One record that was taken out of its chunk (to be tried later, for example) and is due again.
     Single = 2,
@@ -72,7 +74,8 @@ impl QueueKey {
         Self(Self::first_of(host).0 | ((1 << 80) - 1))
     }
 
-    /// Returns a key with the same host, priority and place, but another age and kind.
+    /// Returns a key with the same host, priority and place in the order, but another age (number of the admission)
+    /// and kind.
     pub(super) fn at_age(self, age: u64, kind: EntryKind) -> Self {
         Self(self.0 & !(u128::from(AGE_MAX) << 8 | 0xff) | u128::from(age & AGE_MAX) << 8 | kind as u128)
     }
@@ -82,7 +85,8 @@ impl QueueKey {
         Self(self.0 & !0xff | kind as u128)
     }
 
-    /// Returns a key that is greater than all keys of this age and less than all keys of the next age.
+    /// Returns a key that is greater than all keys with the age of this key, and less than all keys with the next
+    /// age. An age is the number of an admission.
     pub(super) fn end_of_age(self) -> Self {
         Self(self.0 | 0xff)
     }
@@ -127,7 +131,7 @@ impl QueueKey {
     }
 }
 
-/// The greatest age. An age takes six bytes of a key, which is enough for 2⁴⁸ admissions.
+/// The greatest age (number of an admission). An age takes six bytes of a key, which is enough for 2⁴⁸ admissions.
 const AGE_MAX: u64 = (1 << 48) - 1;
 
 /// The key of a record that is due later. These keys sort by due time.
@@ -198,8 +202,8 @@ impl PageKey {
     }
 }
 
-/// The key of a redirected URL that waits for another URL. These keys sort by the URL that is waited for, then by
-/// age.
+/// The key of a redirected URL that waits for another URL. These keys sort by the URL that is waited for, then by age
+/// (the number of the admission).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct WaiterKey {
     pub(super) url: Fingerprint,
@@ -215,7 +219,8 @@ impl WaiterKey {
         Self { age: u64::MAX, ..self }
     }
 
-    /// Returns the next greater key. The addition cannot overflow, because ages are far below the end of their range.
+    /// Returns the next greater key. The addition cannot overflow, because ages (numbers of admissions) are far below
+    /// the end of their range.
     pub(super) fn next(self) -> Self {
         Self { age: self.age.saturating_add(1), ..self }
     }
@@ -253,7 +258,7 @@ pub(super) const POSITIONS: u8 = b'p';
 pub(super) const FAILURES: u8 = b'f';
 pub(super) const NOTES: u8 = b't';
 
-/// The first byte of the keys of all sheets.
+/// The first byte of the keys of all sheets. A sheet is an entry with the fingerprints of one commit.
 pub(super) const SHEETS: u8 = b'm';
 
 /// Returns the key of a sheet: an entry with the fingerprints of one commit.
@@ -263,7 +268,8 @@ pub(super) fn sheet(number: u64) -> [u8; 9] {
     key
 }
 
-/// Returns the number of the sheet that has this key, or `None` if the key does not belong to a sheet.
+/// Returns the number of the sheet (entry with the fingerprints of one commit) that has this key, or `None` if the
+/// key does not belong to a sheet.
 pub(super) fn number_of_sheet(key: &[u8]) -> Option<u64> {
     let number = key.strip_prefix(&[SHEETS])?.try_into().ok()?;
     Some(u64::from_be_bytes(number))

@@ -29,7 +29,8 @@ impl DiskFrontier {
                 }
                 break;
             };
-            // While the host was in the line, its records may have been leased, or its caps may have been reached.
+            // While the host was in the line of ready hosts, its records may have been leased, or its caps may have
+            // been reached.
             let turn = match self.room(id)? {
                 Room::Open(1..) if self.entry(id)?.waits_at.is_none() && self.has_work(id)? => HostTurn::Told,
                 Room::Open(_) => HostTurn::Idle,
@@ -47,9 +48,9 @@ impl DiskFrontier {
         Ok(ready)
     }
 
-    /// Adds to the line the next hosts that had records left when the store was opened: about `n`, and at least one.
-    /// Returns false when there are no more such hosts. Because the hosts are added in portions, the first of them
-    /// are ready at once after opening, however many there are.
+    /// Adds to the line of ready hosts the next hosts that had records left when the store was opened: about `n`, and
+    /// at least one. Returns false when there are no more such hosts. Because the hosts are added in portions, the
+    /// first of them are ready at once after opening, however many there are.
     fn walk(&mut self, n: usize) -> Result<bool, FrontierError> {
         let mut found = 0;
         while found < n
@@ -93,7 +94,8 @@ impl DiskFrontier {
         Ok(found > 0)
     }
 
-    /// Leases records of one host, as many as wanted and as the host's caps and level allow.
+    /// Leases records of one host: as many as wanted, unless the host's caps or its level (the depth that may be
+    /// leased now) allow fewer.
     pub(super) fn lease_of_host(
         &mut self,
         want: &Want,
@@ -123,7 +125,8 @@ impl DiskFrontier {
         if let Some(depth) = waits_at {
             self.entry(id)?.waits_at = Some(depth);
             self.hosts.release(id);
-            // After these leases, a level that was being waited for may have no records left.
+            // After these leases, no record may be left of the smaller depths for which the host's next record would
+            // have to wait.
             self.look_at_level(id, now)?;
         } else if room < want.n {
             self.hosts.release(id);

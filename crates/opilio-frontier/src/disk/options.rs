@@ -72,10 +72,10 @@ pub struct DiskOptions {
 }
 
 impl DiskOptions {
-    /// Limits the memory of the store to half of a crawl's memory limit: a sixteenth of the limit for the
-    /// memtable of each of three keyspaces, an eighth for the records that are read before they are leased, and
-    /// a sixteenth each for cached blocks, for new fingerprints, and for the fingerprints of recently seen
-    /// links.
+    /// Limits the memory of the store to half of a crawl's memory limit. A sixteenth of the crawl's limit goes to the
+    /// memtable (the unwritten data in memory) of each of three keyspaces; an eighth to the records that are read
+    /// before they are leased; and a sixteenth each to cached blocks, to new fingerprints, and to the fingerprints of
+    /// recently seen links.
     #[must_use]
     pub fn within(mut self, limit_bytes: u64) -> Self {
         let part = |of: u64| usize::try_from(limit_bytes / of).unwrap_or(usize::MAX);

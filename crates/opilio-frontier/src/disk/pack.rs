@@ -175,8 +175,8 @@ pub(super) fn pack_loose(host: HostId, record: &Record, order: Order, out: &mut 
     pack(record, order, out);
 }
 
-/// Reads the host, priority and place of a record that `pack_loose` wrote, and returns its queue key with this age.
-/// After that, the reader is at the beginning of the record.
+/// Reads the host, priority and place of a record that `pack_loose` wrote. Returns the queue key that they make
+/// together with this age (the number of the admission). After that, the reader is at the beginning of the record.
 pub(super) fn place_of_loose(from: &mut Reader<'_>, age: u64) -> Option<QueueKey> {
     let host = HostId(u32::from_be_bytes(from.array()?));
     let priority = Priority(from.byte()?.cast_signed());

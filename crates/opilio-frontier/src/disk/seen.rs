@@ -41,7 +41,7 @@ impl From<Option<Mark>> for Sighting {
 pub(super) struct Seen {
     /// The keyspace of the sorted files. Whole files are written to it, never single keys.
     stored: Keyspace,
-    /// The keyspace that contains the sheets.
+    /// The keyspace that contains the sheets (entries with the fingerprints of one commit).
     sheets_in: Keyspace,
     /// The numbers of the sheets whose fingerprints are in `gathered` and in no sorted file yet.
     sheets: Range<u64>,
@@ -57,7 +57,7 @@ pub(super) struct Seen {
 #[derive(Clone, Copy)]
 struct Sighted {
     mark: Option<Mark>,
-    /// Whether the batch set the mark, so that it is not on disk yet.
+    /// Whether the current batch set the mark (known, or filtered for a reason), so that the mark is not on disk yet.
     is_new: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum SeenError {
     Store(fjall::Error),
     /// The disk has a mark (known, or filtered for a reason) that this version does not know.
     UnknownMark,
-    /// A sheet is missing or cannot be read.
+    /// A sheet (entry with the fingerprints of one commit) is missing or cannot be read.
     Sheet,
 }
 
@@ -88,7 +88,8 @@ impl From<fjall::Error> for SeenError {
 }
 
 impl Seen {
-    /// Opens the fingerprints on disk, and reads the sheets that an earlier run left.
+    /// Opens the fingerprints on disk, and reads the sheets (entries with the fingerprints of one commit) that an
+    /// earlier run left.
     pub(super) fn open(
         stored: Keyspace,
         sheets_in: Keyspace,
@@ -272,7 +273,8 @@ impl Seen {
         file.finish()
     }
 
-    /// Removes the sheets, as part of a commit. Called after their fingerprints were written as a sorted file.
+    /// Removes the sheets (entries with the fingerprints of one commit), as part of a commit. Called after their
+    /// fingerprints were written as a sorted file.
     pub(super) fn remove_sheets(&mut self, commit: &mut OwnedWriteBatch) {
         for number in self.sheets.clone() {
             commit.remove(&self.sheets_in, keys::sheet(number));
@@ -301,7 +303,7 @@ fn bytes(fingerprint: Fingerprint) -> [u8; 16] {
     fingerprint.0.to_be_bytes()
 }
 
-/// Returns the number that stands for a mark in a sheet.
+/// Returns the number that stands for a mark (known, or filtered for a reason) in a sheet.
 fn number(mark: Mark) -> u8 {
     match mark {
         Mark::Known => 0,

@@ -17,8 +17,8 @@ use crate::chain::{Again, ChainEnd, Decided, Known, Redirect, Stop, UrlEnd, judg
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     ends: HashMap<SeenKey, UrlEnd, Folding>,
-    /// The waiting URLs. The key is the fingerprint of the URL that is waited for, followed by the age of the waiting
-    /// URL.
+    /// The waiting URLs. The key is the fingerprint of the URL that is waited for, followed by the age (number of the
+    /// admission) of the waiting URL.
     waiting: BTreeMap<(u128, u64), RedirectedUrl>,
     /// The ranges of keys of waiting URLs to check: URLs that wait for a URL whose state changed, and URLs that began
     /// to wait.
@@ -80,7 +80,8 @@ impl Chains {
     /// waiting.
     fn look_later_at(&mut self, key: (u128, u64)) {
         match self.changed.back_mut() {
-            // Most keys come in the order of their ages, and so only make the last range longer.
+            // Most keys come in the order of their ages (the numbers of the admissions), and so only make the last
+            // range longer.
             Some((_, last)) if last.0 == key.0 && last.1 <= key.1 => *last = key,
             _ => self.changed.push_back((key, key)),
         }
@@ -112,7 +113,8 @@ impl MemoryFrontier {
         self.chains.look_later_at((target.0, age));
     }
 
-    /// Leases at most `n` decided URLs and appends them to `out`. Returns whether there may be more.
+    /// Leases at most `n` redirected URLs whose known URL has ended, and appends the leases to `out`. Returns whether
+    /// there may be more such URLs.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> bool {
         let until = out.len() + n;
         while out.len() < until

@@ -84,8 +84,8 @@ impl Hosts {
         self.known_mut(host).waits_at = at;
     }
 
-    /// Records that a host no longer waits for records of smaller depths, and adds it to the line if it has due
-    /// records.
+    /// Records that a host no longer waits for records of smaller depths, and adds it to the line of ready hosts if
+    /// it has due records.
     pub(super) fn wait_no_more(&mut self, host: HostId) {
         self.known_mut(host).waits_at = None;
         if self.has_work(host) {
@@ -162,7 +162,7 @@ impl Hosts {
     }
 
     /// Records that the caller got fewer leases of the host than wanted. From now on the store adds the host to the
-    /// line again when it has due records.
+    /// line of ready hosts again when it has due records.
     pub(super) fn release(&mut self, host: HostId) {
         let known = self.known_mut(host);
         if known.turn == HostTurn::Told {
@@ -170,14 +170,15 @@ impl Hosts {
         }
     }
 
-    /// Removes at most `n` hosts from the front of the line and returns them. From now on the caller leases their
-    /// records.
+    /// Removes at most `n` hosts from the front of the line of ready hosts, and returns them. From now on the caller
+    /// leases their records.
     pub(super) fn ready(&mut self, n: usize) -> Vec<Host> {
         let mut ready = Vec::with_capacity(n.min(self.line.len()));
         while ready.len() < n
             && let Some(id) = self.line.pop_front()
         {
-            // While the host was in the line, its records may have been leased, or its caps may have been reached.
+            // While the host was in the line of ready hosts, its records may have been leased, or its caps may have
+            // been reached.
             let has_room = !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
             let is_ready = has_room && self.has_work(id) && self.waits_at(id).is_none();
             let known = self.known_mut(id);
@@ -189,7 +190,7 @@ impl Hosts {
         ready
     }
 
-    /// Adds a host to the line, unless it is in the line already or the caller is leasing its records.
+    /// Adds a host to the line of ready hosts, unless it is in the line already or the caller is leasing its records.
     pub(super) fn join_line(&mut self, id: HostId) {
         let known = self.known_mut(id);
         if known.turn == HostTurn::Idle && known.waits_at.is_none() {

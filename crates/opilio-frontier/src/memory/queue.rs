@@ -21,7 +21,7 @@ pub(super) struct Rank {
     pub(super) age: u64,
 }
 
-/// A rank without the age: the priority, and the place in the order of the crawl.
+/// A rank without the age: the priority of a record, and its place in the order of the crawl.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Band {
     pub(super) priority: Reverse<Priority>,
@@ -59,7 +59,7 @@ impl Queue {
         self.bands[at].push(age, record, order);
     }
 
-    /// Adds a record that came back. It is leased when its old rank says so.
+    /// Adds a record that was leased or due later before. Its old rank says when it is leased.
     pub(super) fn put_back(&mut self, rank: Rank, packed: Packed) {
         self.came_back.insert(rank, packed);
     }
@@ -104,7 +104,8 @@ impl Queue {
 /// each record, but a chunk with one unread record keeps the memory of all its records.
 const CHUNK_BYTES: usize = 4096;
 
-/// The records of one band, sorted by age. A band that is part of a queue is never empty.
+/// The records of one band, sorted by age (the number of the admission). A band that is part of a queue is never
+/// empty.
 ///
 /// The records are encoded one after another. In front of each record is the difference between its age and the age
 /// of the record before.

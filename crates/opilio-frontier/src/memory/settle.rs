@@ -168,7 +168,7 @@ impl Settling for MemoryFrontier {
 }
 
 impl MemoryFrontier {
-    /// Stores a record that is due later, with its age.
+    /// Stores a record that is due later, with its old age (the number of its admission).
     fn put_off_until(&mut self, due: Timestamp, host: HostId, age: u64, record: &Record) {
         let order = self.hosts.order();
         let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));

@@ -223,8 +223,9 @@ fn chance(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Adds a scenario in which the host has the limiter of nginx, and the crawler is told a higher rate than the limit.
-/// The setting of the limiter is `rate=20r/s burst=5 nodelay`: it allows one request, and five more at once.
+/// Adds a scenario in which the host has the limiter of nginx, and the crawler's settings allow a higher rate than
+/// the limiter. The setting of the limiter is `rate=20r/s burst=5 nodelay`: it allows one request, and five more at
+/// once.
 fn limiter(all: &mut Vec<Scenario>) {
     let server =
         Server::limited(Limit::bucket(20, SECOND, 6)).with(|host| host.refusal(503, RefusalForm::Bare));

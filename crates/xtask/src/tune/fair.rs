@@ -169,8 +169,8 @@ fn over(scenario: &WorldScenario, run: &Outcomes) -> Duration {
     took.saturating_sub(ideal)
 }
 
-/// The number of requests while the host was closed, and the time from its opening to the first page. Both are counted
-/// in the server's log.
+/// The number of requests while the host was closed, and the time from its opening to the first page. Both are
+/// measured in the server's log.
 struct Closed {
     knocks: usize,
     back: Duration,

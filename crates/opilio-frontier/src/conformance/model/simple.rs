@@ -316,7 +316,7 @@ impl Model {
         let lease = nth.unwrap_or(unknown);
         let is_decided = self.left.values().any(|left| left.out == Some(lease) && left.waits_for.is_some());
         let how = match how {
-            // A decided URL needs no request, so a retry is generated as a return.
+            // A URL that `decided` returned needs no request, so a return is generated instead of a retry.
             EndKind::Retry(_) if is_decided => EndKind::Return,
             how => how,
         };

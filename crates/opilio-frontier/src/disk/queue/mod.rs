@@ -37,9 +37,9 @@ pub(super) struct Queue {
     /// For each record of a chunk that the current call leases: its number in the chunk, and its offset. This is a
     /// field only so that its memory is used again.
     leased: Vec<(u8, u32)>,
-    /// The hosts that have records read ahead.
+    /// The hosts that have records in memory that were read from disk and are not leased yet.
     aheads: BTreeSet<HostId>,
-    /// The bytes of memory that all records read ahead take.
+    /// The bytes of memory that all records take that were read from disk and are not leased yet.
     ahead_bytes: usize,
     /// The number of times that records were dropped because memory was short.
     trims: u32,
@@ -91,7 +91,7 @@ struct OpenChunk {
     marked: bool,
 }
 
-/// The most records read ahead that a host keeps when another record has to be inserted among them.
+/// The most records in memory that a host keeps, not leased yet, when another record has to be inserted among them.
 const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
 
 impl Queue {
@@ -170,7 +170,8 @@ impl Queue {
         }
     }
 
-    /// Writes one record with the age that it had before, under a key of its own beside the chunk that it came from.
+    /// Writes one record with the age (number of the admission) that it had before, under a key of its own beside the
+    /// chunk that it came from.
     pub(super) fn push_single(
         &mut self,
         key: QueueKey,
@@ -258,8 +259,8 @@ impl Queue {
         Ok(waits_at)
     }
 
-    /// Records that the caller got fewer leases of the host than wanted: the host has no more due records. From now
-    /// on the store adds the host to the line again when it has due records.
+    /// Records that the caller got fewer leases of the host than wanted, because the host has no more due records.
+    /// From now on the store adds the host to the line of ready hosts again when it has due records.
     pub(super) fn release(&mut self, entry: Option<&mut HostEntry>) {
         let Some(entry) = entry else { return };
         self.forget_ahead(entry);

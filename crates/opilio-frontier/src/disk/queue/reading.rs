@@ -23,8 +23,8 @@ impl From<&'static str> for ReadError {
     }
 }
 
-/// The share of other hosts when records read ahead are dropped because memory is short: of this many drops, one
-/// takes the records of another host, and all others take those of the host just served.
+/// The share of other hosts when records in memory are dropped because memory is short: of this many drops, one takes
+/// the records of another host, and all others take the records of the host just served.
 const OTHERS_ARE_SPARED: u32 = 8;
 
 /// The fewest records of a host that one read fetches, if the host has so many. Finding the first record costs far
@@ -85,7 +85,8 @@ impl Queue {
         for stored in self.stored.range(from.bytes()..=QueueKey::last_of(id).bytes()) {
             let (key, value) = stored.into_inner()?;
             let key = QueueKey::parse(&key).ok_or("a key of the queue cannot be read")?;
-            // The age of a single record may lie between the ages of a chunk, so both are read or neither.
+            // The age (number of the admission) of a single record may lie between the ages of a chunk's records. So
+            // both are read, or neither.
             if have >= until && key > ahead.to {
                 break;
             }
@@ -144,7 +145,8 @@ impl Queue {
         }
     }
 
-    /// Drops all records of a host that were read ahead. These records are still on disk, from the key `head` on.
+    /// Drops all records of a host that were read from disk and are not leased yet. They are still on disk, from the
+    /// key `head` on.
     pub(super) fn forget_ahead(&mut self, entry: &mut HostEntry) {
         let Some(ahead) = entry.ahead.take() else { return };
         self.ahead_bytes -= ahead.bytes();
