@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use opilio_core::Timestamp;
 
 /// Tells whether a request to a host may still be sent.
+///
 /// A store issues a permit for each host. The code that writes a request to the connection checks the permit
-/// immediately before, on its own thread and without a call of the store. So if a worker of a shared store is
-/// suspended for so long that its leases expire, it sends nothing when it runs again.
+/// immediately before the write, on its own thread and without a call of the store. So if a worker that shares a
+/// store with other workers is suspended until its leases have expired, it sends nothing when it runs again.
 #[derive(Clone, Debug, Default)]
 pub struct Permit(Option<Arc<Fence>>);
 

@@ -267,8 +267,8 @@ fn rss_bytes() -> Result<u64> {
     Ok(pages.parse::<u64>().context("/proc/self/statm")? * 4_096)
 }
 
-/// The part of the memory of the first half, one in this many, by which the second half may need more memory. It may
-/// also need `SLACK` bytes more, because allocators are not exact.
+/// Limits how much more memory the second half may need than the first: by a twentieth of the first half's memory and
+/// by `SLACK` bytes. Some growth is normal, because allocators are not exact.
 const GROWN_PART: u64 = 20;
 const SLACK: u64 = 1 << 20;
 /// The most pages that may be fetched but not yet written by the slow sink.

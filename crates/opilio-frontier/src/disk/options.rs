@@ -10,8 +10,8 @@ use opilio_core::Order;
 /// Every commit reaches the operating system before its call returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Durability {
-    /// A power cut loses the data that the operating system has not written to disk yet: on Linux about the last 30
-    /// seconds at most.
+    /// A power cut loses the data that the operating system has not written to disk yet. On Linux, that is the data
+    /// of the last 30 seconds at most.
     Process,
     /// A power cut loses at most the commits of this interval and of the time that one sync takes: a thread syncs at
     /// this interval when there are new commits.

@@ -74,8 +74,8 @@ mod conformance {
 
     crate::conformance_tests!(OnDisk::new(1 << 20));
 
-    /// Compares the store with the model when the memory for records read ahead is so small that every record is
-    /// dropped and read again.
+    /// Compares the store with the model when there is so little memory for records that are not leased yet that
+    /// every record is dropped and read again.
     #[test]
     fn agrees_with_the_model_when_nothing_is_kept() {
         crate::conformance::model::agrees_with_the_model(&mut OnDisk::new(0));

@@ -40,8 +40,8 @@ fn record(path: usize) -> Record {
 fn a_queue_of_many_chunks_comes_out_as_it_went_in() {
     let mut store = MemoryFrontier::new();
     let (mut admitted, mut leased) = (0, 0);
-    // At first more records are added than removed, and later the reverse: chunks are read while other chunks are
-    // written.
+    // In the first rounds more records are added than removed, and in the last ones more are removed. So chunks are
+    // read while other chunks are written.
     for (more, n) in [(500, 3), (1, 200), (700, 500), (3, 1), (2000, 90), (0, 5000)] {
         let batch = (admitted..admitted + more).map(|path| Admission::Queue(record(path))).collect();
         store.admit(batch).unwrap();

@@ -98,7 +98,7 @@ pub(super) fn over(ideal: Duration, bound: Duration) -> Goal {
 }
 
 /// Returns the goal that at most `bound` requests arrive while the host is closed. The host is closed for the time
-/// `lasts`, counted from the first request that it refuses for this reason.
+/// `lasts`, counted from the first request that it refuses because it is closed.
 pub(super) fn knocks_at_the_door(bound: u64, lasts: Duration) -> Goal {
     Goal::at_most("knocks while closed", bound, move |evidence| {
         let spans = closed(evidence, lasts);
