@@ -1,5 +1,6 @@
 //! How a lease ends: [`settle`] is one algorithm for all stores, and [`Settling`] is the set of steps that each
 //! store implements.
+//!
 //! A store implements [`Settling`] and calls [`settle`] for each settlement of a batch. The algorithm removes the
 //! lease from the unsettled leases and ends its URL. Then it checks whether records of the next level (the next
 //! depth) may be leased now, and whether the caps of the host allow more leases.
