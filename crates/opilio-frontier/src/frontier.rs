@@ -147,7 +147,8 @@ pub trait Frontier: Send {
     /// the text, as it writes a [note](Self::keep_note).
     fn keep_listed(&mut self, list: &'static str, text: &str);
 
-    /// Returns the texts of a list, in any order.
+    /// Returns the texts that [`keep_listed`](Self::keep_listed) added to the list with this name, in any order. The
+    /// result is empty if nothing was added.
     ///
     /// # Errors
     /// When the store fails.

@@ -58,7 +58,7 @@ pub struct Links {
     pub samples: Vec<Sample>,
 }
 
-/// A request whose step cannot be stored and read back.
+/// A request whose `Step` value cannot be stored and read back.
 #[derive(Debug, thiserror::Error)]
 #[error("the step of the request of {url} cannot be stored")]
 pub struct LinkError {
@@ -412,12 +412,12 @@ pub enum SeedError {
         #[source]
         source: opilio_core::NameError,
     },
-    /// The step of a seed cannot be stored and read back.
-    #[error("the step of the seed {url} cannot be stored and read back")]
+    /// The `Step` value of a seed cannot be stored and read back.
+    #[error("the `Step` value of the seed {url} cannot be stored and read back")]
     Step {
         /// The URL of the seed.
         url: String,
-        /// The reason why the step cannot be stored and read back.
+        /// The reason why the `Step` value cannot be stored and read back.
         #[source]
         source: StepError,
     },

@@ -15,7 +15,7 @@ pub enum CommandKind {
     Crawl,
     /// The command `opilio fetch`, which sends one request.
     Fetch,
-    /// The command `opilio explain`, which prints one decision.
+    /// The command `opilio explain`, which prints how a crawl would decide about one attempt, such as an answer 429.
     Explain,
 }
 
@@ -127,7 +127,8 @@ impl SettingNames {
     }
 }
 
-/// A setting that is not complete: the part of the draft that it changes is still missing.
+/// A setting that is not complete: it has its names, its help and its reader, but not yet the function that applies
+/// the value. The methods `host`, `policy`, `draft`, `crawler`, `scope` and `run` add that function.
 pub(crate) struct RowBuilder<R> {
     reader: R,
     names: SettingNames,

@@ -163,7 +163,8 @@ impl LimiterEstimate {
         self.chances
     }
 
-    /// Whether there is a rate that explains the refusals.
+    /// Whether a limiter with some rate can have caused all refusals so far, according to the estimate. Returns
+    /// false before there is an estimate.
     pub(super) fn is_possible(&self) -> bool {
         self.rates.is_some()
     }
@@ -222,8 +223,8 @@ const MANY: u32 = 5;
 /// refuted. The second constant is for a limiter that refused more than two in five starts before.
 const REFUSALS_MAX: u8 = 2;
 const REFUSALS_MAX_SURE: u8 = 10;
-/// After more starts than this without a refusal, the refusals of a believed limiter are counted from 0
-/// again.
+/// While a limiter is believed in, its refusals are counted, and too many of them refute it. If more starts
+/// than this lie between two refusals, the count begins again at 0.
 const FORGIVEN_AFTER: u32 = 200;
 /// At least this many measurements have to agree before they lower a pace that the server accepted.
 const AGREED_MIN: u8 = 2;

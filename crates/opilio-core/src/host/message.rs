@@ -93,7 +93,7 @@ pub enum RulesAnswer {
     /// result of that fetch comes as the next `RulesAnswer`; if no result comes in time, the rules count as
     /// unavailable.
     Elsewhere {
-        /// The longest time to wait for the result from the other host.
+        /// The longest time to wait for the result from the host that robots.txt redirects to.
         within: Duration,
     },
     /// The fetch failed in a way that may concern the whole host (429, 5xx, unreachable), so the host is

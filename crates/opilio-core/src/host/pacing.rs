@@ -61,7 +61,8 @@ impl Pacing {
         rate.into_iter().chain(self.ceiling(policy)).min_by(f64::total_cmp)
     }
 
-    /// Recomputes the field `lasting`, after the policy, a crawl delay or the learnt pace has changed.
+    /// Recomputes the field `lasting` (the strictest spacing, without quota) from the policy, the crawl delay
+    /// and the learnt pace. Must be called whenever one of these has changed.
     pub(super) fn refresh(&mut self, policy: &HostPolicy, crawl_delay: Duration) {
         let rate = policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate);
         let delay = if crawl_delay.is_zero() { Spacing::NONE } else { Spacing::of_interval(crawl_delay) };

@@ -373,8 +373,8 @@ impl HostState {
         low.then(|| u32::try_from(wanted).unwrap_or(u32::MAX))
     }
 
-    /// Whether the host has answered and has no strikes, so that its requests will hardly occupy a slot for
-    /// long.
+    /// Whether the host has answered, and has no strikes (closings in a row). Requests to such a host rarely
+    /// occupy a slot for long.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.contact.answered && self.hold.strikes == 0

@@ -59,7 +59,7 @@ impl ReportFacts {
         if !report.balances() {
             tracing::error!(
                 ?report,
-                "the counts of the report do not add up, which is a defect of Opilio: pages, aliases, failures and filtered URLs differ from the URLs admitted"
+                "the counts of the report do not add up, which is a defect of Opilio: admitted URLs must be pages, sitemaps, aliases, failures or left, discovered URLs must be admitted or filtered, and each failure must be listed or counted as unlisted"
             );
         }
         tracing::info!(stopped = ?report.stopped, "the crawl has ended: {report}");

@@ -69,7 +69,8 @@ pub enum FoundThere {
     Empty,
     /// The source has several matches where only one is allowed. Contains the number of matches.
     Several(usize),
-    /// The source has this text of the page, which is shortened to 80 bytes, with control characters escaped.
+    /// The source has a text or a JSON value that cannot be read as the field's type. Contains it, shortened to 80
+    /// bytes and with control characters escaped; a list or an object is only named.
     Text(String),
     /// The source has something that cannot be read at all. Contains a description.
     Unreadable(String),

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use web::{BATCH, Web};
 
-/// The number of URLs that one lease of a host takes, as in the engine's scheduler.
+/// The most URLs that are leased to a host at once, as in the engine's scheduler.
 const LEASED: usize = 16;
 /// The number of hosts whose URLs one commit settles, as in the engine's scheduler.
 const HOSTS_A_COMMIT: usize = 16;

@@ -140,8 +140,7 @@ impl DiskFrontier {
         Ok(revived)
     }
 
-    /// Makes at most `n` pages that ended before the time `before` due again, the oldest first. Returns how many
-    /// these were.
+    /// Makes pages due again that ended earlier than `before`: at most `n`, the oldest first. Returns their number.
     pub(super) fn refresh_some(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
         if !self.options.history {
             return Err(FrontierError::NoHistory { store: self.disk.place.0.clone() });

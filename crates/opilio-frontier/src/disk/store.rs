@@ -18,7 +18,8 @@ use crate::levels::Levels;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
 
-/// The most failures that one commit examines when failures are made due again.
+/// The most failed URLs that one commit examines when failed URLs are made due again. Those that are not wanted stay
+/// failed.
 const REVIVED_AT_ONCE: usize = 4_096;
 
 impl Frontier for DiskFrontier {

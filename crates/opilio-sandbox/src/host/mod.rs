@@ -325,7 +325,7 @@ impl Host {
 
     fn serve_blank(&mut self, ask: &Ask<'_>) -> HostReply {
         match ask.path_and_query.split('?').next() {
-            // These two paths do more than show content, so the code of the shop answers them.
+            // `/go` redirects and `/orders` carries out an order: both work as in the shop, and show no page.
             Some("/go" | "/orders") => self.serve_shop(ask, &Catalog::new(0)),
             Some("/robots.txt") => HostReply::page(404, "Not found", "There are no rules."),
             _ => HostReply::page(200, "A page", "Nothing to see."),

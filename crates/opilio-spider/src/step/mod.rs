@@ -49,11 +49,11 @@ pub enum StepError {
         other: String,
     },
     /// The step cannot be encoded together with the other data of its record.
-    #[error("cannot encode the request for the store")]
+    #[error("cannot encode the request's data, with its step, to keep it in the store")]
     Pack(#[source] postcard::Error),
     /// An earlier version of Opilio stored the numbers of variants and fields, and these numbers have changed.
     #[error(
-        "the step was stored by an earlier version of Opilio, without the names of variants and fields, and does not fit the spider's `Step`"
+        "the stored step of a request does not fit the spider's `Step`: an earlier version of Opilio stored it without the names of variants and fields"
     )]
     Placed,
 }

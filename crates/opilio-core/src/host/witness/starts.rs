@@ -64,8 +64,10 @@ impl SeenStarts {
     }
 }
 
-/// Checks G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ` for the start times `s` and the slack
-/// τ. Keeps only the maximum, as one number.
+/// Checks from the start times alone that no start came too early, without a look at the host's own budget.
+///
+/// Start `j` is too early before `max_i (s_i + (j − i) · spacing) − τ`, over all earlier starts `i`. Here `s_i`
+/// is the time of start `i`, and τ is the slack of the spacing. Only the maximum is kept, as one number.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pacer {
     due_nanos: u64,
