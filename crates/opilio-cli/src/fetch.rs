@@ -271,7 +271,7 @@ struct OneRequest {
     method: Method,
 }
 
-/// The result as JSON, and the decision about it, from which the exit code follows.
+/// The result of the request as JSON, and how a crawl would decide about it; the exit code follows from the latter.
 struct Said {
     json: Value,
     decision: Explanation,

@@ -28,11 +28,11 @@ pub struct Question<'a> {
     pub now_ms: i64,
 }
 
-/// The decision and its reason. All waits are upper bounds: jitter may shorten each wait that no server
-/// stated.
+/// What a crawl would decide about one attempt, and why. All waits are upper bounds: jitter may shorten each wait
+/// that no server stated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The decision about the URL.
+    /// What happens to the URL after the attempt.
     pub verdict: Decision,
     /// `ok` or `redirected` for an accepted answer, else the stable word for the failure.
     pub reason: &'static str,
@@ -44,7 +44,7 @@ pub struct Explanation {
     pub parks: bool,
 }
 
-/// The decision about a URL.
+/// What happens to a URL after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -110,7 +110,7 @@ pub fn outcome_of_error(word: &str) -> Option<Outcome> {
     }))
 }
 
-/// Returns the decision about one attempt, with its reason.
+/// Returns what a crawl would decide about one attempt, and why.
 #[must_use]
 pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) -> Explanation {
     let status = match question.outcome {
@@ -173,8 +173,8 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The number of earlier strikes of the host. The explained attempt is the first one, so there are none, and
-/// the hold is at most `backoff.min` (see `unstated_wait`).
+/// The number of earlier strikes (closings in a row) of the host. The explained attempt is the first one at the
+/// host, so there are none, and the hold is at most `backoff.min` (see `unstated_wait`).
 const FIRST_STRIKE: u32 = 0;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// How many of a crawl's slots may be used. A greater level allows fewer.
+/// The intake level: how many of a crawl's slots may be used. A greater level allows fewer slots.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum IntakeLevel {
     /// All slots may be used.
@@ -53,7 +53,7 @@ impl IntakeLevel {
         }
     }
 
-    /// Returns the next level, which allows more slots.
+    /// Returns the next lower intake level, which allows more slots.
     fn opened(self) -> Self {
         match self {
             Self::Full | Self::Half => Self::Full,
@@ -77,7 +77,7 @@ pub struct Usage {
 /// An instruction to the crawl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advice {
-    /// From now on, start only what this level allows.
+    /// From now on, start only as much as this intake level allows.
     Take(IntakeLevel),
     /// End the crawl, since nothing can free memory any more. This is returned once; no advice follows.
     End,
@@ -125,7 +125,7 @@ impl Intake {
         }
     }
 
-    /// Returns the current level.
+    /// Returns the current intake level.
     #[must_use]
     pub fn level(&self) -> IntakeLevel {
         self.level
@@ -137,13 +137,13 @@ impl Intake {
         self.limit_bytes
     }
 
-    /// Returns the total time during which the level was below full, up to the last call of `handle`.
+    /// Returns the total time during which fewer than all slots were allowed, up to the last call of `handle`.
     #[must_use]
     pub fn slowed(&self) -> Duration {
         self.slowed
     }
 
-    /// Updates the level from the current use of memory. Returns an advice if something changes.
+    /// Updates the intake level from the current use of memory. Returns an advice if something changes.
     ///
     /// Call it several times a second, since memory grows between the calls.
     pub fn handle(&mut self, now: Timestamp, usage: Usage) -> Option<Advice> {
@@ -164,7 +164,7 @@ impl Intake {
         (self.level != before).then_some(Advice::Take(self.level))
     }
 
-    /// Returns the level for this number of bytes in use.
+    /// Returns the intake level for this number of bytes in use.
     fn level_at(&self, bytes: u64) -> IntakeLevel {
         let is_from = |part| bytes >= percent(self.limit_bytes, part);
         match bytes {
@@ -177,7 +177,7 @@ impl Intake {
         }
     }
 
-    /// Changes to the next level that allows more slots, if memory has been low for long enough.
+    /// Changes to the next lower intake level, which allows more slots, if memory has been low for long enough.
     fn open_if_calm(&mut self, now: Timestamp, bytes: u64) {
         if self.level_at(bytes.saturating_add(percent(self.limit_bytes, MARGIN_PERCENT))) >= self.level {
             self.calm = None;

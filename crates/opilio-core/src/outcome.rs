@@ -79,7 +79,7 @@ pub enum Fault {
 }
 
 /// The party at fault for an outcome. It decides whether the outcome counts as an attempt of the URL or as a
-/// strike against the host.
+/// strike against the host (too many strikes park a host).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blame {
     /// The attempt succeeded.

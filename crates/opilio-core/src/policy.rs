@@ -105,16 +105,17 @@ impl HostPolicy {
         self
     }
 
-    /// Sets how many strikes in a row (refusals, or attempts that cannot reach the host) park the host (12 by
-    /// default).
+    /// Sets how many strikes park the host (12 by default). Each refusal, or attempt that cannot reach the host, adds
+    /// a strike if it closes the host; each success halves the number.
     #[must_use]
     pub fn max_strikes(mut self, max: u32) -> Self {
         self.max_strikes = max.max(1);
         self
     }
 
-    /// Sets how many strikes in a row park a host that has not answered once in this run (4 by default). The
-    /// number is low, so that an unknown name or a closed port does not delay the end of a crawl.
+    /// Sets how many strikes (see [`max_strikes`](Self::max_strikes)) park a host that has not answered once in this
+    /// run (4 by default). The number is low, so that an unknown name or a closed port does not delay the end of a
+    /// crawl.
     #[must_use]
     pub fn max_strikes_unanswered(mut self, max: u32) -> Self {
         self.max_strikes_unanswered = max.max(1);
@@ -182,8 +183,8 @@ impl HostPolicy {
         self.max_crawl_delay
     }
 
-    /// Returns how many strikes in a row park a host. The number depends on whether the host has answered in
-    /// this run.
+    /// Returns how many strikes (see [`max_strikes`](Self::max_strikes)) park a host. The number depends on whether
+    /// the host has answered in this run.
     #[must_use]
     pub fn strikes_max(&self, answered: bool) -> u32 {
         if answered { self.max_strikes } else { self.max_strikes_unanswered.min(self.max_strikes) }

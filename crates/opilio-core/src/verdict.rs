@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::outcome::Reason;
 
-/// The decision after an outcome. The fetcher proposes a verdict, and the actor of the host decides.
+/// What to do about a URL after an attempt. The fetcher proposes a verdict, and the actor of the host decides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// The answer is a page.

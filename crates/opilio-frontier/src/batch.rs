@@ -166,7 +166,7 @@ impl Settlement {
 
     /// Settles a lease as failed: the URL gets no further attempt. If the lease was on the target of a redirect,
     /// `reported_as` must be the URL where the redirects began. That URL is in the caller's data of the record
-    /// ([`Record::extra`](opilio_core::Record::extra)), which the store does not read.
+    /// ([`Record::extra`]), which the store does not read.
     #[must_use]
     pub fn failed(lease: LeaseId, reason: Reason, attempts: u16, reported_as: Option<Arc<str>>) -> Self {
         Self { attempts, reported_as, ..Self::plain(lease, Ending::Failed(reason)) }

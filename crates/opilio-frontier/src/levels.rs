@@ -31,7 +31,8 @@ pub const SHORTER_MAX: usize = 65_536;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Depths(Vec<u64>);
 
-/// The depth from which on all depths share one count. Records this deep never have to wait for their level.
+/// The depth from which on all depths share one count. A record this deep does not wait for records of other hosts
+/// that are this deep, too.
 const DEEP: u16 = 63;
 
 impl Depths {
@@ -75,15 +76,15 @@ impl Depths {
     }
 }
 
-/// The numbers of leases by depth, and the hosts whose next record has to wait for its level.
+/// The numbers of leases by depth, and the hosts whose next record has to wait for records of smaller depths.
 #[derive(Debug)]
 pub(crate) struct Levels<Id> {
     /// For each host, the number of unsettled leases of each depth.
     out: HashMap<Id, BTreeMap<u16, u32>>,
     /// The hosts that wait for other hosts, each with the depth of its next record.
     waiting: BTreeSet<(u16, Id)>,
-    /// When the first of the hosts in `waiting` began to wait, or when `PATIENCE` last ended for a level, whichever
-    /// is later.
+    /// When the first of the hosts in `waiting` began to wait, or when the last wait of `PATIENCE` ended,
+    /// whichever is later.
     since: Option<Timestamp>,
     /// The depth up to which records no longer wait for other hosts, because `PATIENCE` is over.
     opened: u16,
@@ -139,8 +140,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         left.floor().max(self.opened)
     }
 
-    /// Returns whether the next record of a host, which has this depth, has to wait for its level. Remembers the host
-    /// if it waits for other hosts.
+    /// Returns whether the next record of a host, which has this depth, has to wait for records of smaller depths.
+    /// Remembers the host if it waits for other hosts.
     pub(crate) fn holds(&mut self, host: Id, depth: u16, left: &Depths, now: Timestamp) -> bool {
         // A host that waits only for its own leases is not remembered: the store checks such a host each time one of
         // its leases ends.
@@ -163,8 +164,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// Removes and returns the hosts that no longer have to wait for other hosts. If `PATIENCE` is over at `now`, the
-    /// level of the first waiting host may be leased.
+    /// Removes and returns the hosts that no longer have to wait for other hosts. If `PATIENCE` is over at `now`,
+    /// records up to the depth for which the first host waits may be leased.
     pub(crate) fn opened(&mut self, left: &Depths, now: Option<Timestamp>) -> Vec<Id> {
         if let (Some(at), Some(now), Some((depth, _))) = (self.due(), now, self.waiting.first())
             && at <= now

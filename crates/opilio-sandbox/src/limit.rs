@@ -100,7 +100,7 @@ pub(crate) struct QuotaState {
     pub(crate) window: Duration,
 }
 
-/// The decision about one arrival.
+/// Whether a limit permits one request that arrived, and the state of the limit afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ruling {
     /// Whether the arrival is within the limit.

@@ -1,4 +1,4 @@
-//! The decision about one request, before an answer with headers is made from it.
+//! How a host of the sandbox reacts to one request, before an answer with headers is made from that.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::config::Fault;
 use crate::pages;
 
-/// The decision about one request, with the facts that the log records.
+/// How a host reacts to one request, with the facts that the log records.
 #[derive(Debug)]
 pub(crate) struct HostReply {
     /// The status; 0 if no answer is sent.

@@ -1,4 +1,4 @@
-//! The draft of a crawl, which settings change before the crawler is built from it.
+//! The draft of a crawl: holds the values of all settings until they are applied to a crawler.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::choice::Format;
 use crate::state::StateDir;
 use crate::unit;
 
-/// The draft of a crawl: the values of all settings, before they are applied to a crawler.
+/// The draft of a crawl: the values of all settings, until they are applied to a crawler.
 pub struct CrawlDraft<S: Spider> {
     /// The settings of hosts that have no section of their own.
     pub host: HostDraft,
@@ -35,7 +35,7 @@ pub struct CrawlDraft<S: Spider> {
     calls: Vec<Call<S>>,
 }
 
-/// A change to the crawler that is made when the draft is applied.
+/// A change to the crawler that is made when the draft of the crawl is applied to it.
 type Call<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
 
 impl<S: Spider> Default for CrawlDraft<S> {
@@ -54,7 +54,7 @@ impl<S: Spider> Default for CrawlDraft<S> {
 }
 
 impl<S: Spider> CrawlDraft<S> {
-    /// Adds a change to the crawler, which is made when the draft is applied.
+    /// Adds a change to the crawler, which [`apply`](Self::apply) makes.
     pub fn then(&mut self, call: impl FnOnce(Crawler<S>) -> Crawler<S> + 'static) {
         self.calls.push(Box::new(call));
     }

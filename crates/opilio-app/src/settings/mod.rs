@@ -144,7 +144,8 @@ impl<S: Spider> SettingsTable<S> {
         Ok(draft)
     }
 
-    /// Makes the draft. If several sources set the same setting, the first source in the list decides.
+    /// Makes the draft of the crawl, which holds the values of all settings. A flag or its variable decides
+    /// before the sources; of the sources that have the setting, the first decides.
     fn draft(&self, matches: &ArgMatches, sources: &[&SettingsText]) -> anyhow::Result<CrawlDraft<S>> {
         let settings = self.settings();
         let files = sources.iter().map(|source| File::parse(source, &settings));

@@ -93,7 +93,7 @@ type Apply<T> = Box<dyn Fn(Given<'_>, &mut T) -> Result<bool, Wrong>>;
 pub(crate) enum Applied<S: Spider> {
     /// Changes the settings of hosts.
     Host(Apply<HostDraft>),
-    /// Changes the other parts of the draft.
+    /// Changes the other parts of the draft (`CrawlDraft`, the values of all settings).
     Crawl(Apply<CrawlDraft<S>>),
 }
 
@@ -172,7 +172,7 @@ impl<R: ValueReader> RowBuilder<R> {
     }
 
     /// Allows `opilio.toml` to set this setting. The key is the flag's name with `_` for `-`. The default is
-    /// applied to each draft.
+    /// applied to each new `CrawlDraft`.
     pub(crate) fn key(self, default: &'static str, note: &'static str) -> Self {
         self.shown(Shown::Default(default), note)
     }
@@ -264,7 +264,7 @@ impl<R: ValueReader> RowBuilder<R> {
         self.host(move |host, value| host.policy = set(std::mem::take(&mut host.policy), value))
     }
 
-    /// Completes a setting that changes the draft of a crawl.
+    /// Completes a setting that changes the draft of a crawl (`CrawlDraft`, the values of all settings).
     pub(crate) fn draft<S: Spider>(
         self,
         set: impl Fn(&mut CrawlDraft<S>, R::Value) -> Result<(), String> + 'static,

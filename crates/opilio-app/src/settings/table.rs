@@ -354,7 +354,8 @@ fn scoped<E: std::fmt::Display>(
 const NO_LIMIT: &str = "no limit";
 /// The most requests in flight that a setting allows: more would overload any machine.
 const IN_FLIGHT_MAX: u32 = 10_000;
-/// The most strikes (failures in a row) that a setting allows: with waits of one minute they would take a week.
+/// The most strikes (closings of a host in a row) that a setting allows: with waits of one minute they would take a
+/// week.
 const STRIKES_MAX: u32 = 10_000;
 
 /// Reads a time that is longer than zero.

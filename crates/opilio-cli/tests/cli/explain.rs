@@ -1,4 +1,4 @@
-//! Tests of `opilio explain`, which prints a decision as JSON.
+//! Tests of `opilio explain`, which prints as JSON how a crawl decides about one attempt.
 
 use serde_json::{Value, json};
 

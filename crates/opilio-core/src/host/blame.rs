@@ -179,8 +179,8 @@ impl Evidence {
         self.first_asks.count_ones() >= REFUSES_MANY
     }
 
-    /// Whether at least 6 of the 10 latest new URLs were refused at their first request, which chance hardly
-    /// explains.
+    /// Whether at least 6 of the 10 latest new URLs were refused at their first request, which is hardly
+    /// chance.
     pub(in crate::host) fn refuses_most(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MOST
     }
@@ -429,7 +429,7 @@ fn robots_url(url: &str) -> String {
 const SINGLES: u8 = 3;
 const FIRST_ASKS: u16 = (1 << 10) - 1;
 /// If at least `REFUSES_MANY` of the ten latest new URLs are refused at their first request, the URLs are
-/// hardly at fault. If at least `REFUSES_MOST` are, chance hardly explains the refusals.
+/// hardly at fault. If at least `REFUSES_MOST` are, the refusals are hardly chance.
 const REFUSES_MANY: u32 = 4;
 const REFUSES_MOST: u32 = 6;
 /// If different URLs are refused within this many starts, no single URL is at fault.

@@ -39,6 +39,7 @@ pub(super) struct Hold {
     closed_at: Option<Timestamp>,
     /// The time when the present series of closings began.
     pub(super) since: Timestamp,
+    /// The number of strikes: closings in a row, halved by each success.
     pub(super) strikes: u16,
     /// The end of the hold as last reported in an event.
     told: Timestamp,

@@ -110,7 +110,7 @@ impl Pending {
         self.failed_seq = Some(seq);
     }
 
-    /// Excuses all refusals of this lease, since a limiter explains them.
+    /// Excuses all refusals of this lease, since they came from a rate limiter of the server.
     fn forgive_refusals(&mut self) {
         let refusals = std::mem::take(&mut self.refusals);
         self.attempts.excused = self.attempts.excused.saturating_add(refusals).min(self.attempts.requests);
@@ -262,7 +262,7 @@ impl LeaseTable {
 
     /// Whether at least one lease waits for the end of a case.
     pub(super) fn has_undecided(&self) -> bool {
-        // Leases that wait for the end of a case are due after all others, so they come first in the list.
+        // Leases that wait for the end of a case are due after all others, so they come first in `waiting`.
         self.waiting.first().is_some_and(|(_, pending)| pending.undecided.is_some())
     }
 
@@ -273,7 +273,7 @@ impl LeaseTable {
         taken.map(|(_, pending)| pending).collect()
     }
 
-    /// Excuses the refusals of all leases so far, since a limiter explains them.
+    /// Excuses the refusals of all leases so far, since they came from a rate limiter of the server.
     pub(super) fn forgive_refusals(&mut self, order: Order) {
         let waiting = self.waiting.iter_mut().map(|(_, pending)| pending);
         let in_flight = self.in_flight.iter_mut().map(|flying| &mut flying.pending);

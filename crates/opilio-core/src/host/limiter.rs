@@ -4,7 +4,9 @@
 //! accepted as many starts as the limiter gained tokens, which gives the limiter's rate, give or take one
 //! start. A server that refuses at random does so at any pace: such an estimate is about the crawler's own
 //! pace, and two estimates may contradict each other. Therefore each refusal narrows an interval of possible
-//! rates. If the interval becomes empty, no limiter explains the refusals, and they count as chance.
+//! rates. If the interval becomes empty, no limiter can have caused all refusals, and they count as chance. If
+//! enough refusals agree, the estimate *believes in* a limiter: it counts the refusals as those of a limiter with
+//! an estimated rate, until later refusals or starts refute that.
 
 use crate::time::Timestamp;
 
@@ -20,7 +22,8 @@ pub(super) struct LimiterEstimate {
     /// The refused start from which the rate over a long time is measured; how many starts since then were
     /// refused; and how many more may have been refused by the limiter.
     anchor: Option<(Moment, u32, u32)>,
-    /// The lowest and the highest rate that explain all refusals so far, in starts per second.
+    /// The lowest and the highest rate that a limiter may have, in starts per second, if it caused all refusals so
+    /// far. `None` if there is no estimate.
     rates: Option<(f32, f32)>,
     /// How many measurements in a row, each from one refusal to the next, agreed with `rates`.
     agreed: u8,
@@ -34,7 +37,7 @@ pub(super) struct LimiterEstimate {
     /// Whether more than two in five starts were refused before the limiter was believed in, which is hardly
     /// chance.
     most_refused: bool,
-    /// How often no limiter explained the refusals. Each time raises by one the number of measurements that
+    /// How often no limiter could have caused all refusals. Each time raises by one the number of measurements that
     /// must agree before a limiter is believed in.
     chances: u8,
 }
@@ -67,9 +70,9 @@ pub(super) struct RefusedStarts {
 pub(super) enum Finding {
     /// There are too few measurements for a conclusion.
     Unclear,
-    /// No limiter explains all refusals.
+    /// No limiter can have caused all refusals, so they count as chance.
     Chance,
-    /// A limiter explains the refusals. `pace` is the pace to use, a little below the limiter's rate, in
+    /// The refusals came from a limiter. `pace` is the pace to use, a little below the limiter's rate, in
     /// starts per second; `exact` tells whether the rate is known within 5 %.
     Limit { pace: f64, exact: bool },
 }
@@ -158,7 +161,7 @@ impl LimiterEstimate {
         Finding::Limit { pace, exact }
     }
 
-    /// How often no limiter explained the refusals.
+    /// How often no limiter could have caused all refusals.
     pub(super) fn chances(&self) -> u8 {
         self.chances
     }

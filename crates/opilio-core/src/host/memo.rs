@@ -34,6 +34,7 @@ pub struct HostMemo {
     quota_window_ms: u32,
     /// The learnt rate in starts per second; 0 if no rate is learnt.
     learnt: f32,
+    /// The number of strikes (closings in a row).
     strikes: u16,
     confirmed: u8,
     reason: u8,

@@ -206,7 +206,7 @@ pub enum HostEvent {
         /// The new limit, in starts per second.
         per_second: f64,
     },
-    /// A rate limiter of the server explains the refusals so far, so no refusal counts against its URL.
+    /// All refusals so far came from a rate limiter of the server, so no refusal counts against its URL.
     RefusalsExcused,
     /// The host answered several requests in a row with 401 or 403.
     Forbidden {

@@ -68,7 +68,7 @@ pub(super) struct Pardon {
     pub(super) of_limiter: bool,
     /// Whether the host was closed because of the refusals.
     pub(super) held: bool,
-    /// How many more refusals than usual are needed to believe in a limiter.
+    /// How many more refusals than usual are needed until they count as those of a rate limiter of the server.
     pub(super) doubt: u8,
     /// The time for which a pace counts as new to the host.
     pub(super) young: Duration,
@@ -159,7 +159,7 @@ impl LearntPace {
         self.recent.count_ones() >= FLAKY_MIN
     }
 
-    /// Whether at least 6 of the last 20 outcomes were failures, which chance hardly explains.
+    /// Whether at least 6 of the last 20 outcomes were failures, which is hardly chance.
     pub(super) fn fails_often(&self) -> bool {
         self.recent.count_ones() >= FAILURES_MIN
     }
@@ -303,12 +303,12 @@ impl LearntPace {
         }
     }
 
-    /// Whether a limiter can explain the single refusals so far.
+    /// Whether the single refusals so far can have come from a rate limiter of the server.
     pub(super) fn may_be_limited(&self) -> bool {
         self.limiter.as_ref().is_some_and(|limiter| limiter.is_possible())
     }
 
-    /// Returns to the user's pace, since no limiter explains the refusals.
+    /// Returns to the user's pace, since no rate limiter of the server can have caused the refusals.
     fn forget_limit(&mut self) {
         self.learnt = None;
         self.tentative = false;
@@ -370,7 +370,7 @@ impl LearntPace {
         let again = self.learnt.is_some_and(|learnt| pace > learnt * SAME_FROM);
         self.confirmed = if again { self.confirmed.saturating_add(1).min(CONFIRMED_MAX) } else { 0 };
         self.grown = 0.0;
-        // Two refusals may be chance, unless a window of a usual length explains them.
+        // Two refusals may be chance, unless they fit a limit per window of a usual length.
         let few = closing.refused <= 2 && span.window().is_none();
         (self.of_singles, self.tentative) = (false, few);
         self.learnt = Some(pace.max(PACE_MIN));

@@ -11,6 +11,11 @@
 //! | [`Ledger`] | which pages may be settled, and which passive hosts are told that their memo is kept | S1, S4, S6 |
 //! | [`Slots`] | which host is granted a slot, in a shard and between shards | S7, S8 |
 //! | [`GroupBudgets`] | whether the common budget of a group affords a start | G1, for a whole group |
+//!
+//! The invariants, in short: S1 (a lease is settled only after its rows are safe), S2 (page limit), S3 (each host is
+//! in one state), S4 (memos are kept before this is told), S5 (wants are served in order), S6 (batches are settled in
+//! order), S7 (no slot is created or lost), S8 (slots are granted in order), and, of a host, G1 (starts keep the
+//! spacing). See [`SchedulingInvariant`] and [`host::Invariant`](crate::host::Invariant).
 
 mod dispatch;
 mod groups;

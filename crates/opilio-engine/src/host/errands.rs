@@ -1,6 +1,6 @@
 //! The errands of a host: fetches that another host or the caller of the crawl asked for. Each errand is subject to
-//! this host's rate limits and spends from its budget (rule G8). The asker gets the facts of the fetch and decides
-//! what these facts mean.
+//! this host's rate limits and spends from its budget (invariant G8). The asker gets the facts of the fetch and
+//! decides what these facts mean.
 
 use opilio_core::host::{Admitted, Errands};
 use opilio_fetch::{FetchRequest, Purpose};

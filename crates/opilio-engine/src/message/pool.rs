@@ -49,7 +49,7 @@ pub(crate) struct PoolLink {
     pub(crate) fetches: Outbox<Fetch>,
 }
 
-/// Tells a pool how much it may start from now on. The level depends on how much memory is left.
+/// Tells a pool how much it may start from now on, which depends on how much memory is left.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Take(pub(crate) IntakeLevel);

@@ -35,7 +35,7 @@ pub(crate) enum ToScheduler {
     /// A shard has dropped a host because the host belongs to another owner. The host's leases were given back
     /// before this message.
     Lost { host: Host },
-    /// Sets how many leases the scheduler hands out from now on. The level depends on the memory that is left.
+    /// Sets how many leases the scheduler hands out from now on, which depends on the memory that is left.
     Take(IntakeLevel),
     /// Tells the scheduler to hand out no more leases.
     Stop,

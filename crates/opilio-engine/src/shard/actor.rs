@@ -1,5 +1,5 @@
 //! The shard actor owns the table of its live hosts and the state of each of them. So a host whose actor panics
-//! keeps its hold (time without requests) and its strikes (counted faults).
+//! keeps its hold (time without requests) and its strikes (closings in a row).
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

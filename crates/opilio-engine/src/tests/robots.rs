@@ -43,7 +43,7 @@ pub(super) fn times_of(arrivals: &[(Duration, String)], part: &str) -> Vec<Durat
     arrivals.iter().filter(|(_, url)| url.contains(part)).map(|(at, _)| *at).collect()
 }
 
-/// Checks that two arrivals at a host are never closer than the spacing that the host's rate requires (rule G8).
+/// Checks that two arrivals at a host are never closer than the spacing that the host's rate requires.
 fn assert_spaced(arrivals: &[(Duration, String)], host: &str) {
     let times = times_of(arrivals, &format!("//{host}/"));
     for pair in times.windows(2) {

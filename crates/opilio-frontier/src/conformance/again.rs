@@ -30,8 +30,8 @@ pub fn failures_become_due_again(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9)[0].record, sent);
 }
 
-/// Checks that the oldest failures become due again first, that the remaining failures then move up in the list, and
-/// that later failures are added behind them.
+/// Checks that the oldest failures become due again first, that the remaining failures then move up in the list of
+/// failures, and that later failures are added behind them.
 pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"];
@@ -54,8 +54,8 @@ pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     assert_eq!(&*store.failures(1, 1).unwrap()[0].url, urls[0]);
 }
 
-/// Checks that failures of one reason become due again. Failures of other reasons keep their order in the list, and
-/// so do failures whose host may not be requested again.
+/// Checks that failures of one reason become due again. Failures of other reasons keep their order in the list of
+/// failures, and so do failures whose host may not be requested again.
 pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls: Vec<String> = (0..6).map(|n| format!("http://a.test/{n}")).collect();
@@ -92,7 +92,7 @@ pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
 }
 
 /// Checks that failures of any reason become due again. Failures whose host may not be requested again keep their
-/// order in the list.
+/// order in the list of failures.
 pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);

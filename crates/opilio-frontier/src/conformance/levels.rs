@@ -84,7 +84,7 @@ pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ["b.test", "c.test"].map(host).into());
     let third = lease_at(&mut *store, "c.test", 9, NOW + PATIENCE);
     assert_eq!(paths(&third), ["3"]);
-    // The next level may again have to wait for as long as `PATIENCE`.
+    // The records of the next depth may again have to wait for as long as `PATIENCE`.
     store.settle(vec![Settlement::page(third[0].id)], &[], NOW + PATIENCE).unwrap();
     assert!(lease_at(&mut *store, "c.test", 9, NOW + PATIENCE).is_empty());
     assert_eq!(store.next_due(), Some(NOW + PATIENCE * 2));
@@ -166,7 +166,7 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert_eq!((out.len(), store.stats().out), (1, 1));
     let last = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&last), ["4"]);
-    // The redirected URL may be requested again at its own depth. Higher levels wait for that request.
+    // The redirected URL may be requested again at its own depth. Records of greater depths wait for that request.
     let again = Record { depth: 0, ..record("http://a.test/again") };
     settle(&mut *store, Settlement::redirected(out[0].lease.id, again));
     store.admit(vec![at(1, "http://b.test/5")]).unwrap();

@@ -98,7 +98,7 @@ impl DiskFrontier {
     }
 
     /// Examines the `n` oldest failures, and makes those due again for which the caller's function returns true. The
-    /// remaining failures move to the end of the list, in their order.
+    /// remaining failures move to the end of the list of failures, in their order.
     pub(super) fn revive_some(
         &mut self,
         n: usize,

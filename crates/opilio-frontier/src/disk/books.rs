@@ -17,7 +17,8 @@ pub(super) struct StoredBooks {
     pub(super) next_age: u64,
     /// The number that the next failure gets.
     pub(super) next_failure: u64,
-    /// The number of the oldest failure that is still in the list, or `next_failure` if the list is empty.
+    /// The number of the oldest failure that is still in the list of failures, or `next_failure` if that list is
+    /// empty.
     pub(super) first_failure: u64,
     /// The number that the next page of the history gets.
     pub(super) next_page: u64,

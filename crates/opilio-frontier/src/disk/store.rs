@@ -171,8 +171,8 @@ impl Frontier for DiskFrontier {
         self.guarded(|store| {
             let (mut revived, end) = (0, store.books.next_failure);
             let mut answers = HashMap::new();
-            // Failures that are not due again move to the end of the list, in their order. When the whole list was
-            // examined, the order is as before.
+            // Failures that are not due again move to the end of the list of failures, in their order. When the whole
+            // list was examined, the order is as before.
             while store.books.first_failure < end
                 && reason.is_none_or(|reason| store.books.stats.failures.contains_key(&reason))
             {

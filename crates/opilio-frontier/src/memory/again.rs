@@ -90,13 +90,13 @@ impl EndedUrls {
         listed.map(|(failure, kept)| Failure { extra: kept.packed.extra(), ..failure.clone() }).collect()
     }
 
-    /// Removes the oldest failure from the list, and returns its reason and its record.
+    /// Removes the oldest failure from the list of failures, and returns its reason and its record.
     pub(super) fn take_failure(&mut self, hosts: &Hosts) -> Option<(Reason, Record)> {
         let (failure, kept) = self.failures.pop_front()?;
         Some((failure.reason, kept.unpack(hosts)))
     }
 
-    /// Removes from the list the failures that the caller wants, and returns them.
+    /// Removes from the list of failures those that the caller wants, and returns them.
     pub(super) fn take_failures(
         &mut self,
         hosts: &Hosts,

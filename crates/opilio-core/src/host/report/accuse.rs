@@ -24,8 +24,8 @@ impl HostState {
     }
 
     /// Whether so many different URLs were refused together that none of them is at fault: at least two URLs
-    /// besides this URL; or, if a limiter may explain the refusals, at least one URL besides this URL; or at
-    /// least 4 of the 10 latest new URLs at their first request.
+    /// besides this URL; or, if the refusals may come from a rate limiter of the server, at least one URL besides
+    /// this URL; or at least 4 of the 10 latest new URLs at their first request.
     pub(super) fn is_crowd(&self, url: u32, seq: u32, clean: bool, excused: u16) -> bool {
         if excused >= EXCUSED_MAX {
             return false;

@@ -109,8 +109,8 @@ impl HostState {
         }
     }
 
-    /// Uses the learnt pace from now on. If `learnt` is a new pace (starts per second), a limiter explains
-    /// the refusals, so they count against no URL.
+    /// Uses the learnt pace from now on. If `learnt` is a new pace (starts per second), the refusals came from a
+    /// rate limiter of the server, so they count against no URL.
     pub(super) fn take_pace(&mut self, learnt: Option<f64>) {
         if let Some(per_second) = learnt {
             self.leases.forgive_refusals(self.terms.limits.order);

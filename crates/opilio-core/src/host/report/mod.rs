@@ -1,5 +1,5 @@
-//! Evaluates a report: what it means for the host (hold, strikes, pace), and for the URL (another attempt, or
-//! its end).
+//! Evaluates a report: what it means for the host (its hold, its closings in a row, its pace), and for the URL
+//! (another attempt, or its end).
 //!
 //! Two questions are answered in turn. First, whose fault was the outcome? Only the answers to other URLs can
 //! show that, see `blame.rs`. Second, what happens to the lease? The fetcher proposes a verdict. The host

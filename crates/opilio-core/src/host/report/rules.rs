@@ -79,8 +79,8 @@ impl HostState {
     /// times.
     ///
     /// A redirect shows that the host answers, but not that its rules can be fetched. So it does not reduce
-    /// the strikes or open the door; otherwise a redirect to a target that always fails would be requested at
-    /// once and for ever.
+    /// the host's strikes (closings in a row) or open the door; otherwise a redirect to a target that always fails
+    /// would be requested at once and for ever.
     fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, next: RulesState) {
         if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
             self.hold.unprobe();

@@ -97,7 +97,7 @@ impl HostState {
     }
 
     /// Handles a failed lease if it is undecided whose fault the failure is: the failure counts
-    /// provisionally, and a URL without attempts left waits for the decision.
+    /// provisionally, and a URL without attempts left waits until it is decided whose fault the failure is.
     pub(super) fn dispose_of_suspect(
         &mut self,
         now: Timestamp,

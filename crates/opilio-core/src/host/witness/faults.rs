@@ -1,5 +1,6 @@
 //! Keeps track of whose fault failures were, as far as that is visible from outside the host. The invariants
-//! G7, G9, G10 and G11 are checked with the counts kept here.
+//! about faults are checked with the counts kept here: which failures use up the attempts of a URL (G7, G10), which
+//! URL may be the probe (G9), and that chance ends no URL and lowers no pace (G11).
 
 use super::expect;
 use super::leases::SeenLeases;
@@ -99,8 +100,8 @@ impl SeenFaults {
         self.unwelcome += count;
     }
 
-    /// Checks G11 when the host lowers its pace: a single refusal may be chance, so it must not lower the
-    /// pace.
+    /// Checks the invariant G11 when the host lowers its pace: a single refusal may be chance, so it must not
+    /// lower the pace.
     pub(super) fn expect_paced(&self) -> Result<(), Violation> {
         expect(self.unwelcome > 1, Invariant::G11, || {
             "the pace falls for a single refusal, which may be chance".to_owned()

@@ -1,5 +1,5 @@
 //! Checks holds, parks and drains as visible from outside: while any of these lasts, the host starts nothing
-//! (G3), and a hold never becomes shorter (G6).
+//! (invariant G3), and a hold never becomes shorter (invariant G6).
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ impl SeenHold {
         }
     }
 
-    /// Checks G3 at a start: nothing starts while the host is held, parked or drained. While the host is
-    /// closed, one probe may start.
+    /// Checks the invariant G3 at a start: nothing starts while the host is held, parked or drained. While the
+    /// host is closed, one probe may start.
     pub(super) fn expect_start(&self, now: Timestamp, may_probe: bool) -> Result<(), Violation> {
         let end = self.end;
         expect(now >= end, Invariant::G3, || format!("a start at {now:?}, held until {end:?}"))?;
@@ -52,8 +52,8 @@ impl SeenHold {
         expect(allowed, Invariant::G3, || "a start while only a probe may".to_owned())
     }
 
-    /// Checks G6: the hold in the host's snapshot lasts as long as it was asked for, and has not become
-    /// shorter.
+    /// Checks the invariant G6: the hold in the host's snapshot lasts as long as it was asked for, and has not
+    /// become shorter.
     pub(super) fn compare(&mut self, shown: &HostSnapshot) -> Result<(), Violation> {
         let until = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
         let before = self.shown;

@@ -1,5 +1,5 @@
-//! Keeps track of a host's leases from outside the host: the place of each lease (G4), and how many attempts
-//! each lease has used up.
+//! Keeps track of a host's leases from outside the host: the place of each lease (by invariant G4 it has exactly
+//! one), and how many attempts each lease has used up.
 
 use super::expect;
 use crate::host::invariants::{Invariant, Violation};
@@ -115,8 +115,8 @@ impl SeenLease {
         untried && (may_start || self.id.is_errand())
     }
 
-    /// Checks at a start that the lease has used up no more attempts than failures may count against it (G7),
-    /// and no fewer than failures surely count against it (G10).
+    /// Checks at a start that the lease has used up no more attempts than failures may count against it
+    /// (invariant G7), and no fewer than failures surely count against it (invariant G10).
     fn expect_attempt(&self, start: &Start) -> Result<(), Violation> {
         let AttemptRange { least, most } = self.attempts;
         let used = used_before(start);
@@ -165,7 +165,8 @@ impl SeenLeases {
         }
     }
 
-    /// Records the start of a lease's request; checks G4, G7, G9 and G10.
+    /// Records the start of a lease's request. Checks the place of the lease (invariant G4), the attempts that it
+    /// has used up (G7, G10), and, if the request is a probe, that the lease may be the probe (G9).
     pub(super) fn started(&mut self, now: Timestamp, start: &Start) -> Result<(), Violation> {
         let place = self.place_of(start.lease.id)?;
         self.expect_probe(place, start.probe)?;
@@ -181,7 +182,7 @@ impl SeenLeases {
         Ok(())
     }
 
-    /// Checks G9: a URL that failed in this closing must not be the probe while another URL could be.
+    /// Checks the invariant G9: a URL that failed in this closing must not be the probe while another URL could be.
     fn expect_probe(&self, place: usize, probe: bool) -> Result<(), Violation> {
         let seen = &self.0[place];
         let suspect = probe && seen.open > 0;
@@ -190,7 +191,9 @@ impl SeenLeases {
         })
     }
 
-    /// Records that a lease is handed on; checks G4, G7, G10 and G11.
+    /// Records that a lease is handed on, with how its URL ended. Checks the place of the lease (invariant G4) and
+    /// the number of its requests (G10). Checks of a failed URL that its host was not at fault (G7), and that it had
+    /// no attempts left (G11).
     pub(super) fn delivered(
         &mut self,
         id: LeaseId,
@@ -274,8 +277,8 @@ impl SeenLeases {
         });
     }
 
-    /// Excuses refusals that a limiter explains. From outside it is not visible which failures were such
-    /// refusals, so the least number of used attempts becomes zero.
+    /// Excuses the refusals that came from a rate limiter of the server. From outside it is not visible which
+    /// failures were such refusals, so the least number of used attempts becomes zero.
     pub(super) fn excuse_refusals(&mut self) {
         self.0.iter_mut().for_each(|seen| (seen.attempts.least, seen.open) = (0, 0));
     }

@@ -4,17 +4,17 @@
 //! the attempts from these alone. From the host itself the observer reads only values that are invisible from
 //! outside (the spacing in force, the counts of leases), to compare them with its own record.
 //!
-//! | invariant | checked in |
+//! | invariant, in short | checked in |
 //! | --- | --- |
-//! | G1, G8 | `starts.rs`: at each start |
-//! | G2 | here, `expect_in_flight`: at each start |
-//! | G3 | `hold.rs`, `expect_start`: at each start |
-//! | G4 | `leases.rs`: where a lease starts and ends; here, `compare_places` |
-//! | G5 | `work.rs`, `expect_work`: when the host has no more output |
-//! | G6 | `hold.rs`, `compare`: when the host has no more output |
-//! | G7, G10 | `leases.rs`, `expect_attempt` and `delivered`, with the counts of `report.rs` and `faults.rs` |
-//! | G9 | `leases.rs`, `expect_probe`: at each probe |
-//! | G11 | `leases.rs`, `delivered`: for a URL; `faults.rs`, `expect_paced`: for the pace |
+//! | G1: starts keep the spacing; G8: robots.txt spends the budget, too | `starts.rs`: at each start |
+//! | G2: the limit of requests in flight | here, `expect_in_flight`: at each start |
+//! | G3: nothing starts while the host is held | `hold.rs`, `expect_start`: at each start |
+//! | G4: each lease is in one place | `leases.rs`: where a lease starts and ends; here, `compare_places` |
+//! | G5: a start that is possible happens at once | `work.rs`, `expect_work`: when the host has no more output |
+//! | G6: a hold never becomes shorter | `hold.rs`, `compare`: when the host has no more output |
+//! | G7, G10: which failures use up attempts | `leases.rs`, with the counts of `report.rs` and `faults.rs` |
+//! | G9: the probe is for a URL that has not failed | `leases.rs`, `expect_probe`: at each probe |
+//! | G11: chance ends no URL and lowers no pace | `leases.rs`, `delivered`; `faults.rs`, `expect_paced` |
 
 mod faults;
 mod hold;
@@ -180,7 +180,7 @@ impl Witness {
         self.hold.expect_start(now, probe && !self.probe_out())
     }
 
-    /// Checks G2: at most as many requests are in flight as the limit allows.
+    /// Checks the invariant G2: at most as many requests are in flight as the limit allows.
     fn expect_in_flight(&self) -> Result<(), Violation> {
         let (count, max) = (self.flights().count(), self.in_flight_max);
         expect(count <= max, Invariant::G2, || format!("{count} in flight, {max} allowed"))
@@ -197,8 +197,8 @@ impl Witness {
         self.flights().any(|flight| flight.probe)
     }
 
-    /// Checks G4: in each place (ready or waiting, in flight, parsed) the host counts as many leases as this
-    /// observer.
+    /// Checks the invariant G4 (each lease is in exactly one place): in each place (ready or waiting, in flight,
+    /// parsed) the host counts as many leases as this observer.
     fn compare_places(&self, shown: &HostSnapshot) -> Result<(), Violation> {
         let (idle, parsed) = self.leases.idle_and_parsed();
         let ours = (idle, self.flights().count(), parsed);

@@ -1,4 +1,5 @@
-//! Checks the times between the starts of a host, as visible from outside: the invariants G1 and G8.
+//! Checks the times between the starts of a host, as visible from outside: the starts keep the spacing (invariant
+//! G1), and the starts for robots.txt count, too (invariant G8).
 
 use std::time::Duration;
 
@@ -28,14 +29,14 @@ impl SeenStarts {
         Self { spacing, urls: Pacer::default(), all: Pacer::default(), last: None, resumed_at: None }
     }
 
-    /// Records the start of a URL's request; checks G1: these starts keep the spacing of the rate.
+    /// Records the start of a URL's request. Checks the invariant G1: these starts keep the spacing of the rate.
     pub(super) fn url(&mut self, now: Timestamp, id: LeaseId) -> Result<(), Violation> {
         let paced = self.urls.start(now, self.spacing);
         expect(paced, Invariant::G1, || format!("{id:?} starts early at {now:?}"))
     }
 
-    /// Records any start; checks G8 (the starts of robots.txt count, too) and G1 (each start keeps the crawl
-    /// delay).
+    /// Records any start. Checks the invariants G8 (the starts for robots.txt count, too) and G1 (each start keeps
+    /// the crawl delay).
     pub(super) fn any(&mut self, now: Timestamp, crawl_delay: Duration) -> Result<(), Violation> {
         let paced = self.all.start(now, self.spacing);
         expect(paced, Invariant::G8, || format!("with robots.txt, a start is early at {now:?}"))?;

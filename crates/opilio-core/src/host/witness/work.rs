@@ -1,4 +1,4 @@
-//! Checks G5: the host starts its next request as soon as the gate allows.
+//! Checks the invariant G5: the host starts its next request as soon as the gate allows.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ impl SeenSlots {
 }
 
 impl Witness {
-    /// Checks G5: if a lease is ready, the host has asked for a slot, or its timer is set for the earliest
-    /// possible start.
+    /// Checks the invariant G5 (a start that is possible happens at once): if a lease is ready, the host has asked
+    /// for a slot, or its timer is set for the earliest possible start.
     pub(super) fn expect_work(&self, now: Timestamp, shown: &HostSnapshot) -> Result<(), Violation> {
         let busy = self.hold.draining
             || self.hold.parked

@@ -12,7 +12,8 @@ use crate::name::Host;
 use crate::scheduling::invariants::SchedulingInvariant::{S2, S3, S5};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Checks that hosts get leases in turn and within the limits (invariants S2, S3, S5).
+/// Checks that hosts get leases within the page limit of the crawl (invariant S2) and in turn (S5), and that each
+/// host is in exactly one state: ready, being started, or live (S3).
 ///
 /// Call [`hear`](Self::hear) before each `handle` of dispatch, and each other function after dispatch's
 /// function of the same name.

@@ -44,7 +44,8 @@ impl Memos {
         std::mem::take(&mut self.kept)
     }
 
-    /// Whether `waiting` has a memo of every host in `leaving` (S4).
+    /// Whether `waiting` has a memo of every host in `leaving`. Part of the invariant S4: no host is told that its
+    /// memo is kept before the store has kept it.
     pub(super) fn are_told_after(&self) -> bool {
         self.leaving.iter().all(|(host, _)| self.waiting.contains_key(host))
     }

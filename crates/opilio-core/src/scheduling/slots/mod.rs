@@ -172,8 +172,8 @@ impl<T> Slots<T> {
         if self.free > 0 && !around.is_clogged && !self.refused {
             let usable = self.level.of(self.owned);
             if self.out() >= usable {
-                // The memory limit allows no more slots to be used. The next slot that comes back, or another
-                // level, changes this.
+                // The memory limit allows no more slots to be used, until a slot comes back or the intake level
+                // changes.
                 return None;
             }
             let max = if self.planted.has(Bug::DoubtfulTakeAll) { usable } else { doubtful_max(usable) };

@@ -6,7 +6,8 @@ use crate::intake::IntakeLevel;
 use crate::scheduling::invariants::SchedulingInvariant::{S7, S8};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Checks to which hosts slots are granted (invariants S7, S8). `T` is the type that identifies a host.
+/// Checks to which hosts slots are granted: no slot is created or lost (invariant S7), and slots are granted in order
+/// of arrival, but never all to doubtful hosts (invariant S8). `T` is the type that identifies a host.
 ///
 /// Call [`hear`](Self::hear) before each `handle`, [`see`](Self::see) for each output, and
 /// [`rest`](Self::rest) after `poll` has returned `None`.

@@ -150,7 +150,7 @@ impl Scheduler {
     }
 }
 
-/// Groups leases by host. The leases of each host have to be adjacent in the list.
+/// Groups leases by host. The leases of each host have to be adjacent in `leases`.
 fn group(leases: Vec<Lease>) -> Vec<Work> {
     let mut by_host: Vec<Work> = Vec::new();
     for lease in leases {

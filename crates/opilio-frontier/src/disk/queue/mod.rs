@@ -202,8 +202,9 @@ impl Queue {
         commit.insert(&self.stored, key.bytes(), bytes);
     }
 
-    /// Leases records of a host that were read ahead, but no records that are deeper than `level`. Each leased record
-    /// lowers `level` to its own depth. Returns the depth of the next record if that record has to wait.
+    /// Leases records of a host that were read ahead, but no records that are deeper than the depth `level`. Each
+    /// leased record lowers `level` to its own depth. Returns the depth of the next record if that record has to
+    /// wait.
     pub(super) fn lease(
         &mut self,
         entry: &mut HostEntry,
