@@ -32,6 +32,7 @@ mod decode;
 mod directives;
 mod document;
 mod dom;
+mod entities;
 mod error;
 mod feed;
 mod field;

@@ -375,7 +375,7 @@ impl<'t, 'f> Pass<'t, 'f> {
     fn end_of_title(&self) {
         if self.in_title.replace(false) {
             let raw = std::mem::take(&mut *self.title.borrow_mut());
-            self.found.borrow_mut().title(&without_nul(htmlize::unescape(raw.as_str())));
+            self.found.borrow_mut().title(&without_nul(crate::entities::decoded_text(raw.as_str())));
         }
     }
 }
@@ -405,7 +405,7 @@ fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.bytes().any(|byte| byte == b'&' || byte == 0) {
         return Some(Cow::Borrowed(raw));
     }
-    Some(without_nul(htmlize::unescape_attribute(raw)))
+    Some(without_nul(crate::entities::decoded_attribute(raw)))
 }
 
 /// Replaces each NUL character by U+FFFD, as the tokenizer of the HTML standard does.

@@ -258,6 +258,6 @@ impl<'t> Iterator for TagAttributes<'t> {
             None => value.split_at(value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len())),
         };
         self.0 = rest;
-        Some((name, htmlize::unescape_attribute(raw)))
+        Some((name, crate::entities::decoded_attribute(raw)))
     }
 }

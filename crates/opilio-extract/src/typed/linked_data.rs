@@ -67,7 +67,7 @@ fn values(block: &str) -> Result<Vec<Value>, String> {
         return Ok(values);
     }
     if !block.contains('"') && block.contains("&quot;") {
-        let decoded = htmlize::unescape(block);
+        let decoded = crate::entities::decoded_text(block);
         return parse(&mended(&decoded)).map_err(|_| error);
     }
     Err(error)
