@@ -1,10 +1,10 @@
 //! Crawls Catalog108: by default a local copy of the site, with `--base URL` the real site.
 //!
 //! ```text
-//! cargo run --example catalog108                 # every product, in seconds
-//! cargo run --example catalog108 -- run --help   # all settings, such as --rate and --state
-//! cargo run --example catalog108 -- --lab        # 200 URLs at 30 a minute, in real time
-//! cargo run --example catalog108 -- --lab --push # asks for more than the server allows
+//! cargo run -p opilio --example catalog108                 # every product, in seconds
+//! cargo run -p opilio --example catalog108 -- run --help   # all settings, such as --rate and --state
+//! cargo run -p opilio --example catalog108 -- --lab        # 200 URLs at 30 a minute, in real time
+//! cargo run -p opilio --example catalog108 -- --lab --push # asks for more than the server allows
 //! ```
 //!
 //! The module `spider` is the part to learn from. `shop` runs the spider, `lab` measures how it keeps to rate limits,

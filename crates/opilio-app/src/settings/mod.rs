@@ -2,7 +2,8 @@
 //!
 //! The module `table` has a row for each setting: its flag, its variable, its key in `opilio.toml`, its help, how
 //! its value is read and what it changes. The flags, their help, the errors with file and line, the suggestions,
-//! the precedence of the sources and `docs/opilio.toml` are made from the rows. A new setting needs only a new row.
+//! the precedence of the sources and `docs/opilio.toml` are made from the rows. A new setting needs a new row, and
+//! `cargo xtask settings` then writes `docs/opilio.toml`.
 //!
 //! The module `reader` has the kinds of values, `row` the parts of a row, and `draft` the values that the rows
 //! change. `file` reads `opilio.toml`, and `page` writes its documentation.
