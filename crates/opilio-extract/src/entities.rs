@@ -50,7 +50,7 @@ fn decoded<'t>(raw: &'t str, decode: impl FnOnce() -> String) -> Cow<'t, str> {
 }
 
 fn tokens(opts: TokenizerOpts, input: StrTendril) -> String {
-    let tokenizer = Tokenizer::new(Collected::default(), opts);
+    let tokenizer = Tokenizer::new(EntityText::default(), opts);
     let queue = BufferQueue::default();
     queue.push_back(input);
     // The sink never asks for a stop, so the tokenizer reads all input.
@@ -61,9 +61,9 @@ fn tokens(opts: TokenizerOpts, input: StrTendril) -> String {
 
 /// Collects the text and the attribute values that the tokenizer has read.
 #[derive(Default)]
-struct Collected(RefCell<String>);
+struct EntityText(RefCell<String>);
 
-impl TokenSink for Collected {
+impl TokenSink for EntityText {
     type Handle = ();
 
     fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
