@@ -60,7 +60,7 @@ pub struct Links {
 
 /// A request whose `Step` value cannot be stored and read back.
 #[derive(Debug, thiserror::Error)]
-#[error("the step of the request of {url} cannot be stored")]
+#[error("the `Step` value of the request of {url} cannot be stored")]
 pub struct LinkError {
     url: Box<str>,
     source: StepError,

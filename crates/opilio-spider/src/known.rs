@@ -51,11 +51,11 @@ impl KnownSteps {
             if self.others == 1 {
                 tracing::warn!(
                     url = %record.url, first_step = known, ignored_step = other,
-                    "a URL was requested with two steps: only the first step reads its page. `Request::again` \
-                     fetches it for the second step, too. Only the first such URL is named in a warning: further URLs are counted"
+                    "a URL was requested with two `Step` values: only the first one reads its page. `Request::again` \
+                     fetches the page for the second one, too. Only the first such URL is named in a warning: further URLs are counted"
                 );
             } else {
-                tracing::debug!(url = %record.url, known, other, "this URL, too, was requested with two steps: the step `known` reads its page, the step `other` is ignored");
+                tracing::debug!(url = %record.url, known, other, "this URL, too, was requested with two `Step` values: `known` reads its page, `other` is ignored");
             }
         }
     }

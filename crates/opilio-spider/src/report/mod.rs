@@ -185,7 +185,8 @@ impl CrawlReport {
         self.elsewhere.as_ref().filter(|_| is_over && self.pages <= 1)
     }
 
-    /// Returns whether both equations in the description of this type hold. Tests and debug builds check this.
+    /// Returns whether both equations in the description of this type hold, and each failure is listed or counted as
+    /// unlisted. Tests and debug builds check this.
     #[must_use]
     pub fn balances(&self) -> bool {
         let failures = self.failed();

@@ -22,10 +22,10 @@ pub(crate) use shape::shape;
 #[non_exhaustive]
 pub enum StepError {
     /// The step has no JSON form, for instance a map whose keys are neither texts nor numbers.
-    #[error("the step has no JSON form")]
+    #[error("the `Step` value has no JSON form")]
     Encode(#[source] serde_json::Error),
     /// The JSON form of the step cannot be read as the spider's `Step`.
-    #[error("the step {step} cannot be read")]
+    #[error("the `Step` value {step} cannot be read")]
     Decode {
         /// The JSON form, shortened.
         step: String,
@@ -33,7 +33,7 @@ pub enum StepError {
         source: BadStep,
     },
     /// The JSON form has a field that the spider's `Step` does not read.
-    #[error("the step {step} has a field that the spider's `Step` does not read: `{field}`")]
+    #[error("the `Step` value {step} has a field that the spider's `Step` does not read: `{field}`")]
     Unread {
         /// The JSON form, shortened.
         step: String,
@@ -41,7 +41,7 @@ pub enum StepError {
         field: String,
     },
     /// The JSON form is read back as a different step: for an untagged enum, the first variant that fits is taken.
-    #[error("the step {step} is read back as another step, {other}")]
+    #[error("the `Step` value {step} is read back as another value, {other}")]
     Other {
         /// The JSON form, shortened.
         step: String,

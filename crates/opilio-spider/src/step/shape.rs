@@ -26,7 +26,7 @@ struct Shape;
 
 /// The step's own `Serialize` failed. The code that encodes the step has already reported this.
 #[derive(Debug, thiserror::Error)]
-#[error("the step cannot be serialized")]
+#[error("the `Step` value cannot be serialized")]
 struct NoShape;
 
 impl ser::Error for NoShape {

@@ -123,7 +123,7 @@ fn what_serde_does_not_read_back_is_an_error_in_words() {
         *page == 0
     }
     let error = kept(&Shadowed::Long { a: 1, b: 2 }).map(drop).map_err(said).unwrap_err();
-    assert!(error.contains("another one") && error.contains(r#"{"a":1}"#), "{error}");
+    assert!(error.contains("another value") && error.contains(r#"{"a":1}"#), "{error}");
     kept(&Shadowed::Short { a: 1 }).unwrap();
     let error = kept(&Skips { page: 0 }).map(drop).map_err(said).unwrap_err();
     assert!(error.contains("missing field `page`"), "{error}");
