@@ -152,7 +152,7 @@ impl Hold {
         tell
     }
 
-    /// Closes the door, if it is open, without counting a strike. So the next start is a probe.
+    /// Closes the door, if it is open, without counting this as a closing. So the next start is a probe.
     pub(super) fn distrust(&mut self) {
         if self.door == Door::Open {
             self.door = Door::Closed;
@@ -164,7 +164,8 @@ impl Hold {
         self.door = Door::Open;
     }
 
-    /// Ends a park: halves the strikes, and lets one probe go out to learn whether the host answers again.
+    /// Ends a park: halves the strikes (closings in a row), and lets one probe start, which shows whether the host
+    /// answers again.
     pub(super) fn reopen_for_probe(&mut self) {
         self.distrust();
         self.strikes /= 2;
@@ -183,13 +184,13 @@ impl Hold {
         }
     }
 
-    /// Halves the strikes after a success. They are not set to 0, so a host that fails again and again keeps
-    /// some.
+    /// Halves the strikes (closings in a row) after a success. They are not set to 0, so a host that fails again and
+    /// again keeps some.
     pub(super) fn forgive(&mut self) {
         self.strikes /= 2;
     }
 
-    /// Returns the longest wait for the closing that just began (its strike is already counted), if the
+    /// Returns the longest wait for the closing that just began (`strikes` counts it already), if the
     /// server stated no wait.
     ///
     /// The wait is the backoff's `min · 2^strikes` up to its `max`, but at most the share [`PATIENCE`] of the

@@ -19,7 +19,7 @@ pub(super) struct Scenario {
     pub(super) limits: Limits,
     /// Whether every host serves a robots.txt and the crawler respects it.
     pub(super) robots: bool,
-    /// The number of listings: the first URLs of the list are pages that link to the other URLs, each to an equal
+    /// The number of listings: the first URLs of the scenario are pages that link to the other URLs, each to an equal
     /// part of them. With 0, all URLs are seeds.
     pub(super) listings: usize,
     /// The most retries of one URL.
@@ -66,7 +66,7 @@ pub(super) enum CrawlAsk {
 
 impl CrawlAsk {
     /// Makes the request for the crawler. `sandbox` has the addresses of the hosts. The step of the request is
-    /// `place`, its index in the list.
+    /// `place`, its index in the scenario's list of requests.
     pub(super) fn request(&self, sandbox: &Sandbox, place: u32) -> Request<u32> {
         match self {
             Self::Get { host, path } => Request::get(sandbox.url(*host, path), place),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) struct UrlList {
     pub(super) seeds: Vec<Request<u32>>,
-    /// For each listing, given by its index in the list, the requests that the spider makes when the listing has
-    /// arrived.
+    /// For each listing, given by its index in the scenario's list of URLs, the requests that the spider makes when
+    /// the listing has arrived.
     pub(super) found: BTreeMap<u32, Vec<Request<u32>>>,
 }
 
