@@ -18,8 +18,8 @@ use crate::record::{LeaseId, Priority};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Quota, Verdict};
 
-/// A step of a schedule: one event for a host. A `which` or a lone number selects one of the requests or
-/// leases that the step is about, modulo how many of these there are.
+/// A step of a schedule: one event for a host. Unless the step says otherwise, its number selects one of
+/// the requests or leases that the step is about, modulo how many of these there are.
 #[derive(Clone, Debug)]
 enum Move {
     Assign {
