@@ -25,7 +25,7 @@ use url::Url;
 use crate::args::Args;
 use crate::measure;
 
-/// The way in which a floor reads the body of a page.
+/// How much of a page's body a floor (a crawl with only the libraries that Opilio uses) parses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FloorReading {
     /// Does not parse the body.

@@ -66,7 +66,8 @@ impl NotCss {
         xpath(css).or_else(|| colons(css).into_iter().find_map(|at| pseudo(css, at)))
     }
 
-    /// Returns the byte offset at which the construct begins in `css`, the selector in which it was found.
+    /// Returns the byte offset in `css` at which the part that is not CSS begins. `css` is the selector in which
+    /// `find` found this construct.
     pub(crate) fn place_in(&self, css: &str) -> Option<usize> {
         let before = css.len() - css.trim_start().len();
         let css = css.trim();

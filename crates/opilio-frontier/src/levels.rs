@@ -223,8 +223,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
     }
 }
 
-/// Returns whether a record of this priority has to wait until no record of a smaller depth is left, as far as exact
-/// depths demand it (see the module). Records with a priority above the default never wait.
+/// Returns whether a record of this priority waits for records of smaller depths, by the rules at the top of this
+/// module. Records with a priority above the default never wait.
 pub(crate) fn keeps_level(priority: Priority) -> bool {
     priority <= Priority::default()
 }

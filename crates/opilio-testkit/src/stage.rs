@@ -87,7 +87,7 @@ impl WebStage {
         (state.before, state.began) = (state.now(), None);
     }
 
-    /// Advances the web's clock between two runs.
+    /// Advances the clock of the scripted web by the time that passes between two runs.
     pub(crate) fn pass(&self, time: Duration) {
         self.lock().before += time;
     }

@@ -94,8 +94,8 @@ impl HostState {
         ready.into_iter().chain(waiting).min()
     }
 
-    /// Returns the time from which on this lease may start, or the fetch of robots.txt that must come before
-    /// it. Looks only at the state of robots.txt. `None` while robots.txt is being fetched.
+    /// Returns the time from which on this lease may start, as far as robots.txt is concerned. If robots.txt must
+    /// be fetched first, it is the time from which on that fetch may start; `None` while the fetch is in flight.
     pub(super) fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
         match self.rules.of(lease.record.scheme).known {
             _ if self.rules.is_off() || lease.id.is_errand() => Some(Timestamp::EPOCH),

@@ -159,8 +159,8 @@ pub(super) struct InFlight {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// Whether the store has settled the lease meanwhile. The lease counts as in flight until the report of
-    /// its request comes; that report then changes nothing.
+    /// Whether the store has settled the lease since this request was started. The lease counts as in flight
+    /// until the request's report comes. The host learns from that report, but nothing else is done for the lease.
     pub(super) settled: bool,
 }
 

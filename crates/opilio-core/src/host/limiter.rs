@@ -172,7 +172,8 @@ impl LimiterEstimate {
         self.rates.is_some()
     }
 
-    /// Records a refused start of which it is unclear whether the limiter refused it.
+    /// Counts a refused start of which it is unclear whether the server's rate limiter refused it. The next
+    /// estimate of the limiter's rate allows for both.
     pub(super) fn may_have_refused(&mut self) {
         self.unclear = self.unclear.saturating_add(1);
     }

@@ -69,7 +69,7 @@ impl MemoryWatch {
                 ?level,
                 memory_mib,
                 limit_mib,
-                "the number of requests in flight was changed because of memory"
+                "the limit of requests in flight was changed to this level because of memory"
             ),
             Advice::End => {
                 tracing::warn!(

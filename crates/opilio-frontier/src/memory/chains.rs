@@ -20,8 +20,8 @@ pub(super) struct Chains {
     /// The waiting URLs. The key is the fingerprint of the URL that is waited for, followed by the age (number of the
     /// admission) of the waiting URL.
     waiting: BTreeMap<(u128, u64), RedirectedUrl>,
-    /// The ranges of keys of waiting URLs to check: URLs that wait for a URL whose state changed, and URLs that began
-    /// to wait.
+    /// Ranges of keys of `waiting`. The URLs in them are checked next, since their waiting may be over: the URL for
+    /// which they wait has ended or was redirected, or they began to wait.
     changed: VecDeque<((u128, u64), (u128, u64))>,
 }
 

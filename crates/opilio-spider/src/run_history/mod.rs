@@ -272,7 +272,8 @@ pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samp
     }
 }
 
-/// The name of the list in the store that holds one step of each shape.
+/// The name of a list in the store, which holds one step of each shape (the set of a step's names of variants and
+/// fields) as an example, up to `SHAPES_MAX` of them.
 const STEPS: &str = "steps";
 
 /// The name of the list in the store that holds the hosts of the seeds and the hosts to which seeds were redirected.

@@ -201,8 +201,8 @@ fn reason_of_charge(charge: Charge) -> HoldReason {
     }
 }
 
-/// After this many excused requests of a URL, the failures of other URLs no longer excuse it, so that it
-/// cannot be requested for ever.
+/// An excused request does not count against its URL, since the host was at fault. After this many of them, a
+/// URL is no longer excused just because other URLs are refused, too, so that it cannot be requested for ever.
 const EXCUSED_MAX: u16 = 8;
 /// Where a very short wait before the next start is enough, it is the backoff's minimum divided by this
 /// number (250 ms by default).

@@ -301,7 +301,8 @@ impl<S: Spider> SpiderRunner<S> {
         self.hand_over(context, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
 
-    /// Ends a page as a failure because its files could not be stored. The spider is told once.
+    /// Ends a URL as a failure because the files that the spider asked for could not be stored. Then `Spider::failed`
+    /// is called, unless the files were asked for there: it is called only once for a URL.
     fn not_stored(&mut self, context: PageContext<S::Step>, ending: Ending, error: String) {
         tracing::error!(url = %context.record.url, error, "a file that the spider asked for could not be stored");
         match ending {
