@@ -36,6 +36,7 @@ mod entities;
 mod error;
 mod feed;
 mod field;
+mod field_counts;
 mod form;
 #[doc(hidden)]
 pub mod fuzz;
@@ -60,6 +61,7 @@ pub use directives::{Directives, MetaRobots};
 pub use document::Document;
 pub use error::{ExtractError, Flaw, NoMatch, SelectorError};
 pub use field::{Count, Field, FieldError, FieldReadError, NamedField, Part, Value};
+pub use field_counts::FieldCounts;
 pub use form::{Form, FormError, Submission};
 #[cfg(feature = "derive")]
 pub use jiff;

@@ -6,6 +6,7 @@
 //! cannot be read, the error lists all of them, not only the first.
 
 mod cache;
+pub mod coverage;
 mod currency;
 mod date;
 mod fault;
@@ -35,6 +36,7 @@ pub use reader::{FieldReader, Raw, Unreadable};
 
 use crate::document::Document;
 use crate::select::Element;
+use coverage::Counter;
 use reader::{Subject, Within};
 
 /// A struct whose fields are read from a page.
@@ -279,6 +281,7 @@ fn one<T: Extract>(subject: Subject<'_>) -> Result<T, ExtractFaults> {
     match subject.document.css(css).ok().and_then(|matches| matches.first()) {
         Some(element) => reader::read(subject, Within::Element(element), None),
         None => {
+            Counter::of(T::PLAN);
             let mut faults = ExtractFaults::new();
             faults.add(FieldFault {
                 field: T::PLAN.name.to_owned(),
@@ -295,6 +298,8 @@ fn one<T: Extract>(subject: Subject<'_>) -> Result<T, ExtractFaults> {
 /// Reads all values of a struct with `each` from a page or an element.
 fn each<T: ExtractEach>(subject: Subject<'_>, within: Within<'_>) -> Vec<Result<T, ExtractFaults>> {
     let css = T::PLAN.each.unwrap_or(":scope");
+    // Without an element nothing else would say that the struct was looked for.
+    Counter::of(T::PLAN);
     let matches = match within {
         Within::Element(element) => element.css(css),
         Within::Page | Within::Json(_) => subject.document.css(css),

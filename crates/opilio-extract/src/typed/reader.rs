@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::coverage::{Counter, FieldFound};
 use super::fault::{ExtractFaults, FieldFault, FoundThere};
 use super::find::{self, Looked};
 use super::plan::{ExtractPlan, FieldPlan, FieldShape, SourcePlan};
@@ -103,6 +104,7 @@ pub struct FieldReader<'r, 'p> {
     plan: &'static ExtractPlan,
     trail: Trail<'r>,
     source: Option<&'static SourcePlan>,
+    counter: Counter,
     faults: &'r mut ExtractFaults,
 }
 
@@ -148,7 +150,17 @@ impl<'p> FieldReader<'_, 'p> {
 
     /// Reads all values of a field, using a function of the user.
     pub fn list_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Vec<T>> {
-        let plan = &self.plan.fields[field];
+        let read = self.all(&self.plan.fields[field], read);
+        let found = match &read {
+            Some(values) if values.is_empty() => FieldFound::Nothing,
+            Some(_) => FieldFound::Value,
+            None => FieldFound::Unreadable,
+        };
+        self.counter.count(field, found);
+        read
+    }
+
+    fn all<T>(&mut self, plan: &'static FieldPlan, read: ReadRaw<'_, 'p, T>) -> Option<Vec<T>> {
         for (n, source) in plan.sources.iter().enumerate() {
             match find::all(self, plan, source) {
                 Ok(raws) if raws.is_empty() => {}
@@ -173,6 +185,22 @@ impl<'p> FieldReader<'_, 'p> {
     /// one, and a description of what was found in its place.
     fn one<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<(Option<T>, FoundThere)> {
         let plan = &self.plan.fields[field];
+        let read = self.first(plan, read);
+        let found = match (&read, plan.shape) {
+            (Some((Some(_), _)), _) => FieldFound::Value,
+            (Some((None, _)), FieldShape::Defaulted) => FieldFound::NothingButDefault,
+            (Some((None, _)), _) => FieldFound::Nothing,
+            (None, _) => FieldFound::Unreadable,
+        };
+        self.counter.count(field, found);
+        read
+    }
+
+    fn first<T>(
+        &mut self,
+        plan: &'static FieldPlan,
+        read: ReadRaw<'_, 'p, T>,
+    ) -> Option<(Option<T>, FoundThere)> {
         let mut found = FoundThere::Nothing;
         for (n, source) in plan.sources.iter().enumerate() {
             match find::first(self, plan, source) {
@@ -205,6 +233,7 @@ impl<'p> FieldReader<'_, 'p> {
             plan: self.plan,
             trail,
             source: Some(source),
+            counter: self.counter,
             faults: &mut *self.faults,
         };
         match read(raw, &mut inner, n) {
@@ -241,6 +270,7 @@ impl<'p> FieldReader<'_, 'p> {
             plan: T::PLAN,
             trail: self.trail,
             source: None,
+            counter: Counter::of(T::PLAN),
             faults: &mut *self.faults,
         };
         T::read_fields(&mut reader).ok_or(Unreadable::Noted)
@@ -294,7 +324,9 @@ pub(super) fn read<T: Extract>(
 ) -> Result<T, ExtractFaults> {
     let mut faults = ExtractFaults::new();
     let trail = Trail { above: None, name: T::PLAN.name, index };
-    let mut reader = FieldReader { subject, within, plan: T::PLAN, trail, source: None, faults: &mut faults };
+    let counter = Counter::of(T::PLAN);
+    let mut reader =
+        FieldReader { subject, within, plan: T::PLAN, trail, source: None, counter, faults: &mut faults };
     match T::read_fields(&mut reader) {
         Some(value) if faults.is_empty() => Ok(value),
         _ => Err(super::notes::explained(faults, subject)),

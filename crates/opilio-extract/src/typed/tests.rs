@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod coverage;
 mod fields;
 mod linked;
 mod numbers;
