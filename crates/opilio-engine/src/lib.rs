@@ -48,5 +48,5 @@ pub use opilio_spider::{
     BadHeader, BadHostPattern, BadPage, BadSession, BadUrl, CrawlError, CrawlReport, EachPage, Elsewhere,
     FAILURES_NAMED, Failure, FailureRecord, Follow, Found, HostSettings, HostStatus, Page, PageBuilder,
     ParseError, PartSnapshot, PatternError, Progress, Request, Scope, SeedError, Session, Snapshot, Spider,
-    StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page,
+    StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page, read_failure,
 };

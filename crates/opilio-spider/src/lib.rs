@@ -82,6 +82,6 @@ pub use request::{BadUrl, Request, Target};
 pub use scope::{Elsewhere, Follow, Hosts, Scope};
 pub use session::{BadSession, Login, Logins, Session, is_credential, log_in};
 pub use snapshot::{HostStatus, PartSnapshot, Snapshot};
-pub use spider::{Found, ParseError, Spider, parse_page};
+pub use spider::{Found, ParseError, Spider, parse_page, read_failure};
 pub use step::StepError;
 pub use trap::TrapRules;

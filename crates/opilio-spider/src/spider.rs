@@ -264,6 +264,20 @@ impl<S: Spider> Found<S> {
         self.requests.len() - before
     }
 
+    /// Moves the requests and files to the results of another spider with the same steps, and returns the items. For
+    /// a spider that wraps another one: it calls the inner spider by [`parse_page`] and [`read_failure`].
+    pub fn pass_on<Outer>(self, outer: &mut Found<Outer>) -> Vec<S::Item>
+    where
+        Outer: Spider<Step = S::Step>,
+    {
+        let Self { items, requests, unfollowed, files, permit } = self;
+        outer.requests.extend(requests);
+        outer.unfollowed.extend(unfollowed);
+        outer.files.extend(files);
+        outer.permit = outer.permit.take().or(permit);
+        items
+    }
+
     /// Marks those requests whose URLs are links of the page. The other URLs were made by the spider.
     pub(crate) fn tell_links(&mut self, page: &Page<S::Step>) {
         let shown: HashSet<Url> = page.links().into_iter().map(|link| link.url).collect();
@@ -319,4 +333,11 @@ pub fn parse_page<S: Spider>(spider: &S, page: &Page<S::Step>) -> Result<Found<S
     let mut found = Found::new();
     spider.parse(page, &mut found)?;
     Ok(found)
+}
+
+/// Runs `failed` on one failure without a crawl, for a spider that wraps another one.
+pub fn read_failure<S: Spider>(spider: &S, failure: &Failure<S::Step>) -> Found<S> {
+    let mut found = Found::new();
+    spider.failed(failure, &mut found);
+    found
 }

@@ -15,6 +15,7 @@ use super::Crawler;
 use crate::launch::{Fetchers, MakeTransport, Transports, WrapTransport};
 
 /// The settings that say how pages are fetched.
+#[derive(Clone)]
 pub(super) struct Fetching {
     pub(super) limits: Limits,
     web: WebSettings,

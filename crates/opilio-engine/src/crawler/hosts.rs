@@ -11,6 +11,7 @@ use super::Crawler;
 
 /// The settings of hosts. If settings were given for a pattern that is not a valid host pattern, the error is stored
 /// here until the crawl starts.
+#[derive(Clone)]
 pub(super) struct HostChoices {
     pub(super) table: HostTable,
     bad_pattern: Option<BadHostPattern>,

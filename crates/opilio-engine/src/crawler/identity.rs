@@ -13,6 +13,7 @@ use crate::clock::Clock;
 
 /// The values by which requests identify the crawler. An error in a header field is stored here until the
 /// crawl starts.
+#[derive(Clone)]
 pub(super) struct CrawlerIdentity {
     pub(super) user_agent: String,
     headers: Result<HeaderMap, BadHeader>,

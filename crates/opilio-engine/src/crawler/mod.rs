@@ -134,6 +134,19 @@ impl<S: Spider> Crawler<S> {
         }
     }
 
+    /// Makes a crawl of another spider with the settings made so far. Outputs, the store and the limits of the whole
+    /// crawl are not taken over: they belong to the first spider's crawl.
+    #[must_use]
+    pub fn with_spider<Other: Spider>(&self, spider: Other) -> Crawler<Other> {
+        Crawler {
+            hosts: self.hosts.clone(),
+            identity: self.identity.clone(),
+            fetching: self.fetching.clone(),
+            urls: self.urls.clone(),
+            ..Crawler::new(spider)
+        }
+    }
+
     /// Stops the crawl gently on SIGINT (Ctrl-C) and SIGTERM, as [`Handle::stop`] does: requests in flight end,
     /// everything is written, and the report says [`Signal`](crate::Stopped::Signal). A second signal gives up the
     /// requests in flight, as [`Handle::abort`] does. After the crawl, signals have the same effect as before it.

@@ -6,7 +6,7 @@ use opilio_spider::{Scope, Spider};
 use super::Crawler;
 
 /// The scope of the crawl, and the properties of pages by which duplicates are recognised.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct UrlChoices {
     scope: Scope,
     strip_tracking: bool,
