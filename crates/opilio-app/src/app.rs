@@ -8,9 +8,9 @@ use clap::{Arg, ArgMatches, Command};
 use opilio_engine::{Crawler, Spider};
 use url::Url;
 
+use crate::command::{Order, SpiderCommand};
 use crate::exit::Failure;
 use crate::program::{self, Ended, Program};
-use crate::settings::{CommandKind, SettingsTable};
 
 /// Runs the program of a spider: `fn main() -> ExitCode { opilio::main(Shop) }`.
 ///
@@ -23,7 +23,7 @@ pub fn main<S: Spider>(spider: S) -> ExitCode {
 
 /// Builds the program of a spider, with settings and flags of its own.
 ///
-/// The program has one subcommand, `run`, which may be left out.
+/// The program has the subcommands of [`SpiderCommand`]. Without a subcommand, it runs.
 ///
 /// ```no_run
 /// # mod opilio { pub use opilio_app::App; pub mod prelude { pub use opilio_engine::{Found, Page, ParseError, Request, Spider}; } }
@@ -124,29 +124,33 @@ impl<S: Spider> App<S> {
     /// When a setting is wrong, the crawl fails, or the arguments ask for help. [`Failure::report`] prints each of
     /// these.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
-        let table = SettingsTable::of(CommandKind::Crawl).with_own(None, self.flags);
-        let table = table.with_defaults(&self.settings);
         let program = Command::new(program_name()).subcommand_required(true).max_term_width(110);
-        let run = table.flags(Command::new(RUN).about("Crawls").after_help(AFTER_HELP));
-        let program = program.subcommand(run).after_help(WITHOUT_SUBCOMMAND);
+        let commands = SpiderCommand::ALL.map(|command| command.clap::<S>(self.flags.clone()));
+        let program = program.subcommands(commands).after_help(WITHOUT_SUBCOMMAND);
         let args = with_subcommand(args.into_iter().map(Into::into).collect());
         let matches = program.no_binary_name(true).try_get_matches_from(args).map_err(Failure::Arguments)?;
-        // `run` is the only subcommand, and clap requires it, so this error never occurs.
-        let Some((_, matches)) = matches.subcommand() else {
-            return Err(Failure::usage(anyhow::anyhow!("run")));
+        let command =
+            matches.subcommand().and_then(|(name, matches)| Some((SpiderCommand::named(name)?, matches)));
+        // Clap requires a subcommand, and has only those of the list, so this error never occurs.
+        let Some((command, matches)) = command else {
+            return Err(Failure::usage(anyhow::anyhow!("a subcommand is missing")));
         };
-
-        let output = matches.get_one::<PathBuf>("output").or(self.output.as_ref());
+        let table = command.table(self.flags).with_defaults(&self.settings);
+        let output = matches.try_get_one::<PathBuf>("output").ok().flatten().or(self.output.as_ref());
+        let output = output.filter(|_| command == SpiderCommand::Run).cloned();
         let display =
             program::begin(matches.get_count("verbose"), matches.get_flag("quiet"), output.is_none())?;
         let mut draft = table.read(matches).map_err(Failure::Usage)?;
-        draft.run.output = output.cloned();
+        draft.run.output = output;
         let spider = (self.make)(matches).map_err(Failure::Usage)?;
+        let more = |crawler| self.more.into_iter().fold(crawler, |crawler, more| more(crawler));
+        if command != SpiderCommand::Run {
+            return Order { matches, draft, spider, display, more: Box::new(more) }.carry_out(command);
+        }
         let program = Program::open(draft, display)?;
         let seeds: Vec<Url> =
             spider.seeds().iter().filter_map(|seed| Url::parse(seed.target()).ok()).collect();
         program.hint(&seeds);
-        let more = |crawler| self.more.into_iter().fold(crawler, |crawler, more| more(crawler));
         program.crawl(spider, None, more)
     }
 }
@@ -156,7 +160,7 @@ fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     let is_for_all = |arg: &OsString| ["-h", "--help"].iter().any(|flag| arg == flag);
     let is_flag = |arg: &OsString| arg.to_string_lossy().starts_with('-');
     if args.first().is_none_or(|arg| is_flag(arg) && !is_for_all(arg)) {
-        args.insert(0, RUN.into());
+        args.insert(0, SpiderCommand::Run.name().into());
     }
     args
 }
@@ -168,11 +172,4 @@ fn program_name() -> String {
     name.unwrap_or_else(|| "spider".to_owned())
 }
 
-const RUN: &str = "run";
 const WITHOUT_SUBCOMMAND: &str = "Without a subcommand it runs, with the flags of run.";
-const AFTER_HELP: &str = "\
-Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
-
-Exit codes: 0 done; 1 not a single page, and at least one failure or all filtered, or not a single request, or the output could \
-not be written to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after a gentle stop \
-by SIGINT or SIGTERM (a second signal stops at once).";

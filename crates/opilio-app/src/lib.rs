@@ -4,9 +4,11 @@
 //! politeness: it reads settings for the engine and prints the engine's results.
 
 mod app;
+mod command;
 pub mod descriptors;
 pub mod exit;
 pub mod logs;
+mod observed;
 pub mod output;
 pub mod program;
 pub mod progress;
@@ -21,3 +23,4 @@ pub mod watch;
 pub use app::{App, main};
 /// Re-exported for programs that define flags of their own.
 pub use clap;
+pub use command::SpiderCommand;

@@ -61,6 +61,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Returns the end of a command that has no report.
+    pub(crate) fn without_report(exit: Exit, display: Display) -> Self {
+        Self { exit, report: None, output: None, summary: Vec::new(), error: None, display }
+    }
+
     /// Prints the summary and the error. Returns the exit status.
     #[must_use]
     pub fn tell(self) -> Exit {

@@ -89,6 +89,20 @@ impl<S: Spider> SettingsTable<S> {
         self
     }
 
+    /// Keeps the flags for which `wanted` returns true. Settings whose flag is removed can still be set by the settings
+    /// file, so that all commands read one file.
+    #[must_use]
+    pub fn with_flags_that(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        for entry in &mut self.entries {
+            if let HelpEntry::Shared(setting) = entry
+                && setting.names.flag.is_some_and(|flag| !wanted(flag))
+            {
+                (setting.names.flag, setting.arg) = (None, None);
+            }
+        }
+        self
+    }
+
     /// Sets the program's own settings, written as in `opilio.toml`. All other sources take precedence over them.
     #[must_use]
     pub fn with_defaults(mut self, text: &str) -> Self {

@@ -1,0 +1,159 @@
+//! The subcommands of a spider's program. All of them share the settings of a crawl, each with the flags that make
+//! sense for it.
+
+mod parse;
+mod step;
+
+use std::sync::Arc;
+
+use clap::{Arg, ArgMatches, Command};
+use opilio_engine::{Crawler, Spider};
+
+use crate::exit::Failure;
+use crate::program::Ended;
+use crate::progress::Display;
+use crate::settings::{CommandKind, CrawlDraft, SettingsTable};
+
+/// A subcommand of a spider's program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SpiderCommand {
+    /// Crawls.
+    Run,
+    /// Reads one page, and prints its items.
+    Parse,
+}
+
+impl SpiderCommand {
+    /// All subcommands, in the order of the help.
+    pub const ALL: [Self; 2] = [Self::Run, Self::Parse];
+
+    /// Returns the name of the subcommand.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Parse => "parse",
+        }
+    }
+
+    /// Returns the first line of the help.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Run => "Crawls",
+            Self::Parse => "Reads one page, and prints its items as JSON lines",
+        }
+    }
+
+    /// Returns the subcommand with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|command| command.name() == name)
+    }
+
+    /// Returns the settings of the subcommand, with its own flags and those of the program.
+    pub(crate) fn table<S: Spider>(self, programs_own: Vec<Arg>) -> SettingsTable<S> {
+        let table = SettingsTable::of(CommandKind::Crawl);
+        let (table, own) = match self {
+            Self::Run => (table, Vec::new()),
+            Self::Parse => (table.with_flags_that(|flag| FEW_FETCHES.contains(&flag)), parse::flags()),
+        };
+        table.with_own(None, own.into_iter().chain(programs_own))
+    }
+
+    /// Returns the subcommand as clap reads it.
+    pub(crate) fn clap<S: Spider>(self, programs_own: Vec<Arg>) -> Command {
+        let command = Command::new(self.name()).about(self.about());
+        let command = match self {
+            Self::Run => command.after_help(RUN_HELP),
+            Self::Parse => command.long_about(parse::ABOUT).after_help(parse::HELP),
+        };
+        self.table::<S>(programs_own).flags(command)
+    }
+}
+
+/// A subcommand whose settings are read.
+pub(crate) struct Order<'a, S: Spider> {
+    pub(crate) matches: &'a ArgMatches,
+    pub(crate) draft: CrawlDraft<S>,
+    pub(crate) spider: S,
+    pub(crate) display: Display,
+    /// Makes the program's own changes to the crawler.
+    pub(crate) more: Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>,
+}
+
+impl<S: Spider> Order<'_, S> {
+    /// Carries out a subcommand other than `run`.
+    pub(crate) fn carry_out(self, command: SpiderCommand) -> Result<Ended, Failure> {
+        match command {
+            SpiderCommand::Run => Err(Failure::usage(anyhow::anyhow!("run has a function of its own"))),
+            SpiderCommand::Parse => parse::run(self),
+        }
+    }
+
+    /// Makes a crawler with the settings. Returns it with the spider and the display.
+    fn crawler(self) -> Result<(Crawler<S>, Arc<S>, Display), Failure> {
+        let cache = self.draft.run.open_cache().map_err(Failure::Usage)?;
+        let spider = Arc::new(self.spider);
+        let crawler = self.draft.apply(Crawler::shared(spider.clone())).map_err(Failure::Usage)?;
+        let crawler = (self.more)(crawler);
+        let crawler = match cache {
+            Some(cache) => crawler.cache(cache),
+            None => crawler,
+        };
+        Ok((crawler, spider, self.display))
+    }
+}
+
+/// The settings of commands that fetch a few pages, whose number is theirs to choose.
+const FEW_FETCHES: [&str; 24] = [
+    "rate",
+    "delay",
+    "max-crawl-delay",
+    "max-hold",
+    "retries",
+    "min-backoff",
+    "max-backoff",
+    "slow-down",
+    "retry-status",
+    "timeout",
+    "max-body",
+    "max-redirects",
+    "cache",
+    "cache-for",
+    "config",
+    "user-agent",
+    "header",
+    "no-robots",
+    "proxy",
+    "no-cookies",
+    "allow-private",
+    "danger-accept-any-certificate",
+    "verbose",
+    "quiet",
+];
+
+const RUN_HELP: &str = "\
+Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
+
+Exit codes: 0 done; 1 not a single page, and at least one failure or all filtered, or not a single request, or the output could \
+not be written to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after a gentle stop \
+by SIGINT or SIGTERM (a second signal stops at once).";
+
+#[cfg(test)]
+mod tests {
+    use opilio_engine::EachPage;
+
+    use super::*;
+
+    #[test]
+    fn the_subcommands_make_sense_to_clap_and_name_flags_that_exist() {
+        for command in SpiderCommand::ALL {
+            command.clap::<EachPage>(Vec::new()).debug_assert();
+            assert_eq!(SpiderCommand::named(command.name()), Some(command));
+        }
+        let all = SettingsTable::<EachPage>::of(CommandKind::Crawl).described();
+        for flag in FEW_FETCHES {
+            assert!(all.iter().any(|setting| setting.flag == Some(flag)), "{flag}");
+        }
+    }
+}

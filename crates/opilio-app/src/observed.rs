@@ -1,0 +1,77 @@
+//! A spider around the user's spider: shows each page and its results to a command, and writes no items.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opilio_engine::{
+    CrawlReport, Failure, Found, Page, ParseError, Request, SitemapEntry, Spider, parse_page, read_failure,
+};
+
+/// What `parse` made of a page: items and requests, or an error.
+pub(crate) type Parsed<'a, S> = Result<&'a Found<S>, &'a ParseError>;
+
+/// The function that sees each page and what `parse` made of it.
+type See<S> = Box<dyn Fn(&Page<<S as Spider>::Step>, Parsed<'_, S>) + Send + Sync>;
+
+/// A spider that reads pages as another spider does, and shows each page to a function.
+pub(crate) struct Observed<S: Spider> {
+    spider: Arc<S>,
+    /// The requests to begin with. In a lock, since steps need not be `Sync`.
+    seeds: Mutex<Vec<Request<S::Step>>>,
+    follows: bool,
+    see: See<S>,
+}
+
+impl<S: Spider> Observed<S> {
+    /// Makes a spider that requests these URLs only, whatever their pages link to.
+    pub(crate) fn only(
+        spider: Arc<S>,
+        seeds: Vec<Request<S::Step>>,
+        see: impl Fn(&Page<S::Step>, Parsed<'_, S>) + Send + Sync + 'static,
+    ) -> Self {
+        Self { spider, seeds: Mutex::new(seeds), follows: false, see: Box::new(see) }
+    }
+}
+
+impl<S: Spider> Spider for Observed<S> {
+    type Item = ();
+    type Step = S::Step;
+
+    const VERSION: u32 = S::VERSION;
+
+    fn name(&self) -> &str {
+        self.spider.name()
+    }
+
+    fn seeds(&self) -> Vec<Request<S::Step>> {
+        self.seeds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn parse(&self, page: &Page<S::Step>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        let read = parse_page(&*self.spider, page);
+        (self.see)(page, read.as_ref());
+        let read = read?;
+        if self.follows {
+            read.pass_on(found);
+        }
+        Ok(())
+    }
+
+    fn lists(&self, entry: &SitemapEntry) -> bool {
+        self.spider.lists(entry)
+    }
+
+    fn failed(&self, failure: &Failure<S::Step>, found: &mut Found<Self>) {
+        let read = read_failure(&*self.spider, failure);
+        if self.follows {
+            read.pass_on(found);
+        }
+    }
+
+    fn opened(&self) {
+        self.spider.opened();
+    }
+
+    fn closed(&self, report: &CrawlReport) {
+        self.spider.closed(report);
+    }
+}

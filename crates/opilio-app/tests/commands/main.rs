@@ -1,0 +1,11 @@
+//! Tests of the commands of a spider's program, run as a process against the sandbox.
+//!
+//! The process that the tests start is this test binary itself: its test `the_program` is the program, if an
+//! environment variable is set.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![cfg(unix)]
+
+mod parse;
+mod shop;
+mod support;

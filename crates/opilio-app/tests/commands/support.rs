@@ -1,0 +1,36 @@
+//! Starts the program under test, and reads what it prints.
+
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The environment variable with the arguments of the program, one on each line.
+pub(crate) const ARGS: &str = "TEST_COMMANDS_ARGS";
+
+/// How the program ended, and what it printed.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// Returns the lines of the program's own standard output as JSON. The test harness prints lines of its own.
+    pub(crate) fn json(&self) -> Vec<serde_json::Value> {
+        let lines = self.stdout.lines().filter(|line| line.starts_with(['{', '[']));
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Runs the program in a directory.
+pub(crate) fn run(dir: &TempDir, args: &[&str]) -> Ended {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPILIO_")) {
+        command.env_remove(name);
+    }
+    command.args(["--exact", "shop::the_program", "--nocapture"]);
+    command.env(ARGS, args.join("\n")).current_dir(dir.path()).stdin(Stdio::null());
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+}
