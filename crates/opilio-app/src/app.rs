@@ -6,11 +6,14 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 use opilio_engine::{Crawler, Spider};
+use opilio_extract::Extract;
+use opilio_extract::typed::ExtractPlan;
 use url::Url;
 
-use crate::command::{Order, SpiderCommand};
-use crate::exit::Failure;
+use crate::command::{Order, SpiderCommand, schema};
+use crate::exit::{Exit, Failure};
 use crate::program::{self, Ended, Program};
+use crate::progress::Display;
 
 /// Runs the program of a spider: `fn main() -> ExitCode { opilio::main(Shop) }`.
 ///
@@ -57,6 +60,7 @@ pub struct App<S: Spider> {
     flags: Vec<Arg>,
     settings: String,
     output: Option<PathBuf>,
+    plans: Vec<&'static ExtractPlan>,
     more: Vec<More<S>>,
 }
 
@@ -81,6 +85,7 @@ impl<S: Spider> App<S> {
             flags: flags.into_iter().collect(),
             settings: String::new(),
             output: None,
+            plans: Vec::new(),
             more: Vec::new(),
         }
     }
@@ -97,6 +102,14 @@ impl<S: Spider> App<S> {
     #[must_use]
     pub fn output(mut self, file: impl Into<PathBuf>) -> Self {
         self.output = Some(file.into());
+        self
+    }
+
+    /// Names a struct that the spider reads from pages, usually its item. The command `schema` prints its fields, and
+    /// those of structs in it.
+    #[must_use]
+    pub fn extracts<T: Extract>(mut self) -> Self {
+        self.plans.push(T::PLAN);
         self
     }
 
@@ -135,6 +148,10 @@ impl<S: Spider> App<S> {
         let Some((command, matches)) = command else {
             return Err(Failure::usage(anyhow::anyhow!("a subcommand is missing")));
         };
+        if command == SpiderCommand::Schema {
+            schema::run(&self.plans, matches)?;
+            return Ok(Ended::without_report(Exit::Done, Display::new(true, false)));
+        }
         let table = command.table(self.flags).with_defaults(&self.settings);
         let output = matches.try_get_one::<PathBuf>("output").ok().flatten().or(self.output.as_ref());
         let output = output.filter(|_| command == SpiderCommand::Run).cloned();

@@ -2,8 +2,10 @@
 //! sense for it.
 
 mod parse;
+pub(crate) mod schema;
 mod step;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command};
@@ -21,11 +23,13 @@ pub enum SpiderCommand {
     Run,
     /// Reads one page, and prints its items.
     Parse,
+    /// Prints which fields the items have.
+    Schema,
 }
 
 impl SpiderCommand {
     /// All subcommands, in the order of the help.
-    pub const ALL: [Self; 2] = [Self::Run, Self::Parse];
+    pub const ALL: [Self; 3] = [Self::Run, Self::Parse, Self::Schema];
 
     /// Returns the name of the subcommand.
     #[must_use]
@@ -33,6 +37,7 @@ impl SpiderCommand {
         match self {
             Self::Run => "run",
             Self::Parse => "parse",
+            Self::Schema => "schema",
         }
     }
 
@@ -42,6 +47,7 @@ impl SpiderCommand {
         match self {
             Self::Run => "Crawls",
             Self::Parse => "Reads one page, and prints its items as JSON lines",
+            Self::Schema => "Prints which fields the items have, and where each is read",
         }
     }
 
@@ -56,6 +62,8 @@ impl SpiderCommand {
         let (table, own) = match self {
             Self::Run => (table, Vec::new()),
             Self::Parse => (table.with_flags_that(|flag| FEW_FETCHES.contains(&flag)), parse::flags()),
+            // It needs no spider and no settings, so it has none of the program's flags either.
+            Self::Schema => return table.with_flags_that(|_| false).with_own(None, schema::flags()),
         };
         table.with_own(None, own.into_iter().chain(programs_own))
     }
@@ -66,6 +74,7 @@ impl SpiderCommand {
         let command = match self {
             Self::Run => command.after_help(RUN_HELP),
             Self::Parse => command.long_about(parse::ABOUT).after_help(parse::HELP),
+            Self::Schema => command.long_about(schema::ABOUT),
         };
         self.table::<S>(programs_own).flags(command)
     }
@@ -82,11 +91,13 @@ pub(crate) struct Order<'a, S: Spider> {
 }
 
 impl<S: Spider> Order<'_, S> {
-    /// Carries out a subcommand other than `run`.
+    /// Carries out a subcommand other than `run` and `schema`.
     pub(crate) fn carry_out(self, command: SpiderCommand) -> Result<Ended, Failure> {
         match command {
-            SpiderCommand::Run => Err(Failure::usage(anyhow::anyhow!("run has a function of its own"))),
             SpiderCommand::Parse => parse::run(self),
+            SpiderCommand::Run | SpiderCommand::Schema => {
+                Err(Failure::usage(anyhow::anyhow!("{} has a function of its own", command.name())))
+            }
         }
     }
 
@@ -101,6 +112,14 @@ impl<S: Spider> Order<'_, S> {
             None => crawler,
         };
         Ok((crawler, spider, self.display))
+    }
+}
+
+/// Prints data on stdout. A reader that has closed the pipe is no error.
+fn print(data: &[u8]) -> Result<(), Failure> {
+    match std::io::stdout().write_all(data) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::run(error)),
+        _ => Ok(()),
     }
 }
 

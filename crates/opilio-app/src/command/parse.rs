@@ -1,6 +1,5 @@
 //! The command `parse`: reads one page with the spider, and prints its items. Nothing is stored.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +12,7 @@ use opilio_export::{Export, JsonLines};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Order, step};
+use super::{Order, print, step};
 use crate::exit::{Exit, Failure};
 use crate::observed::{Observed, Parsed};
 use crate::program::Ended;
@@ -155,13 +154,6 @@ fn request_line<Step: serde::Serialize>(page: &Page<Step>, request: &Request<Ste
     let url = page.document().resolve(request.target());
     let url = url.map_or_else(|| request.target().to_owned(), String::from);
     json!({ "request": url, "step": request.step() })
-}
-
-fn print(lines: &[u8]) -> Result<(), Failure> {
-    match std::io::stdout().write_all(lines) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::run(error)),
-        _ => Ok(()),
-    }
 }
 
 /// Reads the step of the page, which by default is that of the first seed.

@@ -7,5 +7,6 @@
 #![cfg(unix)]
 
 mod parse;
+mod schema;
 mod shop;
 mod support;

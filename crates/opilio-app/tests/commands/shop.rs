@@ -76,7 +76,7 @@ fn the_program() {
         let session = opilio_engine::Session::new().header("x-who", "alice").unwrap();
         crawler.session("alice", session)
     });
-    let code = match app.output("products.jsonl").run(args.split('\n')) {
+    let code = match app.extracts::<Product>().output("products.jsonl").run(args.split('\n')) {
         Ok(ended) => ended.tell().code(),
         Err(failure) => failure.tell(),
     };
