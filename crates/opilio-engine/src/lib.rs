@@ -46,7 +46,8 @@ pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use opilio_robots::sitemap::Entry as SitemapEntry;
 pub use opilio_spider::{
     BadHeader, BadHostPattern, BadPage, BadSession, BadUrl, CrawlError, CrawlReport, EachPage, Elsewhere,
-    FAILURES_NAMED, Failure, FailureRecord, Follow, Found, HostSettings, HostStatus, Page, PageBuilder,
-    ParseError, PartSnapshot, PatternError, Progress, Request, Scope, SeedError, Session, Snapshot, Spider,
-    StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page, read_failure,
+    Expectation, FAILURES_NAMED, Failure, FailureRecord, FieldCounts, Follow, Found, HostSettings,
+    HostStatus, Page, PageBuilder, ParseError, PartSnapshot, PatternError, Progress, Request, Scope,
+    SeedError, Session, Shortfall, ShortfallReason, Snapshot, Spider, StepError, Stopped, Target, TrapRules,
+    Unwritten, header, parse_page, read_failure,
 };

@@ -18,6 +18,8 @@ use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, 
 #[cfg(feature = "disk")]
 mod cookies;
 #[cfg(feature = "disk")]
+mod coverage;
+#[cfg(feature = "disk")]
 mod deaths;
 #[cfg(feature = "disk")]
 mod failures;
@@ -108,6 +110,10 @@ fn refused(seconds: u64) -> ScriptedAnswer {
 }
 
 fn crawler(spider: List) -> Crawler<List> {
+    crawler_of(spider)
+}
+
+fn crawler_of<S: Spider>(spider: S) -> Crawler<S> {
     Crawler::new(spider)
         .host(HostPolicy::new().rate(per_second(2)).in_flight(4))
         .addresses(AddressPolicy::allow_all())

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::admission::{Parent, is_plain};
+use crate::coverage::PageCoverage;
 use crate::data::{Marks, Reads, RequestData, RequestOptions};
 use crate::naming::Naming;
 use crate::page::{Answer, PageFacts};
@@ -77,6 +78,8 @@ pub struct PageContext<Step> {
     pub is_repeated: bool,
     /// The facts of the fetch that the store keeps.
     pub fetched: Fetched,
+    /// What `parse` found for the fields of structs.
+    pub coverage: PageCoverage,
 }
 
 impl<Step> PageContext<Step> {
@@ -115,6 +118,7 @@ impl<Step> PageContext<Step> {
             grows: None,
             is_repeated: false,
             fetched: Fetched::default(),
+            coverage: PageCoverage::default(),
         })
     }
 

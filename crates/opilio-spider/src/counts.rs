@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use opilio_core::scheduling::StoreCounts;
-use opilio_frontier::FrontierStats;
+use opilio_frontier::{Frontier, FrontierStats};
 
+use crate::coverage::{CrawlCoverage, EndedCoverage};
 use crate::run_history::Totals;
 
 /// The counters of a shard, or of all shards together.
@@ -88,12 +89,14 @@ pub struct Tally {
     sitemaps: u64,
     /// Whether a warning was logged that pages gave items although the crawl has no output.
     told_of_items: bool,
+    /// What was found for fields, on those pages of all runs that the store counts as ended.
+    coverage: CrawlCoverage,
 }
 
 impl Tally {
-    /// Makes a tally of zeros, for a run with this many shards.
+    /// Makes the tally of a run with this many shards, which continues the counts of earlier runs.
     #[must_use]
-    pub fn new(before: Totals, shards: usize) -> Self {
+    pub fn new(before: Totals, coverage: CrawlCoverage, shards: usize) -> Self {
         Self {
             before,
             shards: vec![ShardCounts::default(); shards],
@@ -101,6 +104,7 @@ impl Tally {
             items: 0,
             sitemaps: 0,
             told_of_items: false,
+            coverage,
         }
     }
 
@@ -126,10 +130,22 @@ impl Tally {
         self.drained.len() == self.shards.len()
     }
 
-    /// Adds the items and sitemaps of pages that the store has just counted as ended.
-    pub fn add(&mut self, items: u64, sitemaps: u64) {
+    /// Adds the items, the sitemaps and the coverage of pages that the store is about to count as ended.
+    pub fn add(&mut self, items: u64, sitemaps: u64, coverage: &EndedCoverage) {
+        self.coverage.add(coverage);
         self.items += items;
         self.sitemaps += sitemaps;
+    }
+
+    /// Gives the coverage to the store, which saves it with its next commit.
+    pub fn keep_coverage(&mut self, frontier: &mut dyn Frontier) {
+        self.coverage.keep(frontier);
+    }
+
+    /// Returns what was found for fields, in all runs.
+    #[must_use]
+    pub fn coverage(&self) -> &CrawlCoverage {
+        &self.coverage
     }
 
     /// Returns how many sitemaps this run and earlier runs have read to their end.

@@ -99,6 +99,14 @@ pub enum CrawlError {
         #[source]
         source: postcard::Error,
     },
+    /// A field is expected to be filled in a share that is not a number from 0 to 1.
+    #[error("cannot expect {field} to be filled in the share {share}: a share is a number from 0 to 1")]
+    Expectation {
+        /// The field.
+        field: String,
+        /// The share.
+        share: f64,
+    },
     /// HTTP does not allow the user agent.
     #[error("cannot send {user_agent:?} as the user agent")]
     UserAgent {

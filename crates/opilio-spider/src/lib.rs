@@ -22,6 +22,7 @@
 //! | [`listing`] | a sitemap | records |
 //! | [`memo`] | the state (`HostMemo`) and robots.txt rules of a host | the bytes that the store keeps, and back |
 //! | [`counts`] | the counts of shards and of the store | the totals of all runs |
+//! | [`coverage`] | what `parse` found for the fields of structs | the counts of all runs, and whether they are as expected |
 //! | [`run_history`] | the notes of earlier runs | the state that this run begins with, and the notes of this run |
 //! | [`results`] | the items and requests of the spider | the result of a lease |
 //! | [`parsed`] | a lease and the results of its page | how the store records the end of the lease |
@@ -36,6 +37,7 @@ pub mod admission;
 pub mod attempts;
 pub mod context;
 pub mod counts;
+pub mod coverage;
 pub mod data;
 mod each_page;
 mod error;
@@ -69,11 +71,13 @@ pub mod taken;
 mod trap;
 
 pub use admission::SeedError;
+pub use coverage::{Expectation, Shortfall, ShortfallReason};
 pub use each_page::EachPage;
 pub use error::CrawlError;
 pub use header::{BadHeader, header};
 pub use host_settings::{HostSettings, HostTable};
 pub use opilio_core::BadHostPattern;
+pub use opilio_extract::FieldCounts;
 pub use page::{Answer, BodyShare, Failure, Page, PageFacts};
 pub use page_builder::{BadPage, PageBuilder};
 pub use pattern::PatternError;

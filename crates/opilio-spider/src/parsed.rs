@@ -6,6 +6,7 @@ use std::sync::Arc;
 use opilio_core::{Ending, Fingerprint, Host, LeaseId, Reason};
 use opilio_frontier::{Admission, Cause, Fetched, Redirect, Settlement};
 
+use crate::coverage::PageCoverage;
 use crate::step::Sample;
 
 /// The result of one lease. If a page could not be parsed, its result holds a failure, and no links or items.
@@ -31,6 +32,8 @@ pub struct Parsed {
     pub names: Vec<Name>,
     /// The items of the page, encoded as rows of the outputs.
     pub items: EncodedItems,
+    /// What `parse` found for the fields of structs.
+    pub coverage: PageCoverage,
     /// The facts about the fetch of a page that the store keeps.
     pub fetched: Fetched,
     /// The known facts about the cause of a failure.
@@ -56,6 +59,7 @@ impl Parsed {
             grows: None,
             names: Vec::new(),
             items: EncodedItems::default(),
+            coverage: PageCoverage::default(),
             fetched: Fetched::default(),
             cause: Cause::default(),
             is_list: false,

@@ -8,6 +8,7 @@ use opilio_core::Reason;
 use opilio_export::ContentHash;
 use url::Url;
 
+use crate::coverage::PageCoverage;
 use crate::naming::{Naming, PageName};
 use crate::page::{Answer, BodyShare, Failure, Page, PageFacts};
 use crate::request::Request;
@@ -49,7 +50,8 @@ impl<S: Spider> From<Found<S>> for Gathered<S> {
     }
 }
 
-/// Runs `parse` on one page. If the spider's code fails or panics, only the result of this page is lost.
+/// Runs `parse` on one page, and counts what it finds for the fields of structs. If the spider's code fails or panics,
+/// only the result of this page is lost; the counts are those until then.
 pub fn parse<S: Spider>(
     spider: &S,
     answer: Answer,
@@ -57,8 +59,8 @@ pub fn parse<S: Spider>(
     facts: PageFacts,
     url: &str,
     naming: Naming,
-) -> Read<S> {
-    let read = catch_unwind(AssertUnwindSafe(|| {
+) -> (Read<S>, PageCoverage) {
+    let work = AssertUnwindSafe(|| {
         let is_repeated = facts.is_repeated;
         let mut page = Page::new(answer, step, facts);
         let mut found = Found::new();
@@ -77,8 +79,9 @@ pub fn parse<S: Spider>(
             found.permit = page.permit.take();
         }
         Ok::<_, ParseError>((found, name))
-    }));
-    match read {
+    });
+    let (result, coverage) = PageCoverage::during(|| catch_unwind(work));
+    let read = match result {
         Ok(Ok((found, name))) => Read::Found(found.into(), name),
         Ok(Err(error)) => {
             tracing::warn!(url, %error, "the spider's `parse` returned an error");
@@ -89,7 +92,8 @@ pub fn parse<S: Spider>(
             tracing::error!(url, error, "the spider's `parse` panicked");
             Read::Failed(Reason::ParsePanic, Some(error))
         }
-    }
+    };
+    (read, coverage)
 }
 
 /// Calls `Spider::failed` for a URL that ended as a failure. If `failed` panics, its items and requests are

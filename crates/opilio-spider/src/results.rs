@@ -70,6 +70,7 @@ impl<S: Spider> PageResults<S> {
         let parsed = Parsed {
             grows: context.grows,
             fetched: context.fetched,
+            coverage: context.coverage,
             is_list: context.reads != Reads::Page,
             samples,
             ..Parsed::bare(

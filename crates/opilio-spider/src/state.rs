@@ -12,6 +12,7 @@ use opilio_frontier::{Caps, Frontier, MemoryFrontier, MemoryOptions, Order};
 #[cfg(feature = "disk")]
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, StoreOwner};
 
+use crate::coverage::CrawlCoverage;
 use crate::error::CrawlError;
 use crate::run_history::{self, TryAgain};
 
@@ -129,6 +130,12 @@ impl StateSettings {
         now: Timestamp,
         user_agent: &str,
     ) -> Result<(), CrawlError> {
+        if self.try_again == TryAgain::Everything {
+            // The commit that queues the failures again also saves these counts.
+            let mut coverage = CrawlCoverage::read(frontier)?;
+            coverage.forget_failures();
+            coverage.keep(frontier);
+        }
         run_history::try_again(frontier, self.try_again, now, user_agent)?;
         match self.refresh {
             Some(age) => run_history::refresh(frontier, now - age),

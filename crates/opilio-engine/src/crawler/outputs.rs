@@ -1,7 +1,7 @@
-//! The settings of the outputs: where items and files are written.
+//! The settings of the outputs: where items and files are written, and how full items are expected to be.
 
 use opilio_export::{Encoder, Export, FileStore, Sink};
-use opilio_spider::{CrawlError, Spider};
+use opilio_spider::{CrawlError, Expectation, Spider};
 
 use super::Crawler;
 
@@ -9,15 +9,29 @@ use super::Crawler;
 pub(super) struct Outputs<Item> {
     exports: Vec<Box<dyn Export<Item>>>,
     pub(super) files: Option<FileStore>,
+    pub(super) expectations: Vec<Expectation>,
 }
 
 impl<Item> Default for Outputs<Item> {
     fn default() -> Self {
-        Self { exports: Vec::new(), files: None }
+        Self { exports: Vec::new(), files: None, expectations: Vec::new() }
     }
 }
 
 impl<Item: 'static> Outputs<Item> {
+    /// Checks that each expectation can be met.
+    ///
+    /// # Errors
+    /// When a share is not a number from 0 to 1.
+    pub(super) fn check(&self) -> Result<(), CrawlError> {
+        match self.expectations.iter().find(|wanted| !wanted.is_share()) {
+            Some(Expectation { field, share }) => {
+                Err(CrawlError::Expectation { field: field.clone(), share: *share })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Makes the encoders of each shard, one for each output.
     pub(super) fn encoders(&self, shards: usize) -> Vec<Vec<Box<dyn Encoder<Item>>>> {
         (0..shards).map(|_| self.exports.iter().map(|export| export.encoder()).collect()).collect()
@@ -53,6 +67,38 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn export(mut self, export: impl Export<S::Item>) -> Self {
         self.outputs.exports.push(Box::new(export));
+        self
+    }
+
+    /// Expects a field of the structs that `parse` reads to be filled in at least this share of the values, from 0 to 1.
+    /// May be called several times.
+    ///
+    /// The field is named `Product.price`, or only `price` if no other struct has a field of this name. A default does
+    /// not count as filled. At the end the crawl compares [`CrawlReport::coverage`](crate::CrawlReport::coverage), which
+    /// is the sum of all its runs, with the expectations: it logs an error for each one that is not met, and lists them
+    /// in [`CrawlReport::shortfalls`](crate::CrawlReport::shortfalls). A name that no field has, or several have, is not
+    /// met either.
+    ///
+    /// ```
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # use opilio_fetch::{ScriptedAnswer, ScriptedTransport};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let report = opilio::crawl("http://shop.example/")
+    ///     .each(|page, found| Ok(found.item(page.title().map(str::to_owned))))
+    ///     .expect_filled("Product.price", 0.98)
+    /// #   .no_robots()
+    /// #   .transport(|| std::rc::Rc::new(ScriptedTransport::new(|_, _: &_| ScriptedAnswer::page("<title>x</title>"))))
+    ///     .run()
+    ///     .await?;
+    /// // This spider reads no struct, so there is no such field.
+    /// assert_eq!(report.shortfalls[0].field, "Product.price");
+    /// # Ok(()) })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn expect_filled(mut self, field: impl Into<String>, share: f64) -> Self {
+        self.outputs.expectations.push(Expectation { field: field.into(), share });
         self
     }
 

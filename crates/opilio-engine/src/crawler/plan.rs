@@ -8,6 +8,7 @@ use opilio_export::Sink;
 use opilio_fetch::{BodyBudget, Cookies, KeptCookies};
 use opilio_spider::admission::{Links, seed_admissions};
 use opilio_spider::counts::Books;
+use opilio_spider::coverage::CrawlCoverage;
 use opilio_spider::run_history::{self, EarlierRuns, RunHistory, Totals};
 use opilio_spider::state::{OpenStore, StoreNeeds};
 use opilio_spider::{CrawlError, Hosts, Logins, Progress, Scope, Spider};
@@ -26,6 +27,8 @@ struct BegunRun {
     history: RunHistory,
     /// The shapes (hashes of the names of variants and fields) of those steps of which the store keeps an example.
     shapes: HashSet<u64>,
+    /// What earlier runs found for the fields of structs.
+    coverage: CrawlCoverage,
     /// Whether the scope is applied to the hosts of queued URLs once more.
     hosts: Hosts,
 }
@@ -36,6 +39,7 @@ impl<S: Spider> Crawler<S> {
         self.hosts.check()?;
         self.hosts.table.send_to_all(&self.identity.take_headers()?);
         self.limits.check()?;
+        self.outputs.check()?;
         // Signals are caught before any work that takes long: a signal during such work takes effect after
         // the work.
         let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
@@ -54,7 +58,7 @@ impl<S: Spider> Crawler<S> {
             sinks: &sinks,
         })?;
         let run = self.begin_run(&mut store, &mut sinks, &mut seeds, &mut scope)?;
-        let BegunRun { clock, history, shapes, hosts } = run;
+        let BegunRun { clock, history, shapes, coverage, hosts } = run;
         let OpenStore { frontier, syncing, cookie_file, .. } = store;
         let cookies = self.identity.cookies(clock, cookie_file.as_deref(), history.resumed);
         let settings = Arc::new(self.settings(scope, logins, cookies.clone()));
@@ -67,6 +71,7 @@ impl<S: Spider> Crawler<S> {
             settings: settings.clone(),
             clock,
             history,
+            expectations: self.outputs.expectations,
             seeds: seeds.admissions,
             shards: ShardsPlan {
                 encoders,
@@ -86,6 +91,7 @@ impl<S: Spider> Crawler<S> {
                 queued: history.resumed.then_some(QueuedScope { settings, hosts }),
                 cookies: cookies.zip(cookie_file).map(|(cookies, file)| KeptCookies::new(cookies, file)),
                 shapes,
+                coverage,
                 syncing,
             },
             exporter: ExporterPlan {
@@ -134,7 +140,9 @@ impl<S: Spider> Crawler<S> {
         }
         let stats = frontier.stats();
         history.was_over = (history.resumed && stats.left == 0).then_some(stats.discovered);
-        Ok(BegunRun { clock, history, shapes, hosts })
+        // Only now, since failures that are tried again are no longer counted.
+        let coverage = CrawlCoverage::read(frontier)?;
+        Ok(BegunRun { clock, history, shapes, coverage, hosts })
     }
 
     /// Makes the settings that the shards need.

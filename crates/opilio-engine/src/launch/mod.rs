@@ -24,7 +24,7 @@ use std::sync::Arc;
 use actix::{Addr, System};
 use opilio_frontier::Admission;
 use opilio_spider::run_history::RunHistory;
-use opilio_spider::{CrawlError, CrawlReport, Spider};
+use opilio_spider::{CrawlError, CrawlReport, Expectation, Spider};
 use tokio::sync::mpsc;
 
 pub(crate) use self::exporter::ExporterPlan;
@@ -47,6 +47,8 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Clock,
     pub(crate) history: RunHistory,
+    /// How often fields are expected to have a value.
+    pub(crate) expectations: Vec<Expectation>,
     pub(crate) seeds: Vec<Admission>,
     pub(crate) shards: ShardsPlan<S>,
     pub(crate) scheduler: SchedulerPlan,
@@ -69,8 +71,20 @@ struct Prepared<S: Spider> {
 impl<S: Spider> Prepared<S> {
     /// Starts the supervisor on this thread, and makes the other parts of the crawl.
     fn new(plan: Plan<S>) -> Self {
-        let Plan { spider, settings, clock, history, seeds, shards, scheduler, exporter, supervisor } = plan;
-        let facts = ReportFacts { outputs: exporter.outputs(), history, settings: settings.clone() };
+        let Plan {
+            spider,
+            settings,
+            clock,
+            history,
+            expectations,
+            seeds,
+            shards,
+            scheduler,
+            exporter,
+            supervisor,
+        } = plan;
+        let outputs = exporter.outputs();
+        let facts = ReportFacts { outputs, history, expectations, settings: settings.clone() };
         let (senders, scheduler_ends) = scheduler::channels();
         let (supervisor, ended) = supervisor::start(supervisor, clock, history.totals, senders.clone());
         let shards = shards.parts(CrawlParts {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
 use opilio_spider::run_history::RunHistory;
-use opilio_spider::{CrawlError, CrawlReport, Spider, Stopped};
+use opilio_spider::{CrawlError, CrawlReport, Expectation, Spider, Stopped};
 
 use super::supervisor::hook;
 use crate::scheduler::SchedulerOutcome;
@@ -16,6 +16,7 @@ use crate::supervisor::Ended;
 pub(super) struct ReportFacts {
     pub(super) outputs: Vec<String>,
     pub(super) history: RunHistory,
+    pub(super) expectations: Vec<Expectation>,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -34,7 +35,7 @@ impl ReportFacts {
         // If a sink failed, the scheduler stopped because of that failure: so the error of the sink is returned
         // first.
         export?;
-        let SchedulerOutcome { stats, failures, totals, unwritten } = scheduler?;
+        let SchedulerOutcome { stats, failures, totals, coverage, unwritten } = scheduler?;
         if let Some(error) = ended.refused {
             return Err(CrawlError::Export(error));
         }
@@ -47,8 +48,10 @@ impl ReportFacts {
             stopped: ended.stopped,
             slowed: ended.slowed,
             unwritten,
+            coverage,
             ..CrawlReport::of_books(stats, failures, totals)
         };
+        report.judge(&self.expectations);
         let is_idle = report.compare_with(&self.history);
         if is_idle
             && report.stopped == Stopped::Finished
@@ -61,6 +64,9 @@ impl ReportFacts {
                 ?report,
                 "the counts of the report do not add up, which is a defect of Opilio: admitted URLs must be pages, sitemaps, aliases, failures or left, discovered URLs must be admitted or filtered, and each failure must be listed or counted as unlisted"
             );
+        }
+        for shortfall in &report.shortfalls {
+            tracing::error!("an expectation about a field is not met: {shortfall}");
         }
         tracing::info!(stopped = ?report.stopped, "the crawl has ended: {report}");
         hook("closed", || spider.closed(&report));

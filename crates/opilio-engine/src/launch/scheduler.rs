@@ -7,6 +7,7 @@ use actix::Addr;
 use opilio_export::{SinkAtWork, Written};
 use opilio_fetch::KeptCookies;
 use opilio_frontier::Frontier;
+use opilio_spider::coverage::CrawlCoverage;
 use opilio_spider::run_history::Totals;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -30,6 +31,8 @@ pub(crate) struct SchedulerPlan {
     /// The shapes (hashes of the names of variants and fields) of those steps of which the state directory keeps an
     /// example.
     pub(crate) shapes: HashSet<u64>,
+    /// What earlier runs found for the fields of structs.
+    pub(crate) coverage: CrawlCoverage,
     pub(crate) syncing: Syncing,
 }
 
@@ -73,7 +76,7 @@ impl SchedulerPlan {
         let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
         let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
         let (at_work, sink_at_work) = watch::channel(None);
-        let Self { frontier, pages_max, hosts_max, queued, cookies, shapes, syncing } = self;
+        let Self { frontier, pages_max, hosts_max, queued, cookies, shapes, coverage, syncing } = self;
         let scheduler = Scheduler::new(SchedulerSetup {
             frontier,
             shards: shards.len(),
@@ -84,6 +87,7 @@ impl SchedulerPlan {
             cookies,
             shapes,
             before,
+            coverage,
             syncing,
             sink_at_work,
         });

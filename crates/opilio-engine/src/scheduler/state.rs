@@ -12,7 +12,7 @@ mod outgoing;
 mod pages;
 mod sinks;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, LedgerInput, Syncing};
@@ -20,7 +20,9 @@ use opilio_core::{Host, SinkPosition, Timestamp};
 use opilio_export::{RowBatch, SinkAtWork, Written};
 use opilio_fetch::KeptCookies;
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
+use opilio_spider::FieldCounts;
 use opilio_spider::counts::Tally;
+use opilio_spider::coverage::CrawlCoverage;
 use opilio_spider::known::KnownSteps;
 use opilio_spider::parsed::Parsed;
 use opilio_spider::run_history::{self, RunState, Totals};
@@ -49,6 +51,7 @@ pub(crate) struct SchedulerSetup {
     pub(crate) cookies: Option<KeptCookies>,
     pub(crate) shapes: HashSet<u64>,
     pub(crate) before: Totals,
+    pub(crate) coverage: CrawlCoverage,
     pub(crate) syncing: Syncing,
     pub(crate) sink_at_work: watch::Receiver<Option<SinkAtWork>>,
 }
@@ -65,6 +68,8 @@ pub(crate) struct SchedulerOutcome {
     /// The oldest [`FAILURES_MAX`] failures.
     pub(crate) failures: Vec<Failure>,
     pub(crate) totals: Totals,
+    /// What was found for the fields of structs, in all runs.
+    pub(crate) coverage: BTreeMap<String, FieldCounts>,
     /// The number of pages and bytes that remain unwritten, if the run ended before a sink had written all of its
     /// rows.
     pub(crate) unwritten: Option<Unwritten>,
@@ -160,7 +165,7 @@ impl Scheduler {
             clock,
             dispatch: Dispatch::new(DispatchLimits { pages_max, hosts_max }),
             ledger: Ledger::new(setup.syncing),
-            tally: Tally::new(setup.before, setup.shards),
+            tally: Tally::new(setup.before, setup.coverage, setup.shards),
             queued,
             cookies,
             shapes,
@@ -270,7 +275,8 @@ impl Scheduler {
         let stats = self.frontier.stats();
         let failures = self.frontier.failures(0, FAILURES_MAX)?;
         let unwritten = self.sinks.unwritten.clone();
-        Ok(SchedulerOutcome { stats, failures, totals: self.totals(now), unwritten })
+        let coverage = self.tally.coverage().fields();
+        Ok(SchedulerOutcome { stats, failures, totals: self.totals(now), coverage, unwritten })
     }
 
     /// Takes in one batch of messages, and leases URLs to the hosts that have room.
@@ -412,7 +418,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Settles leases, and saves the sinks' positions, the clock and the totals in the same commit.
+    /// Settles leases, and saves the sinks' positions, the clock, the totals and the coverage in the same commit.
     fn commit(
         &mut self,
         now: Timestamp,
@@ -427,10 +433,11 @@ impl Scheduler {
         Ok(settled)
     }
 
-    /// Gives the clock and the totals to the store, which saves them with its next commit.
+    /// Gives the clock, the totals and the coverage to the store, which saves them with its next commit.
     fn note(&mut self, now: Timestamp) {
         let totals = self.totals(now);
         run_history::note_run(&mut *self.frontier, now, totals, RunState::Running);
+        self.tally.keep_coverage(&mut *self.frontier);
     }
 
     /// Returns the totals of all runs. The totals of this run are those that the shards reported last.

@@ -63,7 +63,7 @@ fn rows(path: &Path) -> Vec<String> {
 
 /// Drops a crawl after this time, and returns the requests that had arrived. Returns `None` if the crawl ended
 /// earlier.
-fn kill(crawler: Crawler<List>, after: Duration) -> Option<Vec<(Duration, String)>> {
+pub(super) fn kill<S: Spider>(crawler: Crawler<S>, after: Duration) -> Option<Vec<(Duration, String)>> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     ARRIVALS.with(|arrivals| arrivals.borrow_mut().clear());

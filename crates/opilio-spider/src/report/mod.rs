@@ -8,9 +8,11 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use opilio_core::Reason;
+use opilio_extract::FieldCounts;
 use opilio_frontier::{Cause, Failure};
 use serde::Serialize;
 
+use crate::coverage::{Expectation, Shortfall};
 use crate::data::referrer_of;
 use crate::scope::{Elsewhere, Follow};
 
@@ -47,6 +49,12 @@ pub struct CrawlReport {
     pub items: u64,
     /// The names of the outputs.
     pub outputs: Vec<String>,
+    /// What was found for each field of the structs that `parse` read from pages, by the name `Struct.field`. Structs
+    /// of one name count together. A page that ended as a failure counts, too, until `Crawler::retry_failed` has it read
+    /// again. A page that `Crawler::refresh` has read again counts again.
+    pub coverage: BTreeMap<String, FieldCounts>,
+    /// The expectations about fields that the crawl did not meet: see `Crawler::expect_filled`.
+    pub shortfalls: Vec<Shortfall>,
     /// Body bytes received, decompressed.
     pub bytes: u64,
     /// Pages and redirects that were read from the cache without a request.
@@ -118,6 +126,12 @@ impl CrawlReport {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.reasons.values().sum()
+    }
+
+    /// Compares what was found for the fields with what was expected, and fills in the
+    /// [shortfalls](Self::shortfalls).
+    pub fn judge(&mut self, expectations: &[Expectation]) {
+        self.shortfalls = expectations.iter().filter_map(|wanted| wanted.judge(&self.coverage)).collect();
     }
 
     /// Returns the number of items and the outputs, in words. Each output has all items.
@@ -239,6 +253,9 @@ impl fmt::Display for CrawlReport {
         }
         if let Some(unwritten) = &self.unwritten {
             write!(f, "; {unwritten}")?;
+        }
+        for shortfall in &self.shortfalls {
+            write!(f, "; {shortfall}")?;
         }
         let listed = self.failures.len().min(FAILURES_NAMED);
         for failure in &self.failures[..listed] {

@@ -219,7 +219,8 @@ impl<S: Spider> SpiderRunner<S> {
         let kind = std::mem::discriminant(&step);
         self.watch.begin(&context.record.url);
         let began = Instant::now();
-        let read = parse(&*self.spider, answer, step, facts, &context.record.url, naming);
+        let (read, coverage) = parse(&*self.spider, answer, step, facts, &context.record.url, naming);
+        context.coverage = coverage;
         self.slow.took(kind, began.elapsed());
         self.watch.end();
         self.finish(context, read);

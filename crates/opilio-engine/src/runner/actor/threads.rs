@@ -18,7 +18,7 @@ impl<S: Spider> SpiderRunner<S> {
     pub(super) fn parse_elsewhere(
         &mut self,
         ctx: &mut Context<Self>,
-        context: PageContext<S::Step>,
+        mut context: PageContext<S::Step>,
         answer: Answer,
     ) {
         let facts = context.facts(&self.settings.user_agent);
@@ -50,7 +50,10 @@ impl<S: Spider> SpiderRunner<S> {
                 }
             };
             let (read, took) = match done {
-                Ok((read, took)) => (read, counts.then_some(took)),
+                Ok(((read, coverage), took)) => {
+                    context.coverage = coverage;
+                    (read, counts.then_some(took))
+                }
                 Err(error) => (Read::Failed(Reason::ParsePanic, Some(error.to_string())), None),
             };
             runner.send(ParsedElsewhere { context, read, kind, took });

@@ -7,6 +7,7 @@ use opilio_core::scheduling::{LedgerInput, Numbered, Syncing};
 use opilio_core::{Ending, Host, LeaseId, Timestamp};
 use opilio_export::{RowBatch, Written};
 use opilio_frontier::{FrontierError, Settlement};
+use opilio_spider::coverage::EndedCoverage;
 use opilio_spider::parsed::{Parsed, settlement};
 
 use super::{Effect, Scheduler};
@@ -19,6 +20,7 @@ pub(super) struct PageBatch {
     whose: Vec<(usize, Host, LeaseId)>,
     items: u64,
     sitemaps: u64,
+    coverage: EndedCoverage,
 }
 
 /// The rows of a batch: one buffer for each sink.
@@ -96,9 +98,10 @@ impl Scheduler {
         let mut settlements = Vec::new();
         let mut whose = Vec::new();
         while let Some(batch) = self.ledger.next_settled() {
-            settlements.extend(batch.settles.settlements);
-            whose.extend(batch.settles.whose);
-            self.tally.add(batch.settles.items, batch.settles.sitemaps);
+            let PageBatch { settlements: settled, whose: theirs, items, sitemaps, coverage } = batch.settles;
+            settlements.extend(settled);
+            whose.extend(theirs);
+            self.tally.add(items, sitemaps, &coverage);
         }
         self.commit(now, settlements, &written.positions)?;
         if written.synced && self.ledger.syncing() != Syncing::EachTime {
@@ -131,8 +134,9 @@ impl Scheduler {
 
 impl PageBatch {
     fn add(&mut self, shard: usize, page: Parsed, rows: &mut SinkRows) {
-        let Parsed { host, lease, ending, requested_url, attempts, fetched, cause, .. } = page;
+        let Parsed { host, lease, ending, requested_url, attempts, fetched, cause, coverage, .. } = page;
         self.sitemaps += u64::from(page.is_list && ending == Ending::Page);
+        self.coverage.add(&ending, coverage);
         self.settlements.push(settlement(lease, ending, attempts, requested_url, fetched).because(cause));
         self.whose.push((shard, host, lease));
         self.items += page.items.count;

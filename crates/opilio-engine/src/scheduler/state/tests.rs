@@ -35,6 +35,7 @@ impl Rig {
             cookies: None,
             shapes: HashSet::new(),
             before: Totals::default(),
+            coverage: CrawlCoverage::default(),
             syncing,
             sink_at_work: tokio::sync::watch::channel(None).1,
         });
