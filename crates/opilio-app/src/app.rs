@@ -10,7 +10,7 @@ use opilio_extract::Extract;
 use opilio_extract::typed::ExtractPlan;
 use url::Url;
 
-use crate::command::{Order, SpiderCommand, schema};
+use crate::command::{PreparedCommand, SpiderCommand, schema};
 use crate::exit::{Exit, Failure};
 use crate::program::{self, Ended, Program};
 use crate::progress::Display;
@@ -162,7 +162,8 @@ impl<S: Spider> App<S> {
         let spider = (self.make)(matches).map_err(Failure::Usage)?;
         let more = |crawler| self.more.into_iter().fold(crawler, |crawler, more| more(crawler));
         if command != SpiderCommand::Run {
-            return Order { matches, draft, spider, display, more: Box::new(more) }.carry_out(command);
+            return PreparedCommand { matches, draft, spider, display, more: Box::new(more) }
+                .carry_out(command);
         }
         let program = Program::open(draft, display)?;
         let seeds: Vec<Url> =

@@ -7,10 +7,10 @@ use opilio_engine::{
 };
 
 /// What `parse` made of a page: items and requests, or an error.
-pub(crate) type Parsed<'a, S> = Result<&'a Found<S>, &'a ParseError>;
+pub(crate) type PageRead<'a, S> = Result<&'a Found<S>, &'a ParseError>;
 
 /// The function that sees each page and what `parse` made of it.
-type See<S> = Box<dyn Fn(&Page<<S as Spider>::Step>, Parsed<'_, S>) + Send + Sync>;
+type See<S> = Box<dyn Fn(&Page<<S as Spider>::Step>, PageRead<'_, S>) + Send + Sync>;
 
 /// A spider that reads pages as another spider does, and shows each page to a function.
 pub(crate) struct Observed<S: Spider> {
@@ -26,7 +26,7 @@ impl<S: Spider> Observed<S> {
     pub(crate) fn only(
         spider: Arc<S>,
         seeds: Vec<Request<S::Step>>,
-        see: impl Fn(&Page<S::Step>, Parsed<'_, S>) + Send + Sync + 'static,
+        see: impl Fn(&Page<S::Step>, PageRead<'_, S>) + Send + Sync + 'static,
     ) -> Self {
         Self { spider, seeds: Mutex::new(seeds), follows: false, see: Box::new(see) }
     }

@@ -81,7 +81,7 @@ impl SpiderCommand {
 }
 
 /// A subcommand whose settings are read.
-pub(crate) struct Order<'a, S: Spider> {
+pub(crate) struct PreparedCommand<'a, S: Spider> {
     pub(crate) matches: &'a ArgMatches,
     pub(crate) draft: CrawlDraft<S>,
     pub(crate) spider: S,
@@ -90,7 +90,7 @@ pub(crate) struct Order<'a, S: Spider> {
     pub(crate) more: Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>,
 }
 
-impl<S: Spider> Order<'_, S> {
+impl<S: Spider> PreparedCommand<'_, S> {
     /// Carries out a subcommand other than `run` and `schema`.
     pub(crate) fn carry_out(self, command: SpiderCommand) -> Result<Ended, Failure> {
         match command {

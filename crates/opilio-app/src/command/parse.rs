@@ -12,9 +12,9 @@ use opilio_export::{Export, JsonLines};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Order, print, step};
+use super::{PreparedCommand, print, step};
 use crate::exit::{Exit, Failure};
-use crate::observed::{Observed, Parsed};
+use crate::observed::{Observed, PageRead};
 use crate::program::Ended;
 use crate::state;
 use crate::summary::PRIVATE_HINT;
@@ -50,26 +50,26 @@ pub(super) fn flags() -> Vec<Arg> {
 ///
 /// # Errors
 /// When the step or the file cannot be read, or the crawler refuses the settings.
-pub(super) fn run<S: Spider>(order: Order<'_, S>) -> Result<Ended, Failure> {
-    let matches = order.matches;
+pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
+    let matches = prepared.matches;
     let Some(url) = matches.get_one::<Url>(URL).cloned() else {
         return Err(Failure::usage(anyhow!("URL is missing")));
     };
-    let step = read_step(&order.spider, matches.get_one::<String>(STEP)).map_err(Failure::Usage)?;
+    let step = read_step(&prepared.spider, matches.get_one::<String>(STEP)).map_err(Failure::Usage)?;
     let with_requests = matches.get_flag(REQUESTS);
     let session = matches.get_one::<String>(SESSION).cloned();
     if let Some(file) = matches.get_one::<PathBuf>(FROM) {
         let page = saved_page(file, url, step, session.as_deref()).map_err(Failure::Usage)?;
-        let read = parse_page(&order.spider, &page);
+        let read = parse_page(&prepared.spider, &page);
         let read = ReadPage::of(&page, read.as_ref(), with_requests);
-        return read.end(order.display);
+        return read.end(prepared.display);
     }
     let request = Request::get(url.clone(), step);
     let request = match session {
         Some(name) => request.session(name),
         None => request,
     };
-    let (crawler, spider, display) = order.crawler()?;
+    let (crawler, spider, display) = prepared.crawler()?;
     let place = Arc::new(Mutex::new(None));
     let told = place.clone();
     let observed = Observed::only(spider, vec![request], move |page, read| {
@@ -101,7 +101,7 @@ struct ReadPage {
 }
 
 impl ReadPage {
-    fn of<S: Spider>(page: &Page<S::Step>, read: Parsed<'_, S>, with_requests: bool) -> Self {
+    fn of<S: Spider>(page: &Page<S::Step>, read: PageRead<'_, S>, with_requests: bool) -> Self {
         let (url, step) = (page.url().clone(), step::name(page.step()));
         let found = match read {
             Ok(found) => found,
