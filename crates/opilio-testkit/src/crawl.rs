@@ -7,13 +7,14 @@ use std::time::Duration;
 use opilio::core::Host;
 use opilio::export::{Collect, Collected};
 use opilio::{CrawlError, CrawlReport, Crawler, HostPolicy, HostSettings, JsonLines, Spider};
+use opilio_cassette::{CassetteError, Recording, Tape};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use url::Url;
 
-use crate::cassette::{self, CassetteError, Recording, Tape};
+use crate::again;
 use crate::run::TestRun;
 use crate::stage::WebStage;
 use crate::web::Web;
@@ -159,7 +160,7 @@ impl<S: Spider> TestCrawl<S> {
     pub fn run(self) -> TestRun {
         match self.try_run() {
             Ok(run) => {
-                let (unknown, command) = (run.unknown.join("\n  "), cassette::recording_command());
+                let (unknown, command) = (run.unknown.join("\n  "), again::recording_command());
                 assert!(
                     unknown.is_empty(),
                     "requests that the cassette has no answer to:\n  {unknown}\nrecord them: {command}"
@@ -230,7 +231,7 @@ impl<S: Spider> TestCrawl<S> {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|source| crawl(CrawlError::Thread { name: "test", source }))?;
         let report = runtime.block_on(crawler.run()).map_err(crawl)?;
-        cassette::save(path, &recording.exchanges())?;
+        opilio_cassette::save(path, &recording.exchanges())?;
         Ok(report)
     }
 
@@ -242,12 +243,12 @@ impl<S: Spider> TestCrawl<S> {
             let (home, sites) = std::mem::take(&mut self.web).build(seed.as_deref());
             return Ok((home, WebStage::of_sites(sites)));
         };
-        if cassette::is_recording() {
+        if again::is_recording() {
             self.record(&path)?;
         }
-        let exchanges = cassette::load(&path)?;
+        let exchanges = opilio_cassette::load(&path, &again::recording_command())?;
         let home = seed.and_then(|seed| Host::of(&Url::parse(&seed).ok()?).ok());
-        Ok((home, WebStage::of_tape(Tape::new(path, exchanges))))
+        Ok((home, WebStage::of_tape(Tape::new(path, exchanges, again::recording_command()))))
     }
 
     fn crawler(&self, output: &ItemsAt) -> Result<Crawler<S>, CrawlError> {

@@ -73,9 +73,10 @@
 //! are in a metadata record). Secrets are left out, see [`TestCrawl::keeping_secrets`]. WARC files of other
 //! tools can be replayed, too, also gzipped ones; their *revisit* records are skipped.
 
-mod cassette;
+mod again;
 mod crawl;
 mod diff;
+mod heard;
 mod log;
 mod polite;
 mod run;
@@ -83,9 +84,9 @@ mod snapshot;
 mod stage;
 mod web;
 
-pub use cassette::CassetteError;
 pub use crawl::{TestCrawl, crawl};
 pub use log::{WebLog, WebRequest};
+pub use opilio_cassette::CassetteError;
 pub use run::TestRun;
 pub use web::Web;
 

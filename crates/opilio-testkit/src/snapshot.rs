@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cassette::{command, is_set};
+use crate::again::{command, is_set};
 use crate::diff;
 
 /// Compares items with those of a snapshot file, or writes the file if the environment says so

@@ -11,11 +11,12 @@ use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use opilio::core::{Fault, Host};
 use opilio::fetch::{Answer, Phase, Progress, Sending, Transport, TransportError, TransportRequest};
+use opilio_cassette::{RecordedAnswer, RecordedFault, RequestKey, Tape};
 use opilio_sandbox::{ArrivalId, Ask, Fault as SiteFault, HostConfig};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::cassette::{RecordedAnswer, RecordedFault, RequestKey, Tape};
+use crate::heard::CassetteLogs;
 use crate::log::{WebLog, WebRequest};
 
 /// The hosts of a web and the log of their requests. The transports and the test share it.
@@ -27,7 +28,7 @@ pub(crate) struct WebStage(Arc<Mutex<StageState>>);
 
 enum WebSource {
     Sites(BTreeMap<Host, opilio_sandbox::Host>),
-    Cassette(Tape),
+    Cassette(Tape, CassetteLogs),
 }
 
 struct StageState {
@@ -57,7 +58,8 @@ impl WebStage {
     /// Creates a web that answers from a cassette. The web's dates are those of the recording.
     pub(crate) fn of_tape(tape: Tape) -> Self {
         let began = tape.began;
-        Self::new(WebSource::Cassette(tape), began)
+        let logs = CassetteLogs::of(tape.hosts());
+        Self::new(WebSource::Cassette(tape, logs), began)
     }
 
     fn new(source: WebSource, wall_start: SystemTime) -> Self {
@@ -106,7 +108,7 @@ impl WebStage {
     pub(crate) fn hosts(&self) -> Vec<Host> {
         match &self.lock().source {
             WebSource::Sites(sites) => sites.keys().cloned().collect(),
-            WebSource::Cassette(tape) => tape.hosts().cloned().collect(),
+            WebSource::Cassette(tape, _) => tape.hosts().cloned().collect(),
         }
     }
 
@@ -117,7 +119,7 @@ impl WebStage {
             WebSource::Sites(sites) => {
                 sites.iter().map(|(host, site)| (host.clone(), site.log().clone())).collect()
             }
-            WebSource::Cassette(tape) => tape.logs().collect(),
+            WebSource::Cassette(_, logs) => logs.logs().collect(),
         };
         WebLog::new(sites, state.requests.clone())
     }
@@ -126,7 +128,7 @@ impl WebStage {
     pub(crate) fn unknown(&self) -> Vec<String> {
         match &self.lock().source {
             WebSource::Sites(_) => Vec::new(),
-            WebSource::Cassette(tape) => tape.unknown.clone(),
+            WebSource::Cassette(tape, _) => tape.unknown.clone(),
         }
     }
 
@@ -162,7 +164,9 @@ impl StageState {
                     format!("the test's web has no host {host}"),
                 ),
             },
-            (WebSource::Cassette(tape), Some(host)) => SiteDelivery::of_tape(tape, host, now, ask),
+            (WebSource::Cassette(tape, logs), Some(host)) => {
+                SiteDelivery::of_tape((tape, logs), host, now, ask)
+            }
             (_, None) => {
                 SiteDelivery::refused(Phase::Resolve, Fault::NoSuchName, "the URL has no host".to_owned())
             }
@@ -188,7 +192,7 @@ impl StageState {
                 Some(site) => site.left(now, id),
                 None => {}
             },
-            WebSource::Cassette(tape) => tape.left(host, now, id, abandoned),
+            WebSource::Cassette(_, logs) => logs.left(host, now, id, abandoned),
         }
     }
 }
@@ -268,14 +272,19 @@ impl SiteDelivery {
         }
     }
 
-    fn of_tape(tape: &mut Tape, host: Host, now: Duration, ask: &TransportRequest) -> Self {
+    fn of_tape(
+        (tape, logs): (&mut Tape, &mut CassetteLogs),
+        host: Host,
+        now: Duration,
+        ask: &TransportRequest,
+    ) -> Self {
         let exchange = match tape.answer(&RequestKey::of(ask)) {
             Ok(exchange) => exchange,
             // The crawl never retries after this fault (an address that it may not connect to), so the
             // missing answer ends the URL at once.
             Err(words) => return Self::refused(Phase::Waiting, Fault::BlockedAddress, words),
         };
-        let id = tape.hear(&host, now, &exchange);
+        let id = logs.hear(&host, now, &exchange);
         let broken = |RecordedFault { phase, fault, words }| DeliveryEnd::Broken { phase, fault, words };
         let (RecordedAnswer { status, headers, body, .. }, ending) = match exchange.result {
             Ok(mut answer) => {

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["opilio-extract-derive"],
     &["opilio-core", "opilio-robots", "opilio-extract", "opilio-sandbox"],
     &["opilio-frontier", "opilio-fetch", "opilio-export"],
-    &["opilio-spider"],
+    &["opilio-spider", "opilio-cassette"],
     &["opilio-engine"],
     &["opilio-app"],
     &["opilio"],

@@ -1,17 +1,22 @@
-//! Cassettes: files with the exchanges of a crawl, from which a later test answers the same requests.
+//! Cassettes: files with the exchanges of a crawl, from which the same requests are answered later.
+//!
+//! A cassette is a WARC 1.1 file. [`Recording`] records the traffic of a crawl's transport, [`save`] writes the file
+//! and leaves secrets out, [`load`] reads it, also if another tool has written it, and [`Replay`] answers from it.
 
 mod exchange;
 mod http_text;
 mod recorder;
+mod replay;
 mod secrets;
 mod tape;
 mod warc;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RequestKey};
-pub(crate) use recorder::Recording;
-pub(crate) use tape::Tape;
+pub use exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest, RequestKey};
+pub use recorder::Recording;
+pub use replay::Replay;
+pub use tape::Tape;
 use warc::{WarcError, WarcRecord};
 
 /// Why a cassette cannot be used.
@@ -50,15 +55,19 @@ pub enum CassetteError {
         path: PathBuf,
         /// The reason why the crawl could not run.
         #[source]
-        source: Box<opilio::CrawlError>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Reads a cassette, or a WARC file that another tool has written.
-pub(crate) fn load(path: &Path) -> Result<Vec<RecordedExchange>, CassetteError> {
+/// Reads a cassette, or a WARC file that another tool has written. `command` is the command that records the
+/// cassette, for the message that there is none.
+///
+/// # Errors
+/// When the file cannot be read, or is not a WARC file.
+pub fn load(path: &Path, command: &str) -> Result<Vec<RecordedExchange>, CassetteError> {
     let file = std::fs::read(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => {
-            CassetteError::Missing { path: path.to_owned(), command: recording_command() }
+            CassetteError::Missing { path: path.to_owned(), command: command.to_owned() }
         }
         _ => CassetteError::File { path: path.to_owned(), source },
     })?;
@@ -67,10 +76,13 @@ pub(crate) fn load(path: &Path) -> Result<Vec<RecordedExchange>, CassetteError> 
 }
 
 /// Writes a cassette. An older cassette at this path is replaced only when the new one is complete.
-pub(crate) fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
     let failed = |source| CassetteError::File { path: path.to_owned(), source };
     let mut file = Vec::new();
-    let about = "software: opilio-testkit\r\nformat: WARC File Format 1.1\r\n";
+    let about = "software: opilio\r\nformat: WARC File Format 1.1\r\n";
     let began = exchanges.iter().map(|exchange| exchange.request.at).min();
     let date = exchange::date(began.unwrap_or(std::time::SystemTime::UNIX_EPOCH));
     let info = WarcRecord::new("warcinfo")
@@ -88,29 +100,3 @@ pub(crate) fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), Ca
     std::fs::write(&draft, file).map_err(failed)?;
     std::fs::rename(&draft, path).map_err(failed)
 }
-
-/// Returns the command that records the cassette of the running test. The test's name is that of its thread.
-pub(crate) fn recording_command() -> String {
-    command(RECORD)
-}
-
-/// Returns the command that runs this test again with an environment variable set.
-pub(crate) fn command(variable: &str) -> String {
-    let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}")).unwrap_or_default();
-    let thread = std::thread::current();
-    let test =
-        thread.name().filter(|name| *name != "main").map(|name| format!(" {name}")).unwrap_or_default();
-    format!("{variable}=1 cargo test{package}{test}")
-}
-
-/// Returns whether cassettes are to be recorded anew (`OPILIO_RECORD`).
-pub(crate) fn is_recording() -> bool {
-    is_set(RECORD)
-}
-
-/// Returns whether an environment variable is set to a value other than the empty text and 0.
-pub(crate) fn is_set(variable: &str) -> bool {
-    std::env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
-}
-
-const RECORD: &str = "OPILIO_RECORD";

@@ -7,25 +7,31 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use opilio::core::Fault;
-use opilio::fetch::{Phase, TransportRequest};
+use opilio_core::Fault;
+use opilio_fetch::{Phase, TransportRequest};
 use url::Url;
 
-use super::http_text;
-use super::secrets;
-use super::warc::WarcRecord;
+use crate::http_text;
+use crate::secrets;
+use crate::warc::WarcRecord;
 
 /// The parts by which two requests count as the same: method, URL, body and session, without their secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RequestKey {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) body: Bytes,
-    pub(crate) session: Option<Arc<str>>,
+pub struct RequestKey {
+    /// The method.
+    pub method: Method,
+    /// The URL, without its secrets.
+    pub url: Url,
+    /// The body, without its secrets.
+    pub body: Bytes,
+    /// The session; `None` for the crawl's own session.
+    pub session: Option<Arc<str>>,
 }
 
 impl RequestKey {
-    pub(crate) fn of(ask: &TransportRequest) -> Self {
+    /// Returns the key of a request that is to be sent.
+    #[must_use]
+    pub fn of(ask: &TransportRequest) -> Self {
         let body = ask.body.as_ref().map(|body| secrets::body_without_secrets(&ask.headers, body));
         Self {
             method: ask.method.clone(),
@@ -37,7 +43,8 @@ impl RequestKey {
 
     /// Describes the request in words, as in `POST https://shop.example/search with the body "q=lamp" in the
     /// session alice`.
-    pub(crate) fn describe(&self) -> String {
+    #[must_use]
+    pub fn describe(&self) -> String {
         let Self { method, url, body, session } = self;
         let mut text = format!("{method} {url}");
         if !body.is_empty() {
@@ -53,14 +60,17 @@ impl RequestKey {
 
 /// A request as it was recorded.
 #[derive(Clone, Debug)]
-pub(crate) struct RecordedRequest {
-    pub(crate) key: RequestKey,
-    /// The URL and the body as they are recorded: with their secrets only if the test asked to keep them.
-    pub(crate) url: Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct RecordedRequest {
+    /// The parts by which the request is found.
+    pub key: RequestKey,
+    /// The URL and the body as they are recorded: with their secrets only if the recording keeps them.
+    pub url: Url,
+    /// The header fields as they are recorded.
+    pub headers: HeaderMap,
+    /// The body as it is recorded.
+    pub body: Bytes,
     /// The time at which the request was sent.
-    pub(crate) at: SystemTime,
+    pub at: SystemTime,
 }
 
 impl RecordedRequest {
@@ -77,31 +87,39 @@ impl RecordedRequest {
 
 /// An answer as it was received, up to its end or to the point at which it broke off.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct RecordedAnswer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
+pub struct RecordedAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
     /// The body as it was sent, without the framing of the connection (such as chunks).
-    pub(crate) body: Bytes,
+    pub body: Bytes,
     /// The fault by which the body broke off; `None` if it did not break off.
-    pub(crate) broken: Option<RecordedFault>,
+    pub broken: Option<RecordedFault>,
     /// Whether the crawl stopped reading the body early, because it did not want the rest.
-    pub(crate) cut: bool,
+    pub cut: bool,
 }
 
 /// The fault because of which a request got no answer, or only a part of an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct RecordedFault {
-    pub(crate) phase: Phase,
-    pub(crate) fault: Fault,
-    pub(crate) words: String,
+pub struct RecordedFault {
+    /// How far the request got.
+    pub phase: Phase,
+    /// The kind of the fault.
+    pub fault: Fault,
+    /// The fault in words.
+    pub words: String,
 }
 
+/// A request with its answer or failure.
 #[derive(Clone, Debug)]
-pub(crate) struct RecordedExchange {
-    pub(crate) request: RecordedRequest,
+pub struct RecordedExchange {
+    /// The request.
+    pub request: RecordedRequest,
     /// The time from the request to the head of the answer, or to the failure.
-    pub(crate) latency: Duration,
-    pub(crate) result: Result<RecordedAnswer, RecordedFault>,
+    pub latency: Duration,
+    /// The answer, or the fault because of which there is none.
+    pub result: Result<RecordedAnswer, RecordedFault>,
 }
 
 impl RecordedExchange {
@@ -274,7 +292,7 @@ const PHASES: [Phase; 6] =
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::cassette::warc;
+    use crate::warc;
     use proptest::prelude::*;
 
     fn exchange(result: Result<RecordedAnswer, RecordedFault>) -> RecordedExchange {

@@ -8,15 +8,15 @@ use std::time::SystemTime;
 use bytes::BytesMut;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderValue, header};
-use opilio::fetch::{Answer, BodyStream, Progress, Sending, Transport, TransportError, TransportRequest};
+use opilio_fetch::{Answer, BodyStream, Progress, Sending, Transport, TransportError, TransportRequest};
 use tokio::time::Instant;
 
-use super::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest};
-use super::secrets;
+use crate::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest};
+use crate::secrets;
 
 /// The exchanges recorded so far. The shards write to it from several threads.
 #[derive(Clone, Default)]
-pub(crate) struct Recording {
+pub struct Recording {
     /// The exchanges in the order in which their requests were sent; `None` for an exchange that has not
     /// ended.
     exchanges: Arc<Mutex<Vec<Option<RecordedExchange>>>>,
@@ -24,18 +24,21 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    pub(crate) fn new(keep_secrets: bool) -> Self {
+    /// Makes an empty recording. `keep_secrets` says whether logins, cookies and other secrets are recorded.
+    #[must_use]
+    pub fn new(keep_secrets: bool) -> Self {
         Self { exchanges: Arc::default(), keep_secrets }
     }
 
     /// Returns a function that wraps a transport, so that its traffic is recorded.
-    pub(crate) fn around(&self) -> impl Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync + use<> {
+    pub fn around(&self) -> impl Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync + use<> {
         let recording = self.clone();
         move |inner| Rc::new(RecordingTransport { inner, recording: recording.clone() })
     }
 
     /// Returns all exchanges that have ended.
-    pub(crate) fn exchanges(&self) -> Vec<RecordedExchange> {
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<RecordedExchange> {
         self.lock().iter().flatten().cloned().collect()
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::{Position, Url};
 
-use super::exchange::{field, is_framing};
+use crate::exchange::{field, is_framing};
 
 /// Writes a request as text, as it would be sent on a connection.
 pub(crate) fn request(method: &Method, url: &Url, headers: &HeaderMap, body: &[u8]) -> Bytes {

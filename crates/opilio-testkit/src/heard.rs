@@ -1,31 +1,15 @@
-//! Replays a cassette: finds the recorded answer to each request. Several answers to equal requests are given
-//! in order.
+//! The logs of the hosts of a cassette, as the hosts themselves would have kept them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use opilio::core::{Hints, Host};
+use opilio_cassette::RecordedExchange;
 use opilio_sandbox::{Arrival, ArrivalId, Log};
 
-use super::exchange::{RecordedExchange, RequestKey};
-use super::recording_command;
-
-/// The exchanges of a cassette, found by their requests.
-pub(crate) struct Tape {
-    path: PathBuf,
-    answers: HashMap<RequestKey, Answers>,
+/// The logs of all hosts of a cassette.
+pub(crate) struct CassetteLogs {
     hosts: BTreeMap<Host, Heard>,
-    /// The wall time at which the recording began.
-    pub(crate) began: SystemTime,
-    /// The requests, in words, to which the cassette has no answer.
-    pub(crate) unknown: Vec<String>,
-}
-
-#[derive(Default)]
-struct Answers {
-    in_order: Vec<RecordedExchange>,
-    given: usize,
 }
 
 /// The requests to one host of the cassette, as the host itself would have logged them.
@@ -35,53 +19,14 @@ struct Heard {
     in_flight: u32,
 }
 
-impl Tape {
-    pub(crate) fn new(path: PathBuf, exchanges: Vec<RecordedExchange>) -> Self {
-        let began = exchanges.iter().map(|exchange| exchange.request.at).min();
-        let mut answers: HashMap<RequestKey, Answers> = HashMap::new();
-        let mut hosts = BTreeMap::new();
-        for exchange in exchanges {
-            if let Ok(host) = Host::of(&exchange.request.key.url) {
-                hosts.entry(host).or_insert_with(Heard::default);
-            }
-            answers.entry(exchange.request.key.clone()).or_default().in_order.push(exchange);
-        }
-        Self { path, answers, hosts, began: began.unwrap_or(SystemTime::UNIX_EPOCH), unknown: Vec::new() }
-    }
-
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
-        self.hosts.keys()
+impl CassetteLogs {
+    /// Makes an empty log for each of these hosts.
+    pub(crate) fn of<'a>(hosts: impl Iterator<Item = &'a Host>) -> Self {
+        Self { hosts: hosts.map(|host| (host.clone(), Heard::default())).collect() }
     }
 
     pub(crate) fn logs(&self) -> impl Iterator<Item = (Host, Log)> {
         self.hosts.iter().map(|(host, heard)| (host.clone(), Log::from_entries(heard.arrivals.clone())))
-    }
-
-    /// Returns the recorded answer to a request. If a request with a safe method comes more often than it was
-    /// recorded, its last answer is repeated.
-    ///
-    /// # Errors
-    /// When the cassette has no answer. The error describes the request, and tells how to record it.
-    pub(crate) fn answer(&mut self, key: &RequestKey) -> Result<RecordedExchange, String> {
-        let Some(answers) = self.answers.get_mut(key) else {
-            return Err(self.refuse(key, "is not in"));
-        };
-        let place =
-            if key.method.is_safe() { answers.given.min(answers.in_order.len() - 1) } else { answers.given };
-        answers.given += 1;
-        match answers.in_order.get(place) {
-            Some(exchange) => Ok(exchange.clone()),
-            None => Err(self.refuse(key, "was sent more often than in")),
-        }
-    }
-
-    fn refuse(&mut self, key: &RequestKey, why: &str) -> String {
-        let request = key.describe();
-        let words = format!("{request} {why} {}; record it: {}", self.path.display(), recording_command());
-        if !self.unknown.contains(&request) {
-            self.unknown.push(request);
-        }
-        words
     }
 
     /// Writes a request into the log of its host, as the host itself would do it.

@@ -1,0 +1,71 @@
+//! A transport that answers from a cassette, without a network.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
+use http::Version;
+use opilio_core::Fault;
+use opilio_fetch::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
+
+use crate::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RequestKey};
+use crate::tape::Tape;
+
+/// A cassette that is replayed. The transports of all threads share it.
+#[derive(Clone)]
+pub struct Replay(Arc<Mutex<Tape>>);
+
+impl Replay {
+    /// Replays a tape.
+    #[must_use]
+    pub fn of(tape: Tape) -> Self {
+        Self(Arc::new(Mutex::new(tape)))
+    }
+
+    /// Returns a function that makes transports, for `Crawler::transport`. A request that is not in the cassette
+    /// fails. Each answer takes the time that it took in the recording, by the clock of the tokio runtime.
+    pub fn transports(&self) -> impl Fn() -> Rc<dyn Transport> + Send + Sync + use<> {
+        let replay = self.clone();
+        move || Rc::new(ReplayTransport(replay.clone()))
+    }
+
+    /// Returns the requests so far, in words, to which the cassette has no answer.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<String> {
+        self.lock().unknown.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tape> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct ReplayTransport(Replay);
+
+impl Transport for ReplayTransport {
+    fn send(&self, ask: TransportRequest) -> Sending<'_> {
+        async move {
+            let found = self.0.lock().answer(&RequestKey::of(&ask));
+            match found {
+                Ok(exchange) => deliver(exchange, &ask).await,
+                // The crawl never retries after this fault (an address that it may not connect to), so the
+                // missing answer ends the URL at once.
+                Err(words) => Err(TransportError::new(Phase::Waiting, Fault::BlockedAddress, words)),
+            }
+        }
+        .boxed_local()
+    }
+}
+
+async fn deliver(exchange: RecordedExchange, ask: &TransportRequest) -> Result<Answer, TransportError> {
+    let error = |RecordedFault { phase, fault, words }| TransportError::new(phase, fault, words);
+    ask.progress.enter(exchange.result.as_ref().err().map_or(Phase::Head, |fault| fault.phase));
+    tokio::time::sleep(exchange.latency).await;
+    let RecordedAnswer { status, headers, body, broken, .. } = exchange.result.map_err(error)?;
+    ask.progress.enter(Phase::Body);
+    let pieces: Vec<Result<Bytes, TransportError>> =
+        Some(Ok(body)).into_iter().chain(broken.map(|fault| Err(error(fault)))).collect();
+    let body = stream::iter(pieces).boxed_local();
+    Ok(Answer { status, version: Version::HTTP_11, headers, body, reused: false, remote: None })
+}
