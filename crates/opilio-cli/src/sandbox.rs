@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use opilio::Rate;
-use opilio_sandbox::{Dialect, HostConfig, Limit, RefusalForm, Sandbox};
+use opilio_sandbox::{Dialect, Edition, HostConfig, Limit, RefusalForm, Sandbox};
 
 use opilio_app::exit::{Exit, Failure, say};
 use opilio_app::signal::{Signal, Signals};
@@ -58,6 +58,9 @@ pub(crate) struct SandboxArgs {
     /// Number of products in the catalog
     #[arg(long, value_name = "N", default_value_t = opilio_sandbox::PRODUCTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     products: u32,
+    /// Edition of the shop: in the second, the classes name, price and stock have other names
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    edition: u8,
     /// Seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 108)]
     seed: u64,
@@ -125,6 +128,7 @@ pub(crate) fn run(args: &SandboxArgs) -> Result<Exit, Failure> {
 fn host(args: &SandboxArgs) -> HostConfig {
     let mut config = HostConfig::new()
         .products(args.products)
+        .edition(if args.edition == 2 { Edition::Second } else { Edition::First })
         .refusal(args.status, args.retry_after)
         .latency(args.latency);
     if let Some(rate) = args.rate_limit {

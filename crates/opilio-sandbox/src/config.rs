@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::catalog::Catalog;
+use crate::edition::Edition;
 use crate::limit::Limit;
 use crate::quota::Dialect;
 
@@ -207,6 +208,7 @@ pub(crate) struct FixedPage {
 #[derive(Debug, Clone)]
 pub struct HostConfig {
     pub(crate) site: Site,
+    pub(crate) edition: Edition,
     pub(crate) pages: HashMap<String, FixedPage>,
     pub(crate) limit: Option<Limit>,
     pub(crate) refusals: RefusalRules,
@@ -227,6 +229,7 @@ impl HostConfig {
     pub fn new() -> Self {
         Self {
             site: Site::Catalog(Catalog::standard()),
+            edition: Edition::First,
             pages: HashMap::new(),
             limit: None,
             refusals: RefusalRules { status: 429, form: RefusalForm::Seconds, count: false, ban_at: None },
@@ -252,6 +255,13 @@ impl HostConfig {
     /// Serves a catalog of `count` products.
     pub fn products(self, count: u32) -> Self {
         self.site(Site::Catalog(Arc::new(Catalog::new(count))))
+    }
+
+    /// Sets the edition of the shop, which decides the names of classes in its markup. The default is the first. Has
+    /// no effect on other content.
+    pub fn edition(mut self, edition: Edition) -> Self {
+        self.edition = edition;
+        self
     }
 
     /// Serves this body, with status 200, at exactly this path and query.

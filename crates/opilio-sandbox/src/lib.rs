@@ -31,6 +31,7 @@
 
 mod catalog;
 mod config;
+mod edition;
 mod host;
 #[cfg(feature = "hostile")]
 pub mod hostile;
@@ -40,12 +41,17 @@ mod pages;
 mod quota;
 mod reply;
 mod route;
+mod samples;
 mod server;
+mod structured;
 
 pub use catalog::{Catalog, Deal, LISTING_PAGE_SIZE, PRODUCTS_DEFAULT, Product};
 pub use config::{Fault, HostConfig, PageWriter, RefusalForm, Site, Trigger};
+pub use edition::Edition;
 pub use host::{Answer, Ask, Host};
 pub use limit::{Align, Limit};
 pub use log::{Arrival, ArrivalId, Closing, Counts, Log, Statements};
 pub use quota::Dialect;
+pub use samples::{DateForm, Market, UNCLOSED_SIZE, WrittenDate};
 pub use server::{Sandbox, SandboxBuilder, SandboxError, Stopper};
+pub use structured::Structured;

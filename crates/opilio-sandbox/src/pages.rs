@@ -1,27 +1,41 @@
-//! Renders the pages of the shop from the catalog: HTML, JSON, robots.txt and the sitemap.
+//! Renders the pages of the shop from the catalog: HTML, JSON, robots.txt and the sitemap. The pages that only tests of
+//! extraction need are in `samples`.
 
 use std::fmt::Write as _;
 
 use serde_json::json;
 
 use crate::catalog::{Catalog, LISTING_PAGE_SIZE, Product, pages};
+use crate::edition::Edition;
 use crate::route::Route;
+use crate::{samples, structured};
 
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const XML: &str = "application/xml";
 
+/// A shop as its pages show it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shop<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) edition: Edition,
+    /// The scheme and authority in the URLs of the sitemap.
+    pub(crate) base: &'a str,
+}
+
 /// Returns the content type and the body for a route. For a route that is not a page, the body is a short line.
-pub(crate) fn render(route: &Route, catalog: &Catalog, base: &str) -> (&'static str, String) {
+pub(crate) fn render(route: &Route, shop: Shop<'_>) -> (&'static str, String) {
+    let Shop { catalog, edition, base } = shop;
     match route {
         Route::Home => (HTML, home(catalog)),
-        Route::Listing { page, category } => (HTML, listing(catalog, *page, category.as_deref())),
+        Route::Listing { page, category } => (HTML, listing(shop, *page, category.as_deref())),
         Route::Product(id) => match catalog.product(*id) {
-            Some(found) => (HTML, product(catalog, found)),
+            Some(found) => (HTML, product(catalog, edition, found)),
             None => (TEXT, "not found\n".to_owned()),
         },
         Route::Deals => (HTML, deals(catalog)),
+        Route::Sample(sample) => (HTML, samples::render(sample, catalog)),
         Route::ApiList { page, per_page } => (JSON, api_list(catalog, *page, *per_page)),
         Route::ApiProduct(id) => (JSON, json!(catalog.product(*id)).to_string()),
         Route::Robots => (TEXT, robots(base)),
@@ -36,7 +50,7 @@ pub(crate) fn render(route: &Route, catalog: &Catalog, base: &str) -> (&'static 
 /// Returns the content type of a route, for an answer without a body.
 pub(crate) fn content_type(route: &Route) -> &'static str {
     match route {
-        Route::Home | Route::Listing { .. } | Route::Product(_) | Route::Deals => HTML,
+        Route::Home | Route::Listing { .. } | Route::Product(_) | Route::Deals | Route::Sample(_) => HTML,
         Route::ApiList { .. } | Route::ApiProduct(_) | Route::Orders => JSON,
         Route::Sitemap => XML,
         Route::Robots | Route::Redirect { .. } | Route::BadRequest(_) | Route::NotFound => TEXT,
@@ -58,7 +72,8 @@ fn home(catalog: &Catalog) -> String {
     document("Catalog108", &body)
 }
 
-fn listing(catalog: &Catalog, page: u32, category: Option<&str>) -> String {
+fn listing(shop: Shop<'_>, page: u32, category: Option<&str>) -> String {
+    let catalog = shop.catalog;
     let title = category.map_or_else(|| "All products".to_owned(), |name| format!("Category {name}"));
     let mut body = format!("<h1>{}</h1>\n<nav class=\"categories\">\n", escape(&title));
     for name in Catalog::categories() {
@@ -71,7 +86,7 @@ fn listing(catalog: &Catalog, page: u32, category: Option<&str>) -> String {
     let before = (page - 1) as usize * LISTING_PAGE_SIZE as usize;
     let shown = catalog.of_category(category).skip(before);
     for product in shown.take(LISTING_PAGE_SIZE as usize) {
-        body.push_str(&card(product));
+        body.push_str(&card(product, shop.edition));
     }
     body.push_str("</ol>\n<nav class=\"pages\">\n");
     if page > 1 {
@@ -108,24 +123,28 @@ fn listing_href(page: u32, category: Option<&str>) -> String {
     }
 }
 
-fn card(product: &Product) -> String {
+fn card(product: &Product, edition: Edition) -> String {
     format!(
-        "<li><a class=\"product\" href=\"{}\"><span class=\"name\">{}</span></a> <span class=\"price\">${}</span></li>\n",
+        "<li><a class=\"product\" href=\"{}\"><span class=\"{}\">{}</span></a> <span class=\"{}\">${}</span></li>\n",
         product.path(),
+        edition.class("name"),
         escape(&product.name),
+        edition.class("price"),
         product.price()
     )
 }
 
-fn product(catalog: &Catalog, product: &Product) -> String {
+fn product(catalog: &Catalog, edition: Edition, product: &Product) -> String {
     let category = product.category;
     let name = escape(&product.name);
     let mut body = format!(
         "<nav class=\"breadcrumbs\"><a href=\"/\">Home</a> / <a href=\"/products\">Products</a> / \
          <a href=\"/products?category={category}\">{category}</a> / <span>{name}</span></nav>\n\
-         <article class=\"product\" data-id=\"{}\">\n<h1 class=\"name\">{name}</h1>\n\
-         <p class=\"price\" data-currency=\"{}\">${}</p>\n<dl>\n",
+         <article class=\"product\" data-id=\"{}\">\n<h1 class=\"{}\">{name}</h1>\n\
+         <p class=\"{}\" data-currency=\"{}\">${}</p>\n<dl>\n",
         product.id,
+        edition.class("name"),
+        edition.class("price"),
         product.currency,
         product.price(),
     );
@@ -136,6 +155,7 @@ fn product(catalog: &Catalog, product: &Product) -> String {
         ("SKU", "sku", product.sku.clone()),
         ("Rating", "rating", product.rating()),
     ] {
+        let class = edition.class(class);
         push(&mut body, format_args!("<dt>{term}</dt><dd class=\"{class}\">{}</dd>\n", escape(&value)));
     }
     push(
@@ -154,7 +174,8 @@ fn product(catalog: &Catalog, product: &Product) -> String {
         );
     }
     body.push_str("</ul>\n</aside>\n");
-    document(&product.name, &body)
+    body.push_str(&structured::microdata(product));
+    document_with(&product.name, &structured::json_ld(product), &body)
 }
 
 fn deals(catalog: &Catalog) -> String {
@@ -213,21 +234,26 @@ fn sitemap(catalog: &Catalog, base: &str) -> String {
     xml
 }
 
-fn document(title: &str, body: &str) -> String {
+pub(crate) fn document(title: &str, body: &str) -> String {
+    document_with(title, "", body)
+}
+
+/// Returns a document with further elements in its head.
+fn document_with(title: &str, head: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{} - Catalog108</title>\n\
-         </head>\n<body>\n{body}</body>\n</html>\n",
+         {head}</head>\n<body>\n{body}</body>\n</html>\n",
         escape(title)
     )
 }
 
 /// Appends a line. Writing to a string cannot fail.
-fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+pub(crate) fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(line);
 }
 
 /// Escapes text for HTML and XML, in content and in double-quoted attributes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -249,9 +275,14 @@ mod tests {
     use super::*;
 
     fn page(target: &str) -> String {
+        page_of(target, Edition::First)
+    }
+
+    fn page_of(target: &str, edition: Edition) -> String {
         let catalog = Catalog::standard();
         let route = Route::of(target, &catalog);
-        let (kind, body) = render(&route, &catalog, "http://127.0.0.1:1");
+        let shop = Shop { catalog: &catalog, edition, base: "http://127.0.0.1:1" };
+        let (kind, body) = render(&route, shop);
         assert_eq!(kind, content_type(&route));
         body
     }
@@ -272,6 +303,20 @@ mod tests {
             assert!(html.contains(part), "{part} is missing");
         }
         assert_eq!(html.matches("class=\"related\"").count(), 3);
+    }
+
+    #[test]
+    fn the_second_edition_has_the_same_content_in_other_classes() {
+        for target in ["/products/334-black-wooden-cable", "/products?page=2"] {
+            let mut first = page(target);
+            for class in Edition::RENAMED {
+                let (old, new) =
+                    (format!("class=\"{class}\""), format!("class=\"{}\"", Edition::Second.class(class)));
+                first = first.replace(&old, &new);
+            }
+            assert_eq!(page_of(target, Edition::Second), first);
+            assert_ne!(page_of(target, Edition::Second), page(target));
+        }
     }
 
     #[test]

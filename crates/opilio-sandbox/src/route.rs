@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::catalog::Catalog;
+use crate::samples::SamplePage;
 
 /// The page or action of the shop that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub(crate) enum Route {
     },
     Product(u32),
     Deals,
+    Sample(SamplePage),
     ApiList {
         page: u32,
         per_page: u32,
@@ -46,7 +48,10 @@ impl Route {
             "/sitemap.xml" => Self::Sitemap,
             "/orders" => Self::Orders,
             "/go" => go(query),
-            _ => by_id(path, catalog).unwrap_or(Self::NotFound),
+            _ => SamplePage::at(path)
+                .map(Self::Sample)
+                .or_else(|| by_id(path, catalog))
+                .unwrap_or(Self::NotFound),
         }
     }
 }

@@ -106,7 +106,9 @@ pub mod prelude {
         json, per_hour, per_minute, per_second,
     };
     pub use opilio::{Stopped, parse_page};
-    pub use opilio_sandbox::{Dialect, Fault, HostConfig, Limit, PageWriter, RefusalForm, Site, Trigger};
+    pub use opilio_sandbox::{
+        Dialect, Edition, Fault, HostConfig, Limit, PageWriter, RefusalForm, Site, Trigger,
+    };
     pub use std::time::Duration;
 
     /// One minute, so that a test can write `30 * MINUTE`.

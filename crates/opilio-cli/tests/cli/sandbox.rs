@@ -32,6 +32,22 @@ fn hosts_are_served_until_a_signal() {
     assert!(run.stderr.contains(&format!("{}: 2 arrivals, 1 served, 1 refused", bases[0])), "{}", run.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn the_second_edition_of_the_shop_has_other_classes() {
+    use crate::support::{finish, opilio, signal};
+    use std::io::{BufRead, BufReader};
+
+    let mut child = opilio().args(["sandbox", "--port=0", "--edition=2"]).spawn().unwrap();
+    let mut base = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut base).unwrap();
+    let page = run(&["fetch", "--allow-private", &format!("{}/products", base.trim())]);
+    assert!(page.stdout.contains("<span class=\"amount\">$"), "{}", page.stdout);
+    assert!(!page.stdout.contains("class=\"price\""), "{}", page.stdout);
+    signal(&child, "TERM");
+    assert_eq!(finish(child).code, 143);
+}
+
 #[test]
 fn what_cannot_be_served_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -40,6 +56,7 @@ fn what_cannot_be_served_is_named() {
     for (args, part) in [
         (vec!["--port".to_owned(), addr.port().to_string()], addr.to_string()),
         (vec!["--retry-after=maybe".to_owned()], "\"maybe\"".to_owned()),
+        (vec!["--edition=3".to_owned()], "1..=2".to_owned()),
         (vec!["--errors=2".to_owned()], "\"2\" is not a share".to_owned()),
         (vec!["--dialect=structured".to_owned()], "--rate-limit".to_owned()),
     ] {

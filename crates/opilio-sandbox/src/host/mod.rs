@@ -346,7 +346,8 @@ impl Host {
         let mut reply = HostReply::new(status(&route));
         reply.content_type = pages::content_type(&route).into();
         if self.config.bodies {
-            let (_, body) = pages::render(&route, catalog, &self.config.base_url);
+            let (edition, base) = (self.config.edition, self.config.base_url.as_str());
+            let (_, body) = pages::render(&route, pages::Shop { catalog, edition, base });
             reply.body = body.into();
         }
         if let Route::Redirect { to, .. } = route {
@@ -464,6 +465,7 @@ fn status(route: &Route) -> u16 {
         | Route::Listing { .. }
         | Route::Product(_)
         | Route::Deals
+        | Route::Sample(_)
         | Route::ApiList { .. }
         | Route::ApiProduct(_)
         | Route::Robots
