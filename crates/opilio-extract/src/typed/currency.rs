@@ -96,8 +96,12 @@ fn starts(text: &str, sign: &str) -> Option<usize> {
 }
 
 fn same(text: &str, sign: &str) -> bool {
-    text == sign || (sign.chars().count() > 1 && text.to_lowercase() == sign.to_lowercase())
+    let any_case = sign.chars().count() > 1 && sign != FORINT;
+    text == sign || (any_case && text.to_lowercase() == sign.to_lowercase())
 }
+
+/// The symbol of the forint. Only in this case of its letters: `ft` and `FT` are feet.
+const FORINT: &str = "Ft";
 
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,7 +184,7 @@ const SIGNS: &[(&str, Named)] = &[
     ("₸", Named::Code("KZT")),
     ("zł", Named::Code("PLN")),
     ("Kč", Named::Code("CZK")),
-    ("Ft", Named::Code("HUF")),
+    (FORINT, Named::Code("HUF")),
     ("лв.", Named::Code("BGN")),
     ("лв", Named::Code("BGN")),
     ("lei", Named::Sign("lei")),

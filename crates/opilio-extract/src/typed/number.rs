@@ -60,14 +60,20 @@ fn signed(negative: bool, plain: &str) -> String {
     if negative { format!("-{plain}") } else { plain.to_owned() }
 }
 
-/// Splits the sign off the front of a number. Returns whether the sign is a minus, and the rest.
+/// Splits the sign off the front of a number. Returns whether the sign is a minus, and the rest. A hyphen or a dash
+/// before a space is no sign, since it may be a bullet or separate the number from the words before it.
 pub(super) fn sign(text: &str) -> (bool, &str) {
     let mut chars = text.chars();
-    match chars.next() {
-        Some(
-            '-' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' | '\u{2010}' | '\u{2011}' | '\u{2012}' | '\u{2013}',
-        ) => (true, chars.as_str().trim_start()),
-        Some('+' | '\u{ff0b}') => (false, chars.as_str().trim_start()),
+    let Some(first) = chars.next() else { return (false, text) };
+    let rest = chars.as_str();
+    match first {
+        '+' | '\u{ff0b}' => (false, rest.trim_start()),
+        '\u{2212}' => (true, rest.trim_start()),
+        '-' | '\u{fe63}' | '\u{ff0d}' | '\u{2010}' | '\u{2011}' | '\u{2012}' | '\u{2013}'
+            if !rest.starts_with(char::is_whitespace) =>
+        {
+            (true, rest)
+        }
         _ => (false, text),
     }
 }

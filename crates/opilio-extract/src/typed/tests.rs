@@ -7,6 +7,7 @@ mod fields;
 mod linked;
 mod numbers;
 mod sources;
+mod written;
 
 use crate::{Document, Extract};
 
