@@ -81,18 +81,31 @@ impl<S: Spider> Crawler<S> {
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # use opilio_extract::Extract;
     /// # use opilio_fetch::{ScriptedAnswer, ScriptedTransport};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-    /// let report = opilio::crawl("http://shop.example/")
-    ///     .each(|page, found| Ok(found.item(page.title().map(str::to_owned))))
+    /// #[derive(Extract)]
+    /// struct Product {
+    ///     #[css("h1")]
+    ///     name: String,
+    ///     #[css(".price")]
+    ///     price: Option<u32>,
+    /// }
+    ///
+    /// let report = opilio::crawl("http://shop.example/lamp")
+    ///     .each(|page, found| {
+    ///         let Product { name, price } = page.extract()?;
+    ///         found.item(serde_json::json!({ "name": name, "price": price }));
+    ///         Ok(())
+    ///     })
     ///     .expect_filled("Product.price", 0.98)
     /// #   .no_robots()
-    /// #   .transport(|| std::rc::Rc::new(ScriptedTransport::new(|_, _: &_| ScriptedAnswer::page("<title>x</title>"))))
+    /// #   .transport(|| std::rc::Rc::new(ScriptedTransport::new(|_, _: &_| ScriptedAnswer::page("<h1>Lamp</h1>"))))
     ///     .run()
     ///     .await?;
-    /// // This spider reads no struct, so there is no such field.
-    /// assert_eq!(report.shortfalls[0].field, "Product.price");
+    /// let words = "Product.price was filled in 0 % (0 of 1), and 98 % are expected";
+    /// assert_eq!(report.shortfalls[0].to_string(), words);
     /// # Ok(()) })
     /// # }
     /// ```
