@@ -7,6 +7,7 @@ mod app;
 mod command;
 pub mod descriptors;
 pub mod exit;
+mod filled;
 pub mod logs;
 mod observed;
 pub mod output;

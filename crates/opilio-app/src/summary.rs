@@ -9,6 +9,7 @@ use opilio_engine::{CrawlReport, Elsewhere, FAILURES_NAMED, FailureRecord, Follo
 use opilio_fetch::AddressPolicy;
 use url::Url;
 
+use crate::filled;
 use crate::settings::RunSettings;
 use crate::unit::{show_bytes, show_duration};
 
@@ -69,6 +70,7 @@ pub fn lines(report: &CrawlReport, closing: &SummaryFacts) -> Vec<String> {
             plural(report.cached, "answer", "answers")
         ));
     }
+    lines.extend(filled::lines(&report.coverage));
     if report.slowed >= SLOWED_SHOWN {
         lines.push(format!("  slowed by --memory-limit: {}", show_duration(report.slowed)));
     }
@@ -94,8 +96,12 @@ pub fn lines(report: &CrawlReport, closing: &SummaryFacts) -> Vec<String> {
     lines
 }
 
-/// Returns the error line of a crawl without a single page, or `None` for a crawl with pages.
+/// Returns the error line of a crawl without a single page, or of one whose fields were not filled as expected.
 pub fn error(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
+    no_page(report, closing).or_else(|| filled::error(report))
+}
+
+fn no_page(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
     if let Some(why) = report.why_no_request().filter(|_| report.failures.is_empty()) {
         return Some(format!("error: no request was sent: {why}"));
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use opilio_engine::Expectation;
 
 /// Reads a time, which may be zero.
 ///
@@ -38,6 +39,28 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         span if span < Duration::from_millis(1) => Err(format!("{text:?} is too short: 1ms is the least")),
         span => Ok(span),
+    }
+}
+
+/// Reads how often a field is expected to be filled, as in `price=98%` or `Product.price=0.98`.
+///
+/// # Errors
+/// When the text does not name a field and a share.
+pub fn expectation(text: &str) -> Result<Expectation, String> {
+    let refuse = || format!("{text:?} is not a field and a share: write Product.price=98%, or price=98%");
+    let (field, share) = text.split_once('=').ok_or_else(refuse)?;
+    let (field, share) = (field.trim(), share.trim());
+    let number = |digits: &str| digits.trim().parse::<f64>().map_err(|_| refuse());
+    let value = match share.strip_suffix('%') {
+        Some(percent) => number(percent)? / 100.0,
+        None => number(share)?,
+    };
+    let expectation = Expectation { field: field.to_owned(), share: value };
+    match expectation.is_share() {
+        _ if field.is_empty() => Err(refuse()),
+        true => Ok(expectation),
+        false if share.ends_with('%') => Err(format!("{share} is not a share: 100% is the most")),
+        false => Err(format!("{share} is not a share from 0 to 1: for per cent, write {share}%")),
     }
 }
 
@@ -133,6 +156,23 @@ const BYTES_MAX: f64 = (1u64 << 40) as f64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_written_in_per_cent_or_from_0_to_1() {
+        let read = |text| expectation(text).map(|Expectation { field, share }| (field, share));
+        assert_eq!(read("price=98%"), Ok(("price".to_owned(), 0.98)));
+        assert_eq!(read("Product.price = 99.5 %"), Ok(("Product.price".to_owned(), 0.995)));
+        assert_eq!(read("price=0.5"), Ok(("price".to_owned(), 0.5)));
+        assert_eq!(
+            read("price=98"),
+            Err("98 is not a share from 0 to 1: for per cent, write 98%".to_owned())
+        );
+        for wrong in
+            ["price", "price=", "=98%", "price=much", "price=-1%", "price=101%", "price=NaN", "price=%"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn reads_times() {

@@ -15,11 +15,12 @@ use std::time::Duration;
 use opilio_app::App;
 use opilio_app::clap::Arg;
 use opilio_engine::{Found, Page, ParseError, Request, Spider};
+use opilio_extract::Extract;
 use opilio_sandbox::{Fault, HostConfig, Sandbox, Trigger};
 use serde::Serialize;
 use tempfile::TempDir;
 
-/// A spider whose item is the title of each page.
+/// A spider whose item is the title of each page: of a product its name.
 struct Titles {
     base: String,
 }
@@ -28,6 +29,13 @@ struct Titles {
 struct Title {
     url: String,
     title: Option<String>,
+}
+
+/// The heading of a page. Only the pages of products have the name of one.
+#[derive(Extract)]
+struct Heading {
+    #[css("h1.name")]
+    product: Option<String>,
 }
 
 impl Spider for Titles {
@@ -39,7 +47,9 @@ impl Spider for Titles {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(Title { url: page.url().to_string(), title: page.title().map(str::to_owned) });
+        let Heading { product } = page.extract()?;
+        let title = product.or_else(|| page.title().map(str::to_owned));
+        found.item(Title { url: page.url().to_string(), title });
         found.links(page, page.links(), ());
         Ok(())
     }
@@ -201,4 +211,61 @@ fn a_second_signal_ends_the_program_at_once() {
     let (code, _, stderr) = finish(child);
     assert!([130, 143].contains(&code), "{code} {stderr}");
     assert!(began.elapsed() < Duration::from_secs(5), "{stderr}");
+}
+
+#[test]
+fn a_field_that_is_filled_less_often_than_expected_ends_the_program_with_1() {
+    let shop = Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let crawl = |more: &str| run(&dir, &format!("--base {} --report report.json {more}", shop.base(0)));
+    let (code, _, stderr) = crawl("--expect Heading.product=25%");
+    assert_eq!(code, 0, "{stderr}");
+    let all = report(&dir);
+    let (filled, pages) = (all["coverage"]["Heading.product"]["filled"].as_u64(), all["pages"].as_u64());
+    assert!(filled == Some(8) && pages > Some(8), "{all}");
+    assert_eq!(all["shortfalls"], serde_json::json!([]));
+    let shown = format!(" % (8 of {}), {} empty", pages.unwrap(), pages.unwrap() - 8);
+    assert!(
+        stderr.lines().any(|line| line.starts_with("    product ") && line.ends_with(&shown)),
+        "{stderr}"
+    );
+
+    std::fs::write(dir.path().join("opilio.toml"), "[crawl]\nexpect = [\"product=98%\"]\n").unwrap();
+    let (code, _, stderr) = crawl("");
+    assert_eq!(code, 1, "{stderr}");
+    let missed = format!(" % (8 of {}), and 98 % are expected", pages.unwrap());
+    assert!(stderr.contains("error: not what --expect asks for: product was filled in "), "{stderr}");
+    assert!(stderr.contains(&missed), "{stderr}");
+    assert_eq!(report(&dir)["shortfalls"][0]["field"], "product");
+
+    // The flag replaces the key, and a name that is no field is an error with the names of the fields.
+    let (code, _, stderr) = crawl("--expect product=25% --expect prodct=25%");
+    assert_eq!(code, 1, "{stderr}");
+    let names = "error: not what --expect asks for: prodct is not a field of this crawl, whose fields are Heading.product";
+    assert!(stderr.contains(names), "{stderr}");
+    let (code, _, stderr) = crawl("--expect product=98");
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("for per cent, write 98%"), "{stderr}");
+}
+
+#[test]
+fn a_resumed_program_judges_the_sum_of_its_runs() {
+    let shop = Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let crawl = |more: &str| {
+        run(&dir, &format!("--base {} --report report.json --state state --resume {more}", shop.base(0)))
+    };
+    let (code, _, stderr) = crawl("--max-pages 2");
+    assert_eq!(code, 0, "{stderr}");
+    let first = report(&dir)["coverage"]["Heading.product"].clone();
+    let (code, _, stderr) = crawl("--expect product=98%");
+    assert_eq!(code, 1, "{stderr}");
+    let all = report(&dir);
+    let counts = &all["coverage"]["Heading.product"];
+    assert_eq!(first["filled"].as_u64().unwrap() + first["empty"].as_u64().unwrap(), 2);
+    assert_eq!(counts["filled"], 8);
+    assert_eq!(counts["empty"].as_u64().unwrap(), all["pages"].as_u64().unwrap() - 8);
+    // A run that has nothing to do judges the earlier ones.
+    let (code, _, stderr) = crawl("--expect product=98%");
+    assert!(code == 1 && stderr.contains("nothing was left to do"), "{stderr}");
 }

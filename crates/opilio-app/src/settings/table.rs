@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use opilio_core::{HostPolicy, Rate};
-use opilio_engine::{Crawler, HostSettings, Scope, Spider, TrapRules};
+use opilio_engine::{Crawler, Expectation, HostSettings, Scope, Spider, TrapRules};
 use opilio_fetch::Proxy;
 
 use super::choice::{DurabilityWord, FollowWord, Format, OrderWord};
@@ -326,9 +326,14 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// Returns the settings about the output on stderr.
+/// Returns the settings about what is said on stderr, and what counts as an error.
 fn messages<S: Spider>() -> Vec<Setting<S>> {
     vec![
+        flag("expect", EXPECTED, "Ends with an error if a field of the structs that the spider reads is filled less often than this in all runs, as in price=98% or Product.price=98%; may be repeated")
+            .key("[]", "as [\"Product.price=98%\"]: a field that is filled less often is an error")
+            .crawler(|crawler, expected| {
+                expected.into_iter().fold(crawler, |crawler, Expectation { field, share }| crawler.expect_filled(field, share))
+            }),
         flag("verbose", Times, "Logs more on stderr; twice for still more (OPILIO_LOG=… chooses in detail)")
             .clap(|arg| arg.short('v'))
             .also_as(CommandKind::Fetch, "Logs more on stderr; twice for still more")
@@ -373,6 +378,8 @@ const DELAY: Text<Rate> = Text { name: "TIME", read: delay, sample: "\"2s\"" };
 const USER_AGENT: Text<String> = Text { name: "UA", read: user_agent, sample: "\"bot/1.0\"" };
 const PATTERNS: Texts<String> =
     Texts { name: "PATTERN", read: |text| Ok(text.to_owned()), is_secret: false, sample: "\"*/a/*\"" };
+const EXPECTED: Texts<Expectation> =
+    Texts { name: "FIELD=SHARE", read: unit::expectation, is_secret: false, sample: "\"price=98%\"" };
 const HEADER: Texts<(HeaderName, HeaderValue)> =
     Texts { name: "NAME: VALUE", read: unit::header, is_secret: false, sample: "\"accept-language: de\"" };
 const PROXY: Texts<Proxy> = Texts {

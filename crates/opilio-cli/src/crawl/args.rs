@@ -29,8 +29,8 @@ use crate::crawl::{seeds, spider};
 #[command(after_help = "\
 Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
 
-Exit codes: 0 done; 1 not a single page, and at least one failure or all filtered, or not a single request, or the output could not be written \
-to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after an orderly stop by SIGINT or SIGTERM (a second \
+Exit codes: 0 done; 1 not a single page, and at least one failure or all filtered, or not a single request, or a field filled less often \
+than --expect asks for, or the output could not be written to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after an orderly stop by SIGINT or SIGTERM (a second \
 signal stops at once).")]
 pub(crate) struct CrawlArgs {
     #[command(flatten)]
