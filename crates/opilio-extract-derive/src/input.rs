@@ -74,7 +74,7 @@ pub(crate) enum ReadPiece {
 
 pub(crate) enum Fact {
     Url,
-    Origin,
+    RequestedUrl,
     Depth,
     FetchedAt,
     Header(String),

@@ -23,7 +23,7 @@ pub(crate) fn read_source(
         let is_known = VALUE_KEYS.contains(&name.as_str());
         let is_of_place = match source {
             "css" => CSS_KEYS.contains(&name.as_str()),
-            "page" => FACTS.contains(&name.as_str()),
+            "page" => is_fact(&name),
             _ => false,
         };
         if is_known {
@@ -216,7 +216,7 @@ fn piece(keys: &[Key]) -> Result<ReadPiece> {
 
 /// Reads the fact of the page (URL, depth and so on) that becomes the value.
 fn fact(attribute: &Attribute, keys: &[Key]) -> Result<Fact> {
-    let mut facts = keys.iter().filter(|key| FACTS.contains(&key.name.to_string().as_str()));
+    let mut facts = keys.iter().filter(|key| is_fact(&key.name.to_string()));
     let Some(key) = facts.next() else {
         let unknown = keys.iter().find(|key| !VALUE_KEYS.contains(&key.name.to_string().as_str()));
         return Err(match unknown {
@@ -235,7 +235,7 @@ fn fact(attribute: &Attribute, keys: &[Key]) -> Result<Fact> {
     }
     Ok(match name.as_str() {
         "url" => Fact::Url,
-        "origin" => Fact::Origin,
+        "requested_url" | "origin" => Fact::RequestedUrl,
         "depth" => Fact::Depth,
         "fetched_at" => Fact::FetchedAt,
         _ => Fact::Header(not_empty(
@@ -294,4 +294,10 @@ pub(crate) fn unknown(name: &Ident, attribute: &str, known: &[&str]) -> Error {
 
 const VALUE_KEYS: [&str; 6] = ["re", "with", "parse", "number", "date", "default"];
 const CSS_KEYS: [&str; 5] = ["attr", "own_text", "raw", "html", "one"];
-const FACTS: [&str; 5] = ["url", "origin", "depth", "fetched_at", "header"];
+const FACTS: [&str; 5] = ["url", "requested_url", "depth", "fetched_at", "header"];
+
+/// Returns whether a key names a fact of the page. `origin` is another name of `requested_url`; errors do not list it,
+/// since an origin is scheme, name and port elsewhere.
+fn is_fact(name: &str) -> bool {
+    FACTS.contains(&name) || name == "origin"
+}

@@ -173,7 +173,7 @@ fn place_of(place: &Place, written: &TokenStream) -> TokenStream {
         Place::Page(fact) => {
             let fact = match fact {
                 Fact::Url => quote!(Url),
-                Fact::Origin => quote!(Origin),
+                Fact::RequestedUrl => quote!(RequestedUrl),
                 Fact::Depth => quote!(Depth),
                 Fact::FetchedAt => quote!(FetchedAt),
                 Fact::Header(name) => quote!(Header(#name)),

@@ -333,7 +333,7 @@ fn page_fact<'p>(reader: &FieldReader<'_, 'p>, fact: PageFact) -> Result<Option<
     };
     Ok(match fact {
         PageFact::Url => Some(subject.document.url().as_str().into()),
-        PageFact::Origin => Some(known()?.origin().into()),
+        PageFact::RequestedUrl => Some(known()?.requested_url().into()),
         PageFact::Depth => Some(known()?.depth().to_string().into()),
         PageFact::FetchedAt => known()?.fetched_at().map(|at| at.to_string().into()),
         PageFact::Header(name) => known()?.header(name).map(Cow::Borrowed),

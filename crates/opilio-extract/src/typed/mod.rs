@@ -96,7 +96,7 @@ use reader::{Subject, Within};
 /// | `#[meta("og:title")]` | the content of a `<meta>` of this name or property |
 /// | `#[json("items[0].name")]` | the value at a path into the body, which is JSON |
 /// | `#[json_in("script#data", "path")]` | the value at a path into the JSON in an element; `re` cuts the JSON out |
-/// | `#[page(url)]` | a fact of the page: `url`, `origin`, `depth`, `fetched_at`, `header = "NAME"` |
+/// | `#[page(url)]` | a fact of the page: `url`, `requested_url` (or `origin`), `depth`, `fetched_at`, `header = "NAME"` |
 ///
 /// Several sources above a field are alternatives. The first source that has something is used, even if its content
 /// cannot be read as a value.
@@ -199,7 +199,7 @@ pub trait FieldValue: Sized {
 /// The facts about a page that are not in its document. They are the values of `#[page(…)]`.
 pub trait PageAround {
     /// Returns the URL that was requested, before redirects.
-    fn origin(&self) -> &str;
+    fn requested_url(&self) -> &str;
     /// Returns the number of links from a seed to the page.
     fn depth(&self) -> u16;
     /// Returns the time at which the page was fetched; `None` if that is not known.

@@ -154,7 +154,7 @@ pub enum PageFact {
     /// The final URL of the page, after redirects.
     Url,
     /// The URL that was requested, before redirects.
-    Origin,
+    RequestedUrl,
     /// The number of links from a seed to the page.
     Depth,
     /// The time at which the page was fetched.
@@ -210,7 +210,7 @@ impl fmt::Display for SourceAt {
             Self::Json(path) => write!(f, "json({:?})", path.written),
             Self::JsonIn(css, path) => write!(f, "json_in({css:?}, {:?})", path.written),
             Self::Page(PageFact::Url) => f.write_str("page(url)"),
-            Self::Page(PageFact::Origin) => f.write_str("page(origin)"),
+            Self::Page(PageFact::RequestedUrl) => f.write_str("page(requested_url)"),
             Self::Page(PageFact::Depth) => f.write_str("page(depth)"),
             Self::Page(PageFact::FetchedAt) => f.write_str("page(fetched_at)"),
             Self::Page(PageFact::Header(name)) => write!(f, "page(header = {name:?})"),

@@ -58,7 +58,7 @@ impl<Step> Page<Step> {
 }
 
 impl<Step> PageAround for Page<Step> {
-    fn origin(&self) -> &str {
+    fn requested_url(&self) -> &str {
         &self.requested_url
     }
 
@@ -100,8 +100,8 @@ mod tests {
     struct Facts {
         #[page(url)]
         url: url::Url,
-        #[page(origin)]
-        origin: String,
+        #[page(requested_url)]
+        requested_url: String,
         #[page(depth)]
         depth: u16,
         #[page(fetched_at)]
@@ -141,7 +141,10 @@ mod tests {
     #[test]
     fn facts_of_the_page_are_fields() {
         let facts: Facts = page(Some(1_000), false).extract().unwrap();
-        assert_eq!((facts.url.path(), facts.origin.as_str(), facts.depth), ("/b", "https://a.example/a", 2));
+        assert_eq!(
+            (facts.url.path(), facts.requested_url.as_str(), facts.depth),
+            ("/b", "https://a.example/a", 2)
+        );
         assert_eq!((facts.etag.as_deref(), facts.title.as_deref()), (Some("\"1\""), Some("T")));
         assert_eq!(facts.fetched_at.as_second(), 1);
         let cached: Facts = page(None, false).extract().unwrap();

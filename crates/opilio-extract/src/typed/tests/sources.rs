@@ -200,7 +200,7 @@ fn json_is_read_by_paths_from_bodies_and_elements() {
 struct Context;
 
 impl PageAround for Context {
-    fn origin(&self) -> &str {
+    fn requested_url(&self) -> &str {
         "https://shop.example/asked"
     }
 
@@ -225,6 +225,8 @@ impl PageAround for Context {
 struct Facts {
     #[page(url)]
     url: Url,
+    #[page(requested_url)]
+    requested: String,
     #[page(origin)]
     origin: String,
     #[page(depth)]
@@ -243,6 +245,7 @@ struct Facts {
 fn facts_of_a_page_are_fields() {
     let page = page("<p>");
     let facts: Facts = page.extract_in(&Context).unwrap();
+    assert_eq!(facts.requested, facts.origin);
     assert_eq!(
         (facts.url.path(), facts.origin.as_str(), facts.depth),
         ("/dir/page", "https://shop.example/asked", 3)
