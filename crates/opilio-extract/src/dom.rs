@@ -10,13 +10,16 @@ use crate::base::{Bases, TooMuch};
 use crate::error::Flaw;
 use crate::feed::{self, FeedLink};
 use crate::link::{LinkKind, Reach};
+use crate::markup::{self, Stop};
 use crate::skim::{Collector, Cut, Enough, Skim};
 use crate::text::{bounded, collapse, push_break, push_collapsed, trim_end};
 use crate::xml::{self, XmlSink};
+use html5ever::buffer_queue::BufferQueue;
 use html5ever::tendril::fmt::UTF8;
 use html5ever::tendril::{StrTendril, TendrilSink};
-use html5ever::tree_builder::TreeBuilderOpts;
-use html5ever::{ParseOpts, driver, ns};
+use html5ever::tokenizer::{Token, TokenSink, Tokenizer};
+use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts, TreeSink};
+use html5ever::{Parser, ns};
 use scraper::{ElementRef, Html, HtmlTreeSink};
 use std::borrow::Cow;
 use std::cell::{Ref, RefCell};
@@ -68,10 +71,29 @@ impl Dom {
         let sink = HtmlTreeSink::new(Html::new_document());
         // No scripts run, so the content of `<noscript>` is parsed as markup.
         let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
-        let options = ParseOpts { tree_builder, ..ParseOpts::default() };
-        let mut parser = driver::parse_document(sink, options);
-        let cut = feed(&mut parser, text, |parser| parser.tokenizer.sink.sink.0.borrow());
-        Self { html: parser.finish(), cut, flaw: None, bases: RefCell::new(Bases::new(false)) }
+        let page = &*markup::with_line_feeds(text);
+        let builder = TreeBuilder::new(sink, tree_builder);
+        let mut known = 0;
+        let stop = markup::read(page, &builder, || {
+            let html = builder.sink.0.borrow();
+            let may_go_on = !goes_too_far(&html, known);
+            known = html.tree.nodes().len();
+            may_go_on
+        });
+        let (html, cut) = match stop {
+            Stop::End | Stop::Limit => {
+                let _ = builder.process_token(Token::EOFToken, 1);
+                builder.end();
+                (builder.sink.finish(), matches!(stop, Stop::Limit))
+            }
+            Stop::Unusual { from, opts } => {
+                let tokenizer = Tokenizer::new(builder, opts);
+                let mut parser = Parser { tokenizer, input_buffer: BufferQueue::default() };
+                let cut = feed(&mut parser, &page[from..], |parser| parser.tokenizer.sink.sink.0.borrow());
+                (parser.finish(), cut)
+            }
+        };
+        Self { html, cut, flaw: None, bases: RefCell::new(Bases::new(false)) }
     }
 
     /// Reads XML. Markup that is not well-formed is read as HTML instead, except a feed: a broken feed is repaired,

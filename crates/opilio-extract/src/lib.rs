@@ -41,6 +41,7 @@ mod form;
 #[doc(hidden)]
 pub mod fuzz;
 mod link;
+mod markup;
 mod media;
 mod pass;
 mod prescan;
