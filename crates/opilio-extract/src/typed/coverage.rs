@@ -36,9 +36,9 @@ pub const FIELDS_MAX: usize = 4_096;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn during<R>(work: impl FnOnce() -> R) -> (R, Coverage) {
-    let scope = Scope { outer: COUNTED.replace(Some(Coverage::default())) };
+    let counting = Counting { outer: COUNTED.replace(Some(Coverage::default())) };
     let result = work();
-    (result, scope.end())
+    (result, counting.end())
 }
 
 /// What was found for the fields of all values that a piece of work extracted.
@@ -165,11 +165,11 @@ thread_local! {
 }
 
 /// One call of [`during`]. Holds the counts of the call around it.
-struct Scope {
+struct Counting {
     outer: Option<Coverage>,
 }
 
-impl Scope {
+impl Counting {
     fn end(mut self) -> Coverage {
         let counted = self.close();
         std::mem::forget(self);
@@ -189,7 +189,7 @@ impl Scope {
 }
 
 /// Runs if the work panics.
-impl Drop for Scope {
+impl Drop for Counting {
     fn drop(&mut self) {
         self.close();
     }
