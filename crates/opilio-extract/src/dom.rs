@@ -10,7 +10,7 @@ use crate::base::{Bases, TooMuch};
 use crate::error::Flaw;
 use crate::feed::{self, FeedLink};
 use crate::link::{LinkKind, Reach};
-use crate::markup::{self, Stop};
+use crate::markup::{self, MarkupEnd};
 use crate::skim::{Collector, Cut, Enough, Skim};
 use crate::text::{bounded, collapse, push_break, push_collapsed, trim_end};
 use crate::xml::{self, XmlSink};
@@ -81,12 +81,12 @@ impl Dom {
             may_go_on
         });
         let (html, cut) = match stop {
-            Stop::End | Stop::Limit => {
+            MarkupEnd::End | MarkupEnd::Limit => {
                 let _ = builder.process_token(Token::EOFToken, 1);
                 builder.end();
-                (builder.sink.finish(), matches!(stop, Stop::Limit))
+                (builder.sink.finish(), matches!(stop, MarkupEnd::Limit))
             }
-            Stop::Unusual { from, opts } => {
+            MarkupEnd::Unusual { from, opts } => {
                 let tokenizer = Tokenizer::new(builder, opts);
                 let mut parser = Parser { tokenizer, input_buffer: BufferQueue::default() };
                 let cut = feed(&mut parser, &page[from..], |parser| parser.tokenizer.sink.sink.0.borrow());

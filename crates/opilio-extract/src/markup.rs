@@ -27,7 +27,7 @@ const BYTES_MAX: usize = 1 << 30;
 const PIECE_BYTES: usize = 1024;
 
 /// The reason why the tokenizer stopped.
-pub(crate) enum Stop {
+pub(crate) enum MarkupEnd {
     /// The page was read to its end.
     End,
     /// The caller did not want to go on.
@@ -38,7 +38,7 @@ pub(crate) enum Stop {
 
 /// Reads a page and gives its tokens to `sink`. The sink's token for the end of the page is left to the caller.
 /// `goes_on` is asked about every 1,024 bytes.
-pub(crate) fn read<S: TokenSink>(page: &str, sink: &S, mut goes_on: impl FnMut() -> bool) -> Stop {
+pub(crate) fn read<S: TokenSink>(page: &str, sink: &S, mut goes_on: impl FnMut() -> bool) -> MarkupEnd {
     let unusual = |from, state, last_start_tag_name| {
         let initial_state = Some(state);
         let opts = TokenizerOpts {
@@ -47,39 +47,39 @@ pub(crate) fn read<S: TokenSink>(page: &str, sink: &S, mut goes_on: impl FnMut()
             discard_bom: false,
             ..TokenizerOpts::default()
         };
-        Stop::Unusual { from, opts }
+        MarkupEnd::Unusual { from, opts }
     };
     // The tokenizer of the HTML standard treats these two characters in a special way wherever they are.
     let start = if page.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     if page.len() > BYTES_MAX || memchr::memchr2(b'\r', 0, page.as_bytes()).is_some() {
         return unusual(start, State::Data, None);
     }
-    let mut reader = Reader { page, input: StrTendril::from_slice(page), at: start, sink };
+    let mut reader = MarkupReader { page, input: StrTendril::from_slice(page), at: start, sink };
     let mut asked_at = 0;
     while reader.at < page.len() {
         if reader.at - asked_at >= PIECE_BYTES {
             asked_at = reader.at;
             if !goes_on() {
-                return Stop::Limit;
+                return MarkupEnd::Limit;
             }
         }
         let start = reader.at;
         match reader.token() {
-            Some(Next::Data) => {}
-            Some(Next::Raw(kind, name)) => {
+            Some(TextMode::Data) => {}
+            Some(TextMode::Raw(kind, name)) => {
                 let start = reader.at;
                 if reader.raw_text(kind, &name).is_none() {
                     return unusual(start, State::RawData(kind), Some(name.to_string()));
                 }
             }
-            Some(Next::Plain) => {
+            Some(TextMode::Plain) => {
                 reader.characters(reader.at..page.len());
                 reader.at = page.len();
             }
             None => return unusual(start, State::Data, None),
         }
     }
-    Stop::End
+    MarkupEnd::End
 }
 
 /// Replaces the line breaks of a page by line feeds, as the HTML standard does before it reads a page (§13.2.3.5).
@@ -90,8 +90,9 @@ pub(crate) fn with_line_feeds(page: &str) -> Cow<'_, str> {
     Cow::Owned(page.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// What follows a token.
-enum Next {
+/// How the text after a token is read.
+enum TextMode {
+    /// Text, and markup.
     Data,
     /// The text of an element, such as a script, which ends at its end tag only.
     Raw(RawKind, LocalName),
@@ -100,7 +101,7 @@ enum Next {
 }
 
 /// The state of reading. Methods return `None` for an unusual form; they have then given nothing to the sink.
-struct Reader<'p, S> {
+struct MarkupReader<'p, S> {
     page: &'p str,
     /// The page, in the form that shares parts of it without copying.
     input: StrTendril,
@@ -109,16 +110,16 @@ struct Reader<'p, S> {
     sink: &'p S,
 }
 
-impl<S: TokenSink> Reader<'_, S> {
+impl<S: TokenSink> MarkupReader<'_, S> {
     /// Reads the text up to the next markup, or one piece of markup.
-    fn token(&mut self) -> Option<Next> {
+    fn token(&mut self) -> Option<TextMode> {
         let bytes = self.page.as_bytes();
         let text_end = markup_start(bytes, self.at);
         if text_end > self.at {
             let text = self.at..text_end;
             self.at = text_end;
             self.text(text, State::Data, None);
-            return Some(Next::Data);
+            return Some(TextMode::Data);
         }
         match bytes.get(self.at + 1)? {
             b'/' => self.end_tag(),
@@ -158,20 +159,20 @@ impl<S: TokenSink> Reader<'_, S> {
         }
     }
 
-    fn comment(&mut self, text: Range<usize>, end: usize) -> Next {
+    fn comment(&mut self, text: Range<usize>, end: usize) -> TextMode {
         let _ = self.emit(Token::CommentToken(self.shared(text)));
         self.at = end;
-        Next::Data
+        TextMode::Data
     }
 
     /// Reads a comment that ends at the next `>`, as `<?xml version="1.0"?>` and `<![endif]>` do.
-    fn comment_up_to_bracket(&mut self, start: usize) -> Option<Next> {
+    fn comment_up_to_bracket(&mut self, start: usize) -> Option<TextMode> {
         let end = start + memchr::memchr(b'>', &self.page.as_bytes()[start..])?;
         Some(self.comment(start..end, end + 1))
     }
 
     /// Reads what begins with `<!`.
-    fn declaration(&mut self) -> Option<Next> {
+    fn declaration(&mut self) -> Option<TextMode> {
         const DOCTYPE: &[u8] = b"doctype";
         let inside = self.at + 2;
         let bytes = &self.page.as_bytes()[inside..];
@@ -191,7 +192,7 @@ impl<S: TokenSink> Reader<'_, S> {
             let doctype = self.at..end;
             self.at = end;
             self.by_html5ever(doctype, TokenizerOpts { discard_bom: false, ..TokenizerOpts::default() });
-            return Some(Next::Data);
+            return Some(TextMode::Data);
         }
         // In SVG and MathML, this begins a text.
         if bytes.starts_with(b"[CDATA[") {
@@ -200,7 +201,7 @@ impl<S: TokenSink> Reader<'_, S> {
         self.comment_up_to_bracket(inside)
     }
 
-    fn end_tag(&mut self) -> Option<Next> {
+    fn end_tag(&mut self) -> Option<TextMode> {
         let (name, after) = self.tag_name(self.at + 2)?;
         let bytes = self.page.as_bytes();
         let close = after + spaces(&bytes[after..]);
@@ -208,17 +209,17 @@ impl<S: TokenSink> Reader<'_, S> {
             return None;
         }
         self.at = close + 1;
-        Some(self.tag(TagKind::EndTag, name, Attributes::default()))
+        Some(self.tag(TagKind::EndTag, name, TagAttributeList::default()))
     }
 
-    fn start_tag(&mut self) -> Option<Next> {
+    fn start_tag(&mut self) -> Option<TextMode> {
         let (name, after) = self.tag_name(self.at + 1)?;
         let (attributes, end) = self.attributes(after)?;
         self.at = end;
         Some(self.tag(TagKind::StartTag, name, attributes))
     }
 
-    fn tag(&self, kind: TagKind, name: LocalName, attributes: Attributes) -> Next {
+    fn tag(&self, kind: TagKind, name: LocalName, attributes: TagAttributeList) -> TextMode {
         let tag = Tag {
             kind,
             name: name.clone(),
@@ -227,12 +228,12 @@ impl<S: TokenSink> Reader<'_, S> {
             had_duplicate_attributes: attributes.duplicate,
         };
         match self.emit(Token::TagToken(tag)) {
-            TokenSinkResult::RawData(kind) => Next::Raw(kind, name),
-            TokenSinkResult::Plaintext => Next::Plain,
+            TokenSinkResult::RawData(kind) => TextMode::Raw(kind, name),
+            TokenSinkResult::Plaintext => TextMode::Plain,
             // No script is run, and the encoding of the page is known.
             TokenSinkResult::Continue
             | TokenSinkResult::Script(_)
-            | TokenSinkResult::EncodingIndicator(_) => Next::Data,
+            | TokenSinkResult::EncodingIndicator(_) => TextMode::Data,
         }
     }
 
@@ -262,9 +263,9 @@ impl<S: TokenSink> Reader<'_, S> {
     }
 
     /// Reads the attributes of a start tag. Returns them with the offset of the byte after the tag.
-    fn attributes(&self, mut at: usize) -> Option<(Attributes, usize)> {
+    fn attributes(&self, mut at: usize) -> Option<(TagAttributeList, usize)> {
         let bytes = self.page.as_bytes();
-        let mut attributes = Attributes::default();
+        let mut attributes = TagAttributeList::default();
         loop {
             at += spaces(&bytes[at..]);
             match bytes.get(at)? {
@@ -353,13 +354,13 @@ impl<S: TokenSink> Reader<'_, S> {
 
 /// The attributes of a start tag.
 #[derive(Default)]
-struct Attributes {
+struct TagAttributeList {
     list: Vec<Attribute>,
     self_closing: bool,
     duplicate: bool,
 }
 
-impl Attributes {
+impl TagAttributeList {
     /// Adds an attribute, unless there is one of this name. Returns `None` if there are too many.
     fn add(&mut self, name: LocalName, value: StrTendril) -> Option<()> {
         if self.list.len() == ATTRIBUTES_MAX {
@@ -436,13 +437,13 @@ mod tests {
         let page = &*with_line_feeds(page);
         let builder = TreeBuilder::new(HtmlTreeSink::new(Html::new_document()), Default::default());
         match read(page, &builder, || true) {
-            Stop::Unusual { from, opts } => {
+            MarkupEnd::Unusual { from, opts } => {
                 let tokenizer = Tokenizer::new(builder, opts);
                 let mut parser = driver::Parser { tokenizer, input_buffer: BufferQueue::default() };
                 parser.process(StrTendril::from_slice(&page[from..]));
                 (parser.finish(), from)
             }
-            Stop::End | Stop::Limit => {
+            MarkupEnd::End | MarkupEnd::Limit => {
                 let _ = builder.process_token(Token::EOFToken, 1);
                 builder.end();
                 (builder.sink.finish(), page.len())
