@@ -30,6 +30,15 @@ impl<S: Spider> Observed<S> {
     ) -> Self {
         Self { spider, seeds: Mutex::new(seeds), follows: false, see: Box::new(see) }
     }
+
+    /// Makes a spider that crawls as the other spider does.
+    pub(crate) fn whole(
+        spider: Arc<S>,
+        see: impl Fn(&Page<S::Step>, PageRead<'_, S>) + Send + Sync + 'static,
+    ) -> Self {
+        let seeds = Mutex::new(spider.seeds());
+        Self { spider, seeds, follows: true, see: Box::new(see) }
+    }
 }
 
 impl<S: Spider> Spider for Observed<S> {

@@ -264,18 +264,16 @@ impl<S: Spider> Found<S> {
         self.requests.len() - before
     }
 
-    /// Moves the requests and files to the results of another spider with the same steps, and returns the items. For
-    /// a spider that wraps another one: it calls the inner spider by [`parse_page`] and [`read_failure`].
+    /// Moves the requests to the results of another spider with the same steps, and returns the items. The files are
+    /// dropped. For a spider that wraps another one: it calls the inner spider by [`parse_page`] and
+    /// [`read_failure`].
     pub fn pass_on<Outer>(self, outer: &mut Found<Outer>) -> Vec<S::Item>
     where
         Outer: Spider<Step = S::Step>,
     {
-        let Self { items, requests, unfollowed, files, permit } = self;
-        outer.requests.extend(requests);
-        outer.unfollowed.extend(unfollowed);
-        outer.files.extend(files);
-        outer.permit = outer.permit.take().or(permit);
-        items
+        outer.requests.extend(self.requests);
+        outer.unfollowed.extend(self.unfollowed);
+        self.items
     }
 
     /// Marks those requests whose URLs are links of the page. The other URLs were made by the spider.

@@ -2,6 +2,7 @@
 //! sense for it.
 
 mod parse;
+mod record;
 pub(crate) mod schema;
 mod step;
 
@@ -23,13 +24,15 @@ pub enum SpiderCommand {
     Run,
     /// Reads one page, and prints its items.
     Parse,
+    /// Crawls, and records the requests and answers in a cassette.
+    Record,
     /// Prints which fields the items have.
     Schema,
 }
 
 impl SpiderCommand {
     /// All subcommands, in the order of the help.
-    pub const ALL: [Self; 3] = [Self::Run, Self::Parse, Self::Schema];
+    pub const ALL: [Self; 4] = [Self::Run, Self::Parse, Self::Record, Self::Schema];
 
     /// Returns the name of the subcommand.
     #[must_use]
@@ -37,6 +40,7 @@ impl SpiderCommand {
         match self {
             Self::Run => "run",
             Self::Parse => "parse",
+            Self::Record => "record",
             Self::Schema => "schema",
         }
     }
@@ -47,6 +51,7 @@ impl SpiderCommand {
         match self {
             Self::Run => "Crawls",
             Self::Parse => "Reads one page, and prints its items as JSON lines",
+            Self::Record => "Crawls, and records requests and answers in a cassette, for tests and for check",
             Self::Schema => "Prints which fields the items have, and where each is read",
         }
     }
@@ -62,6 +67,9 @@ impl SpiderCommand {
         let (table, own) = match self {
             Self::Run => (table, Vec::new()),
             Self::Parse => (table.with_flags_that(|flag| FEW_FETCHES.contains(&flag)), parse::flags()),
+            Self::Record => {
+                (table.with_flags_that(|flag| !OF_OUTPUT_AND_STATE.contains(&flag)), record::flags())
+            }
             // It needs no spider and no settings, so it has none of the program's flags either.
             Self::Schema => return table.with_flags_that(|_| false).with_own(None, schema::flags()),
         };
@@ -74,9 +82,14 @@ impl SpiderCommand {
         let command = match self {
             Self::Run => command.after_help(RUN_HELP),
             Self::Parse => command.long_about(parse::ABOUT).after_help(parse::HELP),
+            Self::Record => command.long_about(record::ABOUT).after_help(record::HELP),
             Self::Schema => command.long_about(schema::ABOUT),
         };
-        self.table::<S>(programs_own).flags(command)
+        let command = self.table::<S>(programs_own).flags(command);
+        if self == Self::Record {
+            return command.mut_arg("max-pages", |arg| arg.help(record::MAX_PAGES_HELP));
+        }
+        command
     }
 }
 
@@ -95,17 +108,22 @@ impl<S: Spider> PreparedCommand<'_, S> {
     pub(crate) fn carry_out(self, command: SpiderCommand) -> Result<Ended, Failure> {
         match command {
             SpiderCommand::Parse => parse::run(self),
+            SpiderCommand::Record => record::run(self),
             SpiderCommand::Run | SpiderCommand::Schema => {
                 Err(Failure::usage(anyhow::anyhow!("{} has a function of its own", command.name())))
             }
         }
     }
 
-    /// Makes a crawler with the settings. Returns it with the spider and the display.
-    fn crawler(self) -> Result<(Crawler<S>, Arc<S>, Display), Failure> {
+    /// Makes a crawler with the settings, which go before those that `begin` makes. Returns it with the spider and the
+    /// display.
+    fn crawler(
+        self,
+        begin: impl FnOnce(Crawler<S>) -> Crawler<S>,
+    ) -> Result<(Crawler<S>, Arc<S>, Display), Failure> {
         let cache = self.draft.run.open_cache().map_err(Failure::Usage)?;
         let spider = Arc::new(self.spider);
-        let crawler = self.draft.apply(Crawler::shared(spider.clone())).map_err(Failure::Usage)?;
+        let crawler = self.draft.apply(begin(Crawler::shared(spider.clone()))).map_err(Failure::Usage)?;
         let crawler = (self.more)(crawler);
         let crawler = match cache {
             Some(cache) => crawler.cache(cache),
@@ -158,6 +176,22 @@ Exit codes: 0 done; 1 not a single page, and at least one failure or all filtere
 less often than --expect asks for, or the output could not be written to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after a gentle stop \
 by SIGINT or SIGTERM (a second signal stops at once).";
 
+/// The settings of where items, the report and the state are kept. Commands that write no items have none of them.
+const OF_OUTPUT_AND_STATE: [&str; 12] = [
+    "output",
+    "format",
+    "keep-formulas",
+    "cache",
+    "cache-for",
+    "report",
+    "state",
+    "resume",
+    "retry-failed",
+    "history",
+    "refresh",
+    "durability",
+];
+
 #[cfg(test)]
 mod tests {
     use opilio_engine::EachPage;
@@ -171,7 +205,7 @@ mod tests {
             assert_eq!(SpiderCommand::named(command.name()), Some(command));
         }
         let all = SettingsTable::<EachPage>::of(CommandKind::Crawl).described();
-        for flag in FEW_FETCHES {
+        for flag in FEW_FETCHES.into_iter().chain(OF_OUTPUT_AND_STATE) {
             assert!(all.iter().any(|setting| setting.flag == Some(flag)), "{flag}");
         }
     }

@@ -69,14 +69,14 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
         Some(name) => request.session(name),
         None => request,
     };
-    let (crawler, spider, display) = prepared.crawler()?;
+    let (crawler, spider, display) = prepared.crawler(|crawler| crawler)?;
     let place = Arc::new(Mutex::new(None));
     let told = place.clone();
     let observed = Observed::only(spider, vec![request], move |page, read| {
         let read = ReadPage::of(page, read, with_requests);
         *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
     });
-    let watched = watch::run(crawler.with_spider(observed).shards(1), &display, None);
+    let watched = watch::run(crawler.with_spider(observed).shards(1).max_pages(u64::MAX), &display, None);
     let Watched { report, signal } = watched.map_err(|error| state::failure(error, None))?;
     let read = place.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (read, signal, report) {

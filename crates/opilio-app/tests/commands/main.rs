@@ -8,6 +8,7 @@
 
 mod drift;
 mod parse;
+mod record;
 mod schema;
 mod shop;
 mod support;

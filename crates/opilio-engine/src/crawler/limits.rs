@@ -39,6 +39,12 @@ impl Default for CrawlLimits {
 }
 
 impl CrawlLimits {
+    /// Returns the same limits, for a crawl of another spider.
+    pub(super) fn same(&self) -> Self {
+        let Self { in_flight, hosts_max, shards, pages_max, duration_max, memory_bytes, .. } = *self;
+        Self { in_flight, hosts_max, shards, pages_max, duration_max, memory_bytes, ..Self::default() }
+    }
+
     /// Checks that a memory limit can be observed.
     ///
     /// # Errors

@@ -134,8 +134,8 @@ impl<S: Spider> Crawler<S> {
         }
     }
 
-    /// Makes a crawl of another spider with the settings made so far. Outputs, the store and the limits of the whole
-    /// crawl are not taken over: they belong to the first spider's crawl.
+    /// Makes a crawl of another spider with the settings made so far. Outputs and the store are not taken over: they
+    /// belong to the first spider's crawl.
     #[must_use]
     pub fn with_spider<Other: Spider>(&self, spider: Other) -> Crawler<Other> {
         Crawler {
@@ -143,6 +143,7 @@ impl<S: Spider> Crawler<S> {
             identity: self.identity.clone(),
             fetching: self.fetching.clone(),
             urls: self.urls.clone(),
+            limits: self.limits.same(),
             ..Crawler::new(spider)
         }
     }

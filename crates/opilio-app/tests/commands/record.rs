@@ -1,0 +1,49 @@
+//! Tests of `record`: the cassette, its bound, its secrets.
+
+use opilio_sandbox::{HostConfig, Sandbox};
+
+use super::support::run;
+
+#[test]
+fn a_bounded_crawl_is_recorded_without_secrets_and_without_items() {
+    let cookie = [("set-cookie", "sid=hush-cookie; Path=/".to_owned())];
+    let host = HostConfig::new().products(300).answer(
+        "/products",
+        200,
+        cookie,
+        "<a class=product href=/products/1>1</a><a class=next href='/products?page=2'>next</a>",
+    );
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let (dir, base) = (tempfile::tempdir().unwrap(), shop.base(0).replace("//", "//me:hush-login@"));
+    let ended = run(&dir, &["record", "--base", &base, "--max-pages", "30", "--cassette", "tapes/shop.warc"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for words in ["the cassette ends at 30 pages", " exchanges are recorded in tapes/shop.warc"] {
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+    }
+    let cassette = std::fs::read_to_string(dir.path().join("tapes/shop.warc")).unwrap();
+    assert!(cassette.starts_with("WARC/1.1\r\n") && cassette.contains("GET /robots.txt"), "{cassette}");
+    assert!(cassette.matches("<h1 class=\"name\">").count() >= 20, "{}", cassette.len());
+    assert!(!cassette.contains("hush") && !cassette.contains("bWU6aHVzaC1"), "a secret is recorded");
+    assert!(!dir.path().join("products.jsonl").exists());
+
+    let ended = run(&dir, &["record", "--base", &base, "--max-pages", "2", "--keep-secrets", "--quiet"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let cassette = std::fs::read_to_string(dir.path().join("cassette.warc")).unwrap();
+    assert!(cassette.contains("hush-cookie"));
+}
+
+#[test]
+fn without_a_page_the_exit_code_is_1_and_items_have_no_flags() {
+    let closed = Sandbox::builder().host(HostConfig::new()).start().unwrap().base(0);
+    let dir = tempfile::tempdir().unwrap();
+    let ended = run(&dir, &["record", "--base", &closed, "--retries", "0", "--max-strikes-unanswered", "1"]);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    for flag in ["--output", "--state", "--cache"] {
+        let ended = run(&dir, &["record", "--base", &closed, flag, "x"]);
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+    }
+    let help = run(&dir, &["record", "--help"]).stdout;
+    for words in ["Ends after this many pages [default: 200]", "[default: cassette.warc]", "--rate"] {
+        assert!(help.contains(words), "{words}: {help}");
+    }
+}
