@@ -183,7 +183,8 @@ fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-fn program_name() -> String {
+/// Returns the name of the program, for messages.
+pub(crate) fn program_name() -> String {
     let path = std::env::args_os().next().map(PathBuf::from);
     let name =
         path.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_string_lossy().into_owned());

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use opilio_engine::{
     CrawlReport, Failure, Found, Page, ParseError, Request, SitemapEntry, Spider, parse_page, read_failure,
 };
+use opilio_extract::typed::coverage::{self, Coverage};
 
 /// What `parse` made of a page: items and requests, or an error.
 pub(crate) type PageRead<'a, S> = Result<&'a Found<S>, &'a ParseError>;
 
-/// The function that sees each page and what `parse` made of it.
-type See<S> = Box<dyn Fn(&Page<<S as Spider>::Step>, PageRead<'_, S>) + Send + Sync>;
+/// The function that sees each page, what `parse` made of it, and which fields `parse` found.
+type See<S> = Box<dyn Fn(&Page<<S as Spider>::Step>, PageRead<'_, S>, &Coverage) + Send + Sync>;
 
 /// A spider that reads pages as another spider does, and shows each page to a function.
 pub(crate) struct Observed<S: Spider> {
@@ -26,7 +27,7 @@ impl<S: Spider> Observed<S> {
     pub(crate) fn only(
         spider: Arc<S>,
         seeds: Vec<Request<S::Step>>,
-        see: impl Fn(&Page<S::Step>, PageRead<'_, S>) + Send + Sync + 'static,
+        see: impl Fn(&Page<S::Step>, PageRead<'_, S>, &Coverage) + Send + Sync + 'static,
     ) -> Self {
         Self { spider, seeds: Mutex::new(seeds), follows: false, see: Box::new(see) }
     }
@@ -34,7 +35,7 @@ impl<S: Spider> Observed<S> {
     /// Makes a spider that crawls as the other spider does.
     pub(crate) fn whole(
         spider: Arc<S>,
-        see: impl Fn(&Page<S::Step>, PageRead<'_, S>) + Send + Sync + 'static,
+        see: impl Fn(&Page<S::Step>, PageRead<'_, S>, &Coverage) + Send + Sync + 'static,
     ) -> Self {
         let seeds = Mutex::new(spider.seeds());
         Self { spider, seeds, follows: true, see: Box::new(see) }
@@ -56,8 +57,8 @@ impl<S: Spider> Spider for Observed<S> {
     }
 
     fn parse(&self, page: &Page<S::Step>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        let read = parse_page(&*self.spider, page);
-        (self.see)(page, read.as_ref());
+        let (read, coverage) = coverage::during(|| parse_page(&*self.spider, page));
+        (self.see)(page, read.as_ref(), &coverage);
         let read = read?;
         if self.follows {
             read.pass_on(found);

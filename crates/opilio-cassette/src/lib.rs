@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest, RequestKey};
 pub use recorder::Recording;
 pub use replay::Replay;
+pub use secrets::without_secrets;
 pub use tape::Tape;
 use warc::{WarcError, WarcRecord};
 

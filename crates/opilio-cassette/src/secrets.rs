@@ -20,7 +20,8 @@ fn is_secret_name(name: &str) -> bool {
 }
 
 /// Returns a URL without user info, and with the values of secret parameters replaced.
-pub(crate) fn without_secrets(url: &Url) -> Url {
+#[must_use]
+pub fn without_secrets(url: &Url) -> Url {
     let mut url = url.clone();
     // Both calls fail only for URLs that cannot have user info.
     let _ = url.set_username("");

@@ -1,6 +1,7 @@
 //! The subcommands of a spider's program. All of them share the settings of a crawl, each with the flags that make
 //! sense for it.
 
+mod check;
 mod parse;
 mod record;
 pub(crate) mod schema;
@@ -24,6 +25,8 @@ pub enum SpiderCommand {
     Run,
     /// Reads one page, and prints its items.
     Parse,
+    /// Compares a few pages of the site with those of a cassette.
+    Check,
     /// Crawls, and records the requests and answers in a cassette.
     Record,
     /// Prints which fields the items have.
@@ -32,7 +35,7 @@ pub enum SpiderCommand {
 
 impl SpiderCommand {
     /// All subcommands, in the order of the help.
-    pub const ALL: [Self; 4] = [Self::Run, Self::Parse, Self::Record, Self::Schema];
+    pub const ALL: [Self; 5] = [Self::Run, Self::Parse, Self::Record, Self::Check, Self::Schema];
 
     /// Returns the name of the subcommand.
     #[must_use]
@@ -41,6 +44,7 @@ impl SpiderCommand {
             Self::Run => "run",
             Self::Parse => "parse",
             Self::Record => "record",
+            Self::Check => "check",
             Self::Schema => "schema",
         }
     }
@@ -52,6 +56,9 @@ impl SpiderCommand {
             Self::Run => "Crawls",
             Self::Parse => "Reads one page, and prints its items as JSON lines",
             Self::Record => "Crawls, and records requests and answers in a cassette, for tests and for check",
+            Self::Check => {
+                "Fetches a few pages, and names fields that the cassette has and the site has no more"
+            }
             Self::Schema => "Prints which fields the items have, and where each is read",
         }
     }
@@ -70,6 +77,10 @@ impl SpiderCommand {
             Self::Record => {
                 (table.with_flags_that(|flag| !OF_OUTPUT_AND_STATE.contains(&flag)), record::flags())
             }
+            Self::Check => {
+                let wanted = |flag: &str| FEW_FETCHES.contains(&flag) && !flag.starts_with("cache");
+                (table.with_flags_that(wanted), check::flags())
+            }
             // It needs no spider and no settings, so it has none of the program's flags either.
             Self::Schema => return table.with_flags_that(|_| false).with_own(None, schema::flags()),
         };
@@ -83,6 +94,7 @@ impl SpiderCommand {
             Self::Run => command.after_help(RUN_HELP),
             Self::Parse => command.long_about(parse::ABOUT).after_help(parse::HELP),
             Self::Record => command.long_about(record::ABOUT).after_help(record::HELP),
+            Self::Check => command.long_about(check::ABOUT).after_help(check::HELP),
             Self::Schema => command.long_about(schema::ABOUT),
         };
         let command = self.table::<S>(programs_own).flags(command);
@@ -109,6 +121,7 @@ impl<S: Spider> PreparedCommand<'_, S> {
         match command {
             SpiderCommand::Parse => parse::run(self),
             SpiderCommand::Record => record::run(self),
+            SpiderCommand::Check => check::run(self),
             SpiderCommand::Run | SpiderCommand::Schema => {
                 Err(Failure::usage(anyhow::anyhow!("{} has a function of its own", command.name())))
             }

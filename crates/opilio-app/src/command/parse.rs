@@ -72,7 +72,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler)?;
     let place = Arc::new(Mutex::new(None));
     let told = place.clone();
-    let observed = Observed::only(spider, vec![request], move |page, read| {
+    let observed = Observed::only(spider, vec![request], move |page, read, _| {
         let read = ReadPage::of(page, read, with_requests);
         *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
     });

@@ -46,7 +46,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     let recording = Recording::new(prepared.matches.get_flag(KEEP_SECRETS));
     let facts = SummaryFacts::of(&prepared.draft.run);
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler.max_pages(MAX_PAGES))?;
-    let crawler = crawler.with_spider(Observed::whole(spider, |_, _| ()));
+    let crawler = crawler.with_spider(Observed::whole(spider, |_, _, _| ()));
     let watched = watch::run(crawler.transport_around(recording.around()), &display, None);
     let Watched { report, signal } = watched.map_err(|error| state::failure(error, None))?;
     let exchanges = recording.exchanges();

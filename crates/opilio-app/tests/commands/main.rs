@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![cfg(unix)]
 
+mod check;
 mod drift;
 mod parse;
 mod record;

@@ -43,7 +43,7 @@ fn without_a_page_the_exit_code_is_1_and_items_have_no_flags() {
         assert_eq!(ended.code, 2, "{}", ended.stderr);
     }
     let help = run(&dir, &["record", "--help"]).stdout;
-    for words in ["Ends after this many pages [default: 200]", "[default: cassette.warc]", "--rate"] {
+    for words in ["Ends after this many pages [default: 200]", "--cassette <FILE.warc>", "--rate"] {
         assert!(help.contains(words), "{words}: {help}");
     }
 }

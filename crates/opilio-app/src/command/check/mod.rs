@@ -1,0 +1,160 @@
+//! The command `check`: fetches a few pages of each step, and names the fields that the cassette's pages have and the
+//! site's pages have no more.
+
+mod compare;
+mod nearest;
+mod pages;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Arg;
+use clap::builder::ValueParser;
+use opilio_cassette::{CassetteError, RecordedExchange, Replay, Tape};
+use opilio_engine::{CrawlError, CrawlReport, Crawler, Request, Spider};
+use url::Url;
+
+use self::compare::Comparison;
+use self::pages::{CheckedPage, choose};
+use super::record::{cassette, cassette_path};
+use super::{PreparedCommand, print};
+use crate::exit::{Exit, Failure};
+use crate::observed::Observed;
+use crate::program::Ended;
+use crate::state;
+use crate::watch::{self, Watched};
+
+/// The flags that only this command has.
+pub(super) fn flags() -> Vec<Arg> {
+    vec![
+        cassette("Cassette of the pages to compare with, as record writes it"),
+        Arg::new(PAGES)
+            .long(PAGES)
+            .value_name("N")
+            .default_value("3")
+            .value_parser(ValueParser::from(clap::value_parser!(u16).range(1..)))
+            .help("Pages to fetch of each step"),
+    ]
+}
+
+/// Compares a few pages of the site with those of the cassette.
+///
+/// # Errors
+/// When the cassette cannot be read, the crawler refuses the settings, or a crawl fails.
+pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
+    let path = cassette_path(prepared.matches);
+    let count = prepared.matches.get_one::<u16>(PAGES).copied().map_or(3, usize::from);
+    let command = format!("{} record --cassette {}", crate::app::program_name(), path.display());
+    let exchanges = opilio_cassette::load(&path, &command).map_err(|error| match error {
+        CassetteError::Missing { .. } | CassetteError::Format { .. } => Failure::usage(error),
+        error => Failure::run(error),
+    })?;
+    let (crawler, spider, display) = prepared.crawler(|crawler| crawler)?;
+    let crawler = crawler.shards(1).max_pages(u64::MAX).max_duration(LONG);
+    let Replayed { pages: recorded, unknown } =
+        replay(&crawler, &spider, &path, exchanges.clone(), &command)?;
+    let chosen = choose(&recorded, &exchanges, count);
+    if chosen.is_empty() {
+        let first = unknown.first().map(|first| format!(", and {first} is not in it")).unwrap_or_default();
+        return Err(Failure::usage(anyhow!(
+            "the spider reads no page of {}{first}; record it anew: {command}",
+            path.display()
+        )));
+    }
+    let logins = logins(&*spider);
+    let seeds = chosen.iter().map(|page| request(page, &logins)).collect();
+    let comparison =
+        Arc::new(Mutex::new(Comparison::of(chosen.iter().map(|page| (**page).clone()).collect())));
+    let compared = comparison.clone();
+    let observed = Observed::only(spider, seeds, move |page, read, coverage| {
+        compared.lock().unwrap_or_else(PoisonError::into_inner).add(page, read, coverage);
+    });
+    let watched = watch::run(crawler.with_spider(observed), &display, None);
+    let Watched { report, signal } = watched.map_err(|error| state::failure(error, None))?;
+    let comparison = comparison.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut ended = Ended::without_report(Exit::Done, display);
+    print(comparison.text().as_bytes())?;
+    ended.summary = report.iter().flat_map(unfetched).collect();
+    ended.summary.push(comparison.summary(&path));
+    ended.error = comparison.error();
+    ended.exit = match (signal, &ended.error) {
+        (Some(signal), _) => Exit::Stopped(signal),
+        (None, Some(_)) => Exit::Errors,
+        (None, None) => Exit::Done,
+    };
+    Ok(ended)
+}
+
+/// What the spider made of a cassette.
+struct Replayed<Step> {
+    pages: Vec<CheckedPage<Step>>,
+    /// The requests, in words, that the cassette lacks.
+    unknown: Vec<String>,
+}
+
+/// Runs the spider over the cassette, in virtual time and without a request.
+fn replay<S: Spider>(
+    crawler: &Crawler<S>,
+    spider: &Arc<S>,
+    path: &Path,
+    exchanges: Vec<RecordedExchange>,
+    command: &str,
+) -> Result<Replayed<S::Step>, Failure> {
+    let tape = Tape::new(path.to_owned(), exchanges, command.to_owned());
+    let began = tape.began;
+    let replay = Replay::of(tape);
+    let pages = Arc::new(Mutex::new(Vec::new()));
+    let seen = pages.clone();
+    let observed = Observed::whole(spider.clone(), move |page, read, coverage| {
+        let page = CheckedPage::of(page, read, coverage);
+        seen.lock().unwrap_or_else(PoisonError::into_inner).push(page);
+    });
+    let crawler = crawler.with_spider(observed).began_at(began).transport(replay.transports());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = runtime.map_err(|source| Failure::run(CrawlError::Thread { name: "replay", source }))?;
+    runtime.block_on(crawler.run_here()).map_err(|error| state::failure(error, None))?;
+    let pages = std::mem::take(&mut *pages.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Replayed { pages, unknown: replay.unknown() })
+}
+
+/// Returns the seeds with a login. A login belongs to the origin of its seed.
+fn logins<S: Spider>(spider: &S) -> Vec<Url> {
+    let seeds = spider.seeds().into_iter().filter_map(|seed| Url::parse(seed.target()).ok());
+    seeds.filter(|url| !url.username().is_empty() || url.password().is_some()).collect()
+}
+
+/// Makes the request that fetches a page of the cassette anew.
+fn request<Step: Clone>(page: &CheckedPage<Step>, logins: &[Url]) -> Request<Step> {
+    let mut url = page.url.clone();
+    if let Some(login) = logins.iter().find(|login| login.origin() == url.origin()) {
+        // The two calls fail only for URLs that cannot have a login, and those have no origin that is equal.
+        let _ = url.set_username(login.username());
+        let _ = url.set_password(login.password());
+    }
+    let request = Request::get(url, page.step.clone());
+    match &page.session {
+        Some(session) => request.session(&**session),
+        None => request,
+    }
+}
+
+/// Returns a line for each page that could not be fetched or read.
+fn unfetched(report: &CrawlReport) -> Vec<String> {
+    report.failures.iter().map(|failure| format!("  {failure}")).collect()
+}
+
+const PAGES: &str = "pages";
+/// Longer than any replay in virtual time.
+const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
+pub(super) const ABOUT: &str = "\
+Fetches a few pages of each step, and names the fields that these pages had in the cassette and have no more.
+
+Runs the spider over the cassette first, without a request. Then fetches some of its pages from the site, by the rules \
+of every crawl, and compares which fields are filled. For a field that fell silent, prints its sources, a page, the \
+element that the cassette has, and the element of today's page that is most like it.";
+pub(super) const HELP: &str = "\
+Exit codes: 0 every field is still filled; 1 a field fell silent, or the pages of a step could not be fetched; 2 usage, \
+such as a cassette that is not there; 130 or 143 after SIGINT or SIGTERM.";

@@ -1,0 +1,140 @@
+//! The pages that are compared: which fields each has, and which pages are chosen.
+
+use std::collections::{BTreeMap, HashSet};
+
+use http::Method;
+use opilio_cassette::{RecordedExchange, without_secrets};
+use opilio_engine::{Page, Spider};
+use opilio_extract::FieldCounts;
+use opilio_extract::typed::coverage::Coverage;
+use opilio_extract::typed::{FieldPlan, SourceAt};
+use url::Url;
+
+use super::nearest::ElementSketch;
+use crate::command::step;
+use crate::observed::PageRead;
+
+/// The name of a field with its struct, such as `Product.price`.
+pub(super) type FieldName = String;
+
+/// A page as the spider read it.
+#[derive(Clone)]
+pub(super) struct CheckedPage<Step> {
+    pub(super) url: Url,
+    pub(super) step: Step,
+    pub(super) step_name: String,
+    pub(super) session: Option<String>,
+    /// What was found for each field; several values of one struct are added up.
+    pub(super) fields: BTreeMap<FieldName, PageField>,
+    /// The number of requests that the page led to; `None` if `parse` returned an error.
+    pub(super) requests: Option<usize>,
+}
+
+/// What one page has for one field.
+#[derive(Clone)]
+pub(super) struct PageField {
+    pub(super) plan: &'static FieldPlan,
+    pub(super) counts: FieldCounts,
+    /// The first element of the field's first selector that matches; `None` if no selector matches.
+    pub(super) element: Option<ElementSketch>,
+}
+
+impl<Step: Clone + serde::Serialize> CheckedPage<Step> {
+    pub(super) fn of<S: Spider<Step = Step>>(
+        page: &Page<Step>,
+        read: PageRead<'_, S>,
+        coverage: &Coverage,
+    ) -> Self {
+        Self {
+            // The requested URL was a URL, so it is one again.
+            url: page.requested_url().parse().unwrap_or_else(|_| page.url().clone()),
+            step: page.step().clone(),
+            step_name: step::name(page.step()),
+            session: page.session().map(str::to_owned),
+            fields: fields_of(page, coverage),
+            requests: read.ok().map(|found| found.requested()),
+        }
+    }
+
+    /// Returns whether another page is an answer to the same request.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.url == other.url && self.step_name == other.step_name && self.session == other.session
+    }
+
+    fn filled(&self) -> impl Iterator<Item = &FieldName> {
+        self.fields.iter().filter(|(_, field)| field.counts.filled > 0).map(|(name, _)| name)
+    }
+}
+
+fn fields_of<Step>(page: &Page<Step>, coverage: &Coverage) -> BTreeMap<FieldName, PageField> {
+    let mut fields: BTreeMap<FieldName, PageField> = BTreeMap::new();
+    for read in coverage.structs() {
+        for (plan, counts) in read.fields() {
+            let name = format!("{}.{}", read.plan().name, plan.name);
+            let field = fields.entry(name).or_insert_with(|| PageField {
+                plan,
+                counts: FieldCounts::default(),
+                element: None,
+            });
+            field.counts = field.counts.plus(counts);
+            if counts.filled > 0 && field.element.is_none() {
+                field.element = selectors(plan).find_map(|css| ElementSketch::first(page, css));
+            }
+        }
+    }
+    fields
+}
+
+/// Returns the selectors of a field that mean the same on the whole page.
+fn selectors(plan: &FieldPlan) -> impl Iterator<Item = &'static str> {
+    let selectors = plan.sources.iter().filter_map(|source| match source.at {
+        SourceAt::Css { css, .. } => Some(css),
+        SourceAt::JsonIn(css, _) => Some(css),
+        _ => None,
+    });
+    selectors.filter(|css| !css.contains(":scope"))
+}
+
+/// Chooses up to `count` pages of each step that can be fetched again: such that each field is filled on as many of
+/// them as possible.
+pub(super) fn choose<'p, Step: Clone + serde::Serialize>(
+    pages: &'p [CheckedPage<Step>],
+    exchanges: &[RecordedExchange],
+    count: usize,
+) -> Vec<&'p CheckedPage<Step>> {
+    let asked: HashSet<&Url> = exchanges
+        .iter()
+        .filter(|exchange| exchange.request.key.method == Method::GET)
+        .map(|exchange| &exchange.request.key.url)
+        .collect();
+    let mut steps: BTreeMap<&str, Vec<&CheckedPage<Step>>> = BTreeMap::new();
+    for page in pages.iter().filter(|page| asked.contains(&without_secrets(&page.url))) {
+        steps.entry(&page.step_name).or_default().push(page);
+    }
+    steps.into_values().flat_map(|pages| choose_of_step(pages, count)).collect()
+}
+
+fn choose_of_step<Step: Clone + serde::Serialize>(
+    mut pages: Vec<&CheckedPage<Step>>,
+    count: usize,
+) -> Vec<&CheckedPage<Step>> {
+    let mut chosen: Vec<&CheckedPage<Step>> = Vec::new();
+    let mut times: BTreeMap<&FieldName, u32> = BTreeMap::new();
+    while chosen.len() < count && !pages.is_empty() {
+        let worth = |page: &CheckedPage<Step>| -> f64 {
+            let fields: f64 =
+                page.filled().map(|name| 1.0 / f64::from(1 + times.get(name).copied().unwrap_or(0))).sum();
+            // A page that leads on shows whether links are still found.
+            fields + if page.requests.is_some_and(|requests| requests > 0) { 0.5 } else { 0.0 }
+        };
+        let best = (0..pages.len()).max_by(|a, b| {
+            // Of equal pages the first is taken.
+            worth(pages[*a]).total_cmp(&worth(pages[*b])).then(b.cmp(a))
+        });
+        let Some(best) = best else { break };
+        let page = pages.remove(best);
+        page.filled().for_each(|name| *times.entry(name).or_default() += 1);
+        chosen.push(page);
+    }
+    chosen
+}
