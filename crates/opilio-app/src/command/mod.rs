@@ -190,7 +190,8 @@ less often than --expect asks for, or the output could not be written to its end
 by SIGINT or SIGTERM (a second signal stops at once).";
 
 /// The settings of where items, the report and the state are kept. Commands that write no items have none of them.
-const OF_OUTPUT_AND_STATE: [&str; 12] = [
+const OF_OUTPUT_AND_STATE: [&str; 13] = [
+    "expect",
     "output",
     "format",
     "keep-formulas",
