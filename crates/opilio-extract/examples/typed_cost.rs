@@ -1,5 +1,5 @@
 //! Measures the cost of reading structs: six CSS fields compared with the same code written by hand, and fields
-//! without selectors compared with reading links.
+//! without selectors compared with reading links. Also measures what counting the coverage of the fields adds to both.
 //!
 //! Run with `cargo run --release -p opilio-extract --features derive --example typed_cost`.
 
@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use opilio_extract::typed::coverage;
 use opilio_extract::{Document, Extract};
 use url::Url;
 
@@ -102,7 +103,19 @@ fn main() {
         drop(black_box(by_hand(&page).map(|d| (d.name, d.price, d.sku, d.stock, d.description, d.image))))
     });
     let derived = time(|page| drop(black_box(page.extract::<Derived>().map(|d| d.stock))));
+    let counted = time(|page| {
+        drop(black_box(coverage::during(|| page.extract::<Derived>().map(|d| d.stock))));
+    });
+    let streamed = time(|page| drop(black_box(page.extract::<Streamed>().map(|s| s.price))));
+    let streamed_counted = time(|page| {
+        drop(black_box(coverage::during(|| page.extract::<Streamed>().map(|s| s.price))));
+    });
     let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
     println!("links {links:?}; links and fields without selectors {both:?}: {:.3}", ratio(both, links));
     println!("six CSS fields by hand {hand:?}; derived {derived:?}: {:.3}", ratio(derived, hand));
+    println!("derived, and counted {counted:?}: {:.3}", ratio(counted, derived));
+    println!(
+        "fields without selectors {streamed:?}, and counted {streamed_counted:?}: {:.3}",
+        ratio(streamed_counted, streamed)
+    );
 }
