@@ -42,6 +42,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     super::layers::run()?;
     super::tidy::run()?;
     CHECKS.iter().try_for_each(CiStep::run)?;
+    super::features::run()?;
     if checks_only { Ok(()) } else { step("cargo test").run() }
 }
 

@@ -137,7 +137,7 @@ fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
 }
 
 /// Runs cargo with these arguments, and returns its standard output.
-fn cargo(arguments: &[&str]) -> Result<String> {
+pub(crate) fn cargo(arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let command = arguments.first().copied().unwrap_or_default();
     let out = Command::new(cargo)
@@ -152,10 +152,10 @@ fn floor_of(name: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&name))
 }
 
-fn array(value: &Value) -> &[Value] {
+pub(crate) fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

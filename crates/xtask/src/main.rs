@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod ci;
+mod features;
 mod flat;
 mod frontier;
 mod imports;
@@ -26,6 +27,7 @@ fn main() -> Result<()> {
     match command {
         "bench" => opilio_bench::run(rest),
         "ci" => ci::run(rest),
+        "features" => features::run(),
         "layers" => layers::run(),
         "settings" => settings(),
         "tidy" => tidy::run(),
@@ -62,5 +64,6 @@ cargo xtask frontier-bench [--urls N [--hosts N]]                 what the store
 cargo xtask bench [--small] [--only NAME,...] [--rounds N] [--mimalloc] [--peer NAME=COMMAND]... [--json FILE] [--svg FILE]
 cargo xtask bench --list | memory | instructions [NAME...]        Opilio beside the least that a crawl can cost, in one run
 cargo xtask layers                                                the dependency rules
+cargo xtask features                                              each crate with none, each and all of its features
 cargo xtask settings                                              writes docs/opilio.toml from the table of settings
 cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR] [--in-flight N]   Opilio for benchmarks side by side";
