@@ -138,6 +138,7 @@ impl<S: Spider> App<S> {
     /// these.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
         let program = Command::new(program_name()).subcommand_required(true).max_term_width(110);
+        let program = program.about(PROGRAM_MARK);
         let commands = SpiderCommand::ALL.map(|command| command.clap::<S>(self.flags.clone()));
         let program = program.subcommands(commands).after_help(WITHOUT_SUBCOMMAND);
         let args = with_subcommand(args.into_iter().map(Into::into).collect());
@@ -191,4 +192,10 @@ pub(crate) fn program_name() -> String {
     name.unwrap_or_else(|| "spider".to_owned())
 }
 
+/// The text that each program of a spider contains, as the first lines of its help. The command `opilio` looks for it
+/// in a program before it runs the program. It must not change, since `opilio` and the program may be of different
+/// versions; and it must be long, since compilers take short texts apart.
+pub const PROGRAM_MARK: &str = "\
+Crawls with a spider that is built with Opilio. Each command below has flags of its own, which COMMAND --help lists. \
+In the directory of the cargo project, the program opilio calls the same commands, as in: opilio check";
 const WITHOUT_SUBCOMMAND: &str = "Without a subcommand it runs, with the flags of run.";

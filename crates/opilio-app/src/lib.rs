@@ -21,7 +21,7 @@ pub mod summary;
 pub mod unit;
 pub mod watch;
 
-pub use app::{App, main};
+pub use app::{App, PROGRAM_MARK, main};
 /// Re-exported for programs that define flags of their own.
 pub use clap;
 pub use command::SpiderCommand;

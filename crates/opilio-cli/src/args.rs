@@ -8,6 +8,7 @@ use crate::extract::ExtractArgs;
 use crate::failed::FailedArgs;
 use crate::fetch::FetchArgs;
 use crate::links::LinksArgs;
+use crate::project::ProjectCommand;
 use crate::robots::RobotsArgs;
 use crate::sandbox::SandboxArgs;
 use crate::sitemap::SitemapArgs;
@@ -33,6 +34,8 @@ pub(crate) enum ToolCommand {
     Links(LinksArgs),
     Fetch(Box<FetchArgs>),
     Robots(RobotsArgs),
+    #[command(flatten)]
+    Project(ProjectCommand),
     Sandbox(SandboxArgs),
     Sitemap(SitemapArgs),
     Url(UrlArgs),

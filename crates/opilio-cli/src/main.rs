@@ -12,6 +12,7 @@ mod failed;
 mod fetch;
 mod links;
 mod output;
+mod project;
 mod robots;
 mod sandbox;
 mod sitemap;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, ToolCommand};
-use opilio_app::exit::{Exit, Failure};
+use opilio_app::exit::Failure;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -38,13 +39,14 @@ fn main() -> ExitCode {
         }
     };
     match run(cli) {
-        Ok(exit) => exit.into(),
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(cli: Cli) -> Result<Exit, Failure> {
-    match cli.command {
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let exit = match cli.command {
+        ToolCommand::Project(command) => return project::run(&command),
         ToolCommand::Crawl(args) => crawl::run(&args),
         ToolCommand::Explain(args) => explain::run(&args),
         ToolCommand::Extract(args) => extract::run(&args),
@@ -55,5 +57,6 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         ToolCommand::Sandbox(args) => sandbox::run(&args),
         ToolCommand::Sitemap(args) => sitemap::run(&args),
         ToolCommand::Url(args) => urls::run(&args),
-    }
+    }?;
+    Ok(exit.into())
 }

@@ -19,6 +19,7 @@ mod kill;
 mod markup;
 mod memory;
 mod patience;
+mod project;
 mod proxy;
 mod redirects;
 mod resume;

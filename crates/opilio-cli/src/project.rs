@@ -1,0 +1,165 @@
+//! The commands of a spider's program (`run`, `parse`, …), called from the directory of its cargo project.
+//!
+//! The flags of these commands are those of the program, which reads them. This module only finds the program.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, CommandFactory, Subcommand};
+use opilio_app::{PROGRAM_MARK, SpiderCommand};
+use serde_json::Value;
+
+use crate::args::Cli;
+use opilio_app::exit::Failure;
+
+/// A command of a spider's program.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectCommand {
+    /// In a project: runs its spider
+    Run(ProjectArgs),
+    /// In a project: reads one page with its spider, and prints the items
+    Parse(ProjectArgs),
+    /// In a project: records a crawl of its spider in a cassette
+    Record(ProjectArgs),
+    /// In a project: names the fields that the site has no more since the recording
+    Check(ProjectArgs),
+    /// In a project: prints which fields the items of its spider have
+    Schema(ProjectArgs),
+}
+
+impl ProjectCommand {
+    fn parts(&self) -> (SpiderCommand, &ProjectArgs) {
+        match self {
+            Self::Run(args) => (SpiderCommand::Run, args),
+            Self::Parse(args) => (SpiderCommand::Parse, args),
+            Self::Record(args) => (SpiderCommand::Record, args),
+            Self::Check(args) => (SpiderCommand::Check, args),
+            Self::Schema(args) => (SpiderCommand::Schema, args),
+        }
+    }
+}
+
+/// The flags that choose the program, and the arguments for it.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct ProjectArgs {
+    /// Package of the program, if the workspace has several
+    #[arg(long, short, value_name = "NAME")]
+    package: Option<String>,
+    /// Binary of the program, if the package has several
+    #[arg(long, value_name = "NAME", conflicts_with = "example")]
+    bin: Option<String>,
+    /// Example to run instead of a binary
+    #[arg(long, value_name = "NAME")]
+    example: Option<String>,
+    /// Builds the program with optimizations
+    #[arg(long)]
+    release: bool,
+    /// Arguments for the program; --help shows its flags
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    args: Vec<OsString>,
+}
+
+impl ProjectArgs {
+    /// Returns the arguments for cargo that choose the program.
+    fn choice(&self) -> Vec<OsString> {
+        let named = [("--package", &self.package), ("--bin", &self.bin), ("--example", &self.example)];
+        let named = named.into_iter().filter_map(|(flag, name)| Some([flag, name.as_deref()?]));
+        let release = self.release.then_some("--release");
+        named.flatten().chain(release).map(OsString::from).collect()
+    }
+
+    fn asks_for_help(&self) -> bool {
+        self.args.iter().any(|arg| arg == "--help" || arg == "-h")
+    }
+}
+
+/// Builds the program of the project in this directory, and replaces this process by it, so that the program gets the
+/// signals and its exit code is that of this command. Returns the exit code where processes cannot be replaced.
+///
+/// # Errors
+/// When there is no project, it cannot be built, or its program does not use `opilio::main`.
+pub(crate) fn run(command: &ProjectCommand) -> Result<ExitCode, Failure> {
+    let (command, args) = command.parts();
+    let here = std::env::current_dir().map_err(Failure::run)?;
+    if !here.ancestors().any(|dir| dir.join("Cargo.toml").is_file()) {
+        if args.asks_for_help() {
+            print_help(command);
+            return Ok(ExitCode::SUCCESS);
+        }
+        return Err(Failure::usage(anyhow!(
+            "there is no Cargo.toml in {} or above it: opilio {} calls the program of a cargo project, whose main is \
+             opilio::main(Spider); opilio crawl URL needs no project",
+            here.display(),
+            command.name()
+        )));
+    }
+    let programs = build(args).map_err(Failure::Run)?;
+    check(&programs).map_err(Failure::Usage)?;
+    let mut cargo = cargo();
+    cargo.args(["run", "--quiet"]).args(args.choice()).arg("--").arg(command.name()).args(&args.args);
+    replace(cargo).map_err(Failure::Run)
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Builds the program. Cargo prints errors of the compiler on stderr. Returns the paths of the programs.
+fn build(args: &ProjectArgs) -> anyhow::Result<Vec<PathBuf>> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--message-format=json-render-diagnostics"]).args(args.choice());
+    let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cargo could not build the program");
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    Ok(messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).collect())
+}
+
+/// Checks that a program uses `opilio::main`, before it is run: another program could do anything.
+fn check(programs: &[PathBuf]) -> anyhow::Result<()> {
+    let Some(first) = programs.first() else {
+        bail!("this package has no program: write src/main.rs, with opilio::main(Spider) as its main");
+    };
+    for program in programs {
+        if is_marked(program)? {
+            return Ok(());
+        }
+    }
+    bail!(
+        "the program {} does not use opilio::main: write fn main() -> std::process::ExitCode {{ opilio::main(Spider) }}, \
+         with the feature app of opilio",
+        first.file_stem().unwrap_or_default().display()
+    )
+}
+
+/// Returns whether the file contains the text that `opilio::main` puts into each program.
+fn is_marked(program: &Path) -> anyhow::Result<bool> {
+    let file = std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    Ok(memchr::memmem::find(&file, PROGRAM_MARK.as_bytes()).is_some())
+}
+
+/// Replaces this process. Cargo does the same with the program, so that it has this process's id.
+#[cfg(unix)]
+fn replace(mut command: Command) -> anyhow::Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    Err(command.exec()).context("cannot run cargo")
+}
+
+/// Runs the command to its end, and returns its exit code. The console sends Ctrl-C to all processes.
+#[cfg(not(unix))]
+fn replace(mut command: Command) -> anyhow::Result<ExitCode> {
+    let code = command.status().context("cannot run cargo")?.code();
+    Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
+fn print_help(command: SpiderCommand) {
+    if let Some(help) = Cli::command().find_subcommand_mut(command.name()) {
+        // Printing fails when the reader has closed the pipe.
+        let _ = help.print_help();
+    }
+}
