@@ -52,11 +52,11 @@ fn rest(counts: FieldCounts) -> String {
 }
 
 fn bare(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(_, bare)| bare)
+    name.split_once('.').map_or(name, |(_, bare)| bare)
 }
 
 fn owner(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(owner, _)| owner)
+    name.split_once('.').map_or(name, |(owner, _)| owner)
 }
 
 /// Returns the share that is filled, for sorting.

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use opilio::extract::typed::coverage::{self, FieldFound};
+use opilio::extract::typed::{ExtractPlan, FieldPlan, FieldShape, ValueKind};
 use opilio::extract::{FieldError, LINKS_MAX, NamedField, Value};
 use opilio::robots::sitemap::{self, Bounds, Entry, SitemapEntryKind};
 use opilio::{Found, Page, ParseError, Request, Spider};
@@ -15,6 +17,8 @@ use url::Url;
 pub(crate) struct PageSpider {
     seeds: Vec<Url>,
     fields: Arc<[NamedField]>,
+    /// The plan under which the report counts how often the fields are filled.
+    plan: &'static ExtractPlan,
     with_canonical: bool,
     /// Whether the bodies of pages are kept as files.
     files: bool,
@@ -31,6 +35,7 @@ impl PageSpider {
     pub(crate) fn new(seeds: Vec<Url>, fields: Vec<NamedField>) -> Self {
         Self {
             seeds,
+            plan: plan(&fields),
             fields: fields.into(),
             with_canonical: false,
             files: false,
@@ -82,7 +87,15 @@ impl PageSpider {
         if !page.document().is_markup() {
             return Ok(self.fields.iter().map(|named| named.field.nothing()).collect());
         }
-        self.fields.iter().map(|named| Ok(named.field.read(page.document())?)).collect()
+        if self.fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read: Vec<_> = self.fields.iter().map(|named| named.field.read(page.document())).collect();
+        coverage::count(
+            self.plan,
+            read.iter().map(|value| value.as_ref().map_or(FieldFound::Unreadable, found_in)),
+        );
+        Ok(read.into_iter().collect::<Result<_, _>>()?)
     }
 }
 
@@ -216,6 +229,28 @@ impl Serialize for PageItem {
         }
         map.end()
     }
+}
+
+/// Returns the plan of these fields. It lives as long as the process, as the plans of structs do.
+fn plan(fields: &[NamedField]) -> &'static ExtractPlan {
+    let plan = |named: &NamedField| {
+        let shape = match named.field.nothing() {
+            Value::Text(_) => FieldShape::Optional,
+            Value::List(_) => FieldShape::List,
+        };
+        FieldPlan { name: named.name.clone().leak(), shape, kind: ValueKind::Text, sources: &[] }
+    };
+    let fields = fields.iter().map(plan).collect::<Vec<_>>().leak();
+    Box::leak(Box::new(ExtractPlan { name: "page", each: None, key: None, fields }))
+}
+
+/// Returns what the report counts for a value: a text without content is nothing.
+fn found_in(value: &Value) -> FieldFound {
+    let is_there = match value {
+        Value::Text(text) => text.as_ref().is_some_and(|text| !text.trim().is_empty()),
+        Value::List(texts) => !texts.is_empty(),
+    };
+    if is_there { FieldFound::Value } else { FieldFound::Nothing }
 }
 
 /// Reads the description of a field that the user asks for.

@@ -8,6 +8,7 @@ mod config;
 mod crawl;
 mod csv;
 mod depth;
+mod expect;
 mod explain;
 mod fetch;
 mod hints;

@@ -124,12 +124,23 @@ fn is_same(one: &'static ExtractPlan, other: &'static ExtractPlan) -> bool {
 }
 
 /// What was found for a field of one value.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum FieldFound {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldFound {
+    /// A value.
     Value,
+    /// Nothing, and the field has no default.
     Nothing,
+    /// Nothing, so that the field got its default.
     NothingButDefault,
+    /// Something that cannot be read as a value.
     Unreadable,
+}
+
+/// Counts what was found for the fields of one value, in the order of the plan. This is for values that other code
+/// than `#[derive(Extract)]` reads, such as fields that a user names at run time.
+pub fn count(plan: &'static ExtractPlan, found: impl IntoIterator<Item = FieldFound>) {
+    let counter = Counter::of(plan);
+    found.into_iter().enumerate().for_each(|(field, found)| counter.count(field, found));
 }
 
 /// The place at which the fields of one struct are counted; nowhere outside [`during`].

@@ -61,7 +61,7 @@ impl Expectation {
     pub fn judge(&self, fields: &BTreeMap<String, FieldCounts>) -> Option<Shortfall> {
         let Self { field, share } = self;
         let is_meant =
-            |name: &str| name == field || name.rsplit_once('.').is_some_and(|(_, bare)| bare == field);
+            |name: &str| name == field || name.split_once('.').is_some_and(|(_, bare)| bare == field);
         let meant: Vec<&String> = fields.keys().filter(|name| is_meant(name)).collect();
         let missed = |counts: FieldCounts, why, names: Vec<&String>| Shortfall {
             field: field.clone(),
@@ -97,7 +97,7 @@ impl fmt::Display for Shortfall {
             }
             ShortfallReason::Unread => {
                 let name = names.first().unwrap_or(field);
-                let owner = name.rsplit_once('.').map_or(&**name, |(owner, _)| owner);
+                let owner = name.split_once('.').map_or(&**name, |(owner, _)| owner);
                 write!(f, "{field} was never read, since no {owner} was found, and {wanted} are expected")
             }
             ShortfallReason::Unknown if names.is_empty() => {
