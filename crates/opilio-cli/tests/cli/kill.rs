@@ -112,7 +112,7 @@ fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
     let mut random = Random(u64::from(number("OPILIO_KILL_SEED", 108)));
     let expected = undisturbed(pages);
     let shop = shop(pages);
-    let kept = Kept::new(&shop, &["--rate=300/s", "--in-flight=8"]);
+    let kept = Kept::new(&shop, &["--rate=300/s", "--in-flight=8", "--css=price=p.price"]);
     // Each run is killed when this many more requests have arrived at the shop, and then after some more
     // milliseconds.
     let share = expected.len() as u64 / u64::from(kills + 1);
@@ -134,6 +134,9 @@ fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
     let report = kept.report();
     assert_eq!(report["pages"].as_u64().unwrap(), expected.len() as u64);
     assert_eq!((&report["stopped"], &report["left"]), (&"finished".into(), &0.into()));
+    let products = u64::from(pages * 9 / 10);
+    let coverage = json!({"filled": products, "empty": expected.len() as u64 - products, "defaulted": 0, "unreadable": 0});
+    assert_eq!(report["coverage"]["page.price"], coverage, "each page counts once");
     let log = shop.log(0);
     let again: usize =
         log.served_twice().iter().filter(|(path, _)| path != "/robots.txt").map(|(_, n)| n - 1).sum();

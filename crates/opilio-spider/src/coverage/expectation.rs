@@ -101,10 +101,7 @@ impl fmt::Display for Shortfall {
                 write!(f, "{field} was never read, since no {owner} was found, and {wanted} are expected")
             }
             ShortfallReason::Unknown if names.is_empty() => {
-                write!(
-                    f,
-                    "{field} is not a field of this crawl: no page was read into a struct that derives Extract"
-                )
+                write!(f, "{field} is not a field of this crawl: no fields were read from any page")
             }
             ShortfallReason::Unknown => {
                 write!(f, "{field} is not a field of this crawl, whose fields are {}", list(names))
@@ -166,6 +163,6 @@ mod tests {
         let two = judged("name", 0.5).unwrap_or_default();
         assert_eq!(two, "name could be each of Card.name, Product.name");
         let none = Expectation { field: "price".to_owned(), share: 0.5 }.judge(&BTreeMap::new());
-        assert!(none.is_some_and(|missed| missed.to_string().contains("no page was read into a struct")));
+        assert!(none.is_some_and(|missed| missed.to_string().contains("no fields were read from any page")));
     }
 }
