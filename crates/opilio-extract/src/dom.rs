@@ -10,7 +10,7 @@ use crate::base::{Bases, TooMuch};
 use crate::error::Flaw;
 use crate::feed::{self, FeedLink};
 use crate::link::{LinkKind, Reach};
-use crate::markup::{self, MarkupEnd};
+use crate::markup::tokens::{self, MarkupEnd};
 use crate::skim::{Collector, Cut, Enough, Skim};
 use crate::text::{bounded, collapse, push_break, push_collapsed, trim_end};
 use crate::xml::{self, XmlSink};
@@ -71,10 +71,10 @@ impl Dom {
         let sink = HtmlTreeSink::new(Html::new_document());
         // No scripts run, so the content of `<noscript>` is parsed as markup.
         let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
-        let page = &*markup::with_line_feeds(text);
+        let page = &*tokens::with_line_feeds(text);
         let builder = TreeBuilder::new(sink, tree_builder);
         let mut known = 0;
-        let stop = markup::read(page, &builder, || {
+        let stop = tokens::read(page, &builder, || {
             let html = builder.sink.0.borrow();
             let may_go_on = !goes_too_far(&html, known);
             known = html.tree.nodes().len();
