@@ -11,7 +11,7 @@ use opilio_sandbox::{HostConfig, Limit, Sandbox};
 
 use crate::check::compare;
 use crate::show;
-use crate::spider::Catalog108;
+use crate::spider::{Catalog108, Product};
 
 const OUTPUT: &str = "products.jsonl";
 
@@ -39,9 +39,9 @@ pub(crate) fn crawl_stand_in(args: &[&str]) -> Result<bool, Failure> {
     Ok(compared.is_perfect() && report.failures.is_empty())
 }
 
-/// Returns whether the arguments ask for the real site or for help.
+/// Returns whether the arguments ask for the real site, for help or for the schema, which need no stand-in.
 pub(crate) fn is_real(args: &[&str]) -> bool {
-    args.iter().any(|arg| arg.starts_with("--base") || ["-h", "--help", "help"].contains(arg))
+    args.iter().any(|arg| arg.starts_with("--base") || ["-h", "--help", "help", "schema"].contains(arg))
 }
 
 /// Returns the program that crawls the real site, with the default limits of Opilio.
@@ -49,7 +49,7 @@ pub(crate) fn real() -> App<Catalog108> {
     let base = Arg::new("base").long("base").value_name("URL").required(true).value_parser(shop_url);
     let base = base.help("The shop to crawl, instead of the stand-in on loopback");
     let base_of = |base: Option<&Url>| Ok(Catalog108 { base: base.context("--base")?.clone() });
-    App::with_flags([base], move |flags| base_of(flags.get_one("base"))).output(OUTPUT)
+    App::with_flags([base], move |flags| base_of(flags.get_one("base"))).extracts::<Product>().output(OUTPUT)
 }
 
 /// Parses the root URL of a shop. The result ends in a slash, since links are appended to it.
