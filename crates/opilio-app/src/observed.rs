@@ -59,11 +59,15 @@ impl<S: Spider> Spider for Observed<S> {
     fn parse(&self, page: &Page<S::Step>, found: &mut Found<Self>) -> Result<(), ParseError> {
         let (read, coverage) = coverage::during(|| parse_page(&*self.spider, page));
         (self.see)(page, read.as_ref(), &coverage);
-        let read = read?;
-        if self.follows {
-            read.pass_on(found);
+        match read {
+            Ok(read) if self.follows => {
+                read.pass_on(found);
+                Ok(())
+            }
+            Err(error) if self.follows => Err(error),
+            // The command has seen the result, and reports it in its own words.
+            Ok(_) | Err(_) => Ok(()),
         }
-        Ok(())
     }
 
     fn lists(&self, entry: &SitemapEntry) -> bool {
