@@ -1,4 +1,5 @@
-//! Tests of `--state`: even if a crawl is killed at any moment and resumed, every page is written exactly once.
+//! Tests of `--state`: even if a crawl is killed at any moment and resumed, every page is written exactly once. Some
+//! run for `opilio crawl` and for a program that is built on `opilio::main`.
 //!
 //! By default the tests use few kills and few pages. `cargo xtask kill` sets
 //! `OPILIO_KILLS=20 OPILIO_KILL_PAGES=3000` for many; `OPILIO_KILL_SEED` sets other moments for the kills.
@@ -17,10 +18,23 @@ use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::program;
 use crate::support::{Run, assert_balanced, finish, opilio, signal, until};
+
+/// The program that crawls.
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    /// The command `opilio crawl`.
+    Binary,
+    /// A program that is built on `opilio::main`: see the module `program`.
+    Program,
+}
+
+const BOTH: [Who; 2] = [Who::Binary, Who::Program];
 
 /// A crawl with a state directory, an output file and a report file, which is started several times.
 struct Kept {
+    who: Who,
     dir: TempDir,
     seed: String,
     flags: Vec<String>,
@@ -28,8 +42,12 @@ struct Kept {
 
 impl Kept {
     fn new(shop: &Sandbox, flags: &[&str]) -> Self {
+        Self::by(Who::Binary, shop, flags)
+    }
+
+    fn by(who: Who, shop: &Sandbox, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self { dir: tempfile::tempdir().unwrap(), seed: shop.base(0), flags }
+        Self { who, dir: tempfile::tempdir().unwrap(), seed: shop.base(0), flags }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -37,10 +55,21 @@ impl Kept {
     }
 
     fn begin(&self) -> Child {
+        let mut args = vec!["--allow-private".to_owned(), "--min-backoff=20ms".into(), "--resume".into()];
+        args.push(self.seed.clone());
+        args.extend_from_slice(&self.flags);
+        for (flag, file) in [("--state", "state"), ("--output", "pages.jsonl"), ("--report", "report.json")] {
+            args.extend([flag.to_owned(), self.path(file).display().to_string()]);
+        }
         let mut command = opilio();
-        command.args(["crawl", "--allow-private", "--min-backoff=20ms", "--resume", &self.seed]);
-        command.args(&self.flags).arg("--state").arg(self.path("state"));
-        command.arg("--output").arg(self.path("pages.jsonl")).arg("--report").arg(self.path("report.json"));
+        match self.who {
+            Who::Binary => command.arg("crawl").args(args),
+            Who::Program => {
+                command = program::program();
+                let args: Vec<String> = ["run".to_owned()].into_iter().chain(args).collect();
+                command.env(program::ARGS, args.join("\n"))
+            }
+        };
         command.spawn().unwrap()
     }
 
@@ -108,43 +137,51 @@ impl Random {
 
 #[test]
 fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
-    let (pages, kills) = (number("OPILIO_KILL_PAGES", 400), number("OPILIO_KILLS", 5));
-    let mut random = Random(u64::from(number("OPILIO_KILL_SEED", 108)));
-    let expected = undisturbed(pages);
-    let shop = shop(pages);
-    let kept = Kept::new(&shop, &["--rate=300/s", "--in-flight=8", "--css=price=p.price"]);
-    // Each run is killed when this many more requests have arrived at the shop, and then after some more
-    // milliseconds.
-    let share = expected.len() as u64 / u64::from(kills + 1);
-    let mut under_way = 0;
-    for kill in 0..kills {
-        let goal = shop.log(0).arrivals() + 1 + random.below(2 * share).min(share + share / 2);
-        let mut child = kept.begin();
-        until(|| shop.log(0).arrivals() >= goal || child.try_wait().unwrap().is_some());
-        std::thread::sleep(Duration::from_millis(random.below(20)));
-        assert!(child.try_wait().unwrap().is_none(), "kill {kill} came too late: {:?}", finish(child));
-        let at = shop.elapsed();
-        signal(&child, "KILL");
-        finish(child);
-        under_way += unsettled(&shop, at);
+    for who in BOTH {
+        let (pages, kills) = (number("OPILIO_KILL_PAGES", 400), number("OPILIO_KILLS", 5));
+        let mut random = Random(u64::from(number("OPILIO_KILL_SEED", 108)));
+        let expected = undisturbed(pages);
+        let shop = shop(pages);
+        // The program reads the price by a struct, and the binary by a flag.
+        let (field, css) = match who {
+            Who::Binary => ("page.price", Some("--css=price=p.price")),
+            Who::Program => ("Priced.price", None),
+        };
+        let flags: Vec<&str> = ["--rate=300/s", "--in-flight=8"].into_iter().chain(css).collect();
+        let kept = Kept::by(who, &shop, &flags);
+        // Each run is killed when this many more requests have arrived at the shop, and then after some more
+        // milliseconds.
+        let share = expected.len() as u64 / u64::from(kills + 1);
+        let mut under_way = 0;
+        for kill in 0..kills {
+            let goal = shop.log(0).arrivals() + 1 + random.below(2 * share).min(share + share / 2);
+            let mut child = kept.begin();
+            until(|| shop.log(0).arrivals() >= goal || child.try_wait().unwrap().is_some());
+            std::thread::sleep(Duration::from_millis(random.below(20)));
+            assert!(child.try_wait().unwrap().is_none(), "kill {kill} came too late: {:?}", finish(child));
+            let at = shop.elapsed();
+            signal(&child, "KILL");
+            finish(child);
+            under_way += unsettled(&shop, at);
+        }
+        let last = kept.run();
+        assert_eq!(last.code, 0, "{}", last.stderr);
+        assert_eq!(paths(&kept.pages(), &shop), expected, "every page, and each once");
+        let report = kept.report();
+        assert_eq!(report["pages"].as_u64().unwrap(), expected.len() as u64);
+        assert_eq!((&report["stopped"], &report["left"]), (&"finished".into(), &0.into()));
+        let products = u64::from(pages * 9 / 10);
+        let coverage = json!({"filled": products, "empty": expected.len() as u64 - products, "defaulted": 0, "unreadable": 0});
+        assert_eq!(report["coverage"][field], coverage, "each page counts once");
+        let log = shop.log(0);
+        let again: usize =
+            log.served_twice().iter().filter(|(path, _)| path != "/robots.txt").map(|(_, n)| n - 1).sum();
+        println!("{kills} kills, {} pages, {again} fetched again, {under_way} under way", expected.len());
+        assert!(again <= under_way, "{again} pages were fetched again, {under_way} were under way");
+        let requests = report["requests"].as_u64().unwrap();
+        assert!(requests >= report["pages"].as_u64().unwrap(), "{report}");
+        assert!(requests <= log.arrivals(), "{requests} of {} requests", log.arrivals());
     }
-    let last = kept.run();
-    assert_eq!(last.code, 0, "{}", last.stderr);
-    assert_eq!(paths(&kept.pages(), &shop), expected, "every page, and each once");
-    let report = kept.report();
-    assert_eq!(report["pages"].as_u64().unwrap(), expected.len() as u64);
-    assert_eq!((&report["stopped"], &report["left"]), (&"finished".into(), &0.into()));
-    let products = u64::from(pages * 9 / 10);
-    let coverage = json!({"filled": products, "empty": expected.len() as u64 - products, "defaulted": 0, "unreadable": 0});
-    assert_eq!(report["coverage"]["page.price"], coverage, "each page counts once");
-    let log = shop.log(0);
-    let again: usize =
-        log.served_twice().iter().filter(|(path, _)| path != "/robots.txt").map(|(_, n)| n - 1).sum();
-    println!("{kills} kills, {} pages, {again} fetched again, {under_way} under way", expected.len());
-    assert!(again <= under_way, "{again} pages were fetched again, {under_way} were under way");
-    let requests = report["requests"].as_u64().unwrap();
-    assert!(requests >= report["pages"].as_u64().unwrap(), "{report}");
-    assert!(requests <= log.arrivals(), "{requests} of {} requests", log.arrivals());
 }
 
 /// Returns the number of requests whose page may not be settled at the time of the kill: they were not answered
@@ -158,30 +195,32 @@ fn unsettled(shop: &Sandbox, killed: Duration) -> usize {
 
 #[test]
 fn a_crawl_that_is_stopped_gently_again_and_again_fetches_nothing_twice() {
-    let expected = undisturbed(200);
-    let shop = shop(200);
-    let kept = Kept::new(&shop, &["--rate=300/s", "--in-flight=8"]);
-    let mut elapsed = 0;
-    for stop in 1..=3 {
-        let goal = shop.log(0).arrivals() + 40;
-        let child = kept.begin();
-        until(|| shop.log(0).arrivals() >= goal);
-        signal(&child, "TERM");
-        let run = finish(child);
-        assert_eq!(run.code, 143, "stop {stop}: {}", run.stderr);
-        let report = kept.report();
-        assert_eq!(report["stopped"], "interrupted");
-        assert!(report["left"].as_u64().unwrap() > 0, "{report}");
-        assert_eq!(kept.pages().len() as u64, report["pages"].as_u64().unwrap());
-        assert!(report["elapsed_ms"].as_u64().unwrap() > elapsed, "the time of all runs");
-        elapsed = report["elapsed_ms"].as_u64().unwrap();
+    for who in BOTH {
+        let expected = undisturbed(200);
+        let shop = shop(200);
+        let kept = Kept::by(who, &shop, &["--rate=300/s", "--in-flight=8"]);
+        let mut elapsed = 0;
+        for stop in 1..=3 {
+            let goal = shop.log(0).arrivals() + 40;
+            let child = kept.begin();
+            until(|| shop.log(0).arrivals() >= goal);
+            signal(&child, "TERM");
+            let run = finish(child);
+            assert_eq!(run.code, 143, "stop {stop}: {}", run.stderr);
+            let report = kept.report();
+            assert_eq!(report["stopped"], "interrupted");
+            assert!(report["left"].as_u64().unwrap() > 0, "{report}");
+            assert_eq!(kept.pages().len() as u64, report["pages"].as_u64().unwrap());
+            assert!(report["elapsed_ms"].as_u64().unwrap() > elapsed, "the time of all runs");
+            elapsed = report["elapsed_ms"].as_u64().unwrap();
+        }
+        assert_eq!(kept.run().code, 0);
+        assert_eq!(paths(&kept.pages(), &shop), expected);
+        let twice: BTreeMap<_, _> =
+            shop.log(0).served_twice().into_iter().filter(|(path, _)| path != "/robots.txt").collect();
+        assert_eq!(twice, BTreeMap::new());
+        assert_eq!(kept.report()["requests"].as_u64().unwrap(), shop.log(0).arrivals(), "all runs together");
     }
-    assert_eq!(kept.run().code, 0);
-    assert_eq!(paths(&kept.pages(), &shop), expected);
-    let twice: BTreeMap<_, _> =
-        shop.log(0).served_twice().into_iter().filter(|(path, _)| path != "/robots.txt").collect();
-    assert_eq!(twice, BTreeMap::new());
-    assert_eq!(kept.report()["requests"].as_u64().unwrap(), shop.log(0).arrivals(), "all runs together");
 }
 
 #[test]
@@ -233,7 +272,8 @@ fn a_directory_that_is_not_this_crawls_is_refused() {
     assert!(no_state.error().contains("--state"), "{}", no_state.stderr);
     assert_eq!(kept.pages(), pages, "whatever was refused has touched nothing");
 
-    let longer = Kept { flags: vec!["--rate=5/s".into()], dir: kept.dir, seed: kept.seed.clone() };
+    let longer =
+        Kept { who: kept.who, flags: vec!["--rate=5/s".into()], dir: kept.dir, seed: kept.seed.clone() };
     let child = longer.begin();
     until(|| longer.path("state/lock").exists() && shop.log(0).arrivals() > 4);
     let second = longer.run();
@@ -253,62 +293,69 @@ fn a_directory_that_is_not_this_crawls_is_refused() {
 
 #[test]
 fn a_wait_that_a_server_stated_outlives_a_kill() {
-    let limit = Limit::sliding(5, Duration::from_secs(60));
-    let host = HostConfig::new().products(8).limit(limit).refusal(429, RefusalForm::Fixed(4));
-    let shop = Sandbox::builder().host(host).start().unwrap();
-    let kept = Kept::new(&shop, &["--rate=100/s", "--max-pages=6", "--no-robots"]);
-    let mut child = kept.begin();
-    until(|| shop.log(0).refused() == 1);
-    // In this time the crawl receives the answer, which states a wait of four seconds.
-    std::thread::sleep(Duration::from_millis(700));
-    assert!(child.try_wait().unwrap().is_none(), "it waits");
-    signal(&child, "KILL");
-    finish(child);
-    let arrivals = shop.log(0).arrivals();
-    let child = kept.begin();
-    until(|| shop.log(0).arrivals() > arrivals);
-    signal(&child, "KILL");
-    finish(child);
-    let log = shop.log(0);
-    assert_eq!(log.arrivals_while_closed(), 0, "{:?}", log.closings());
-    assert!(shop.elapsed() > Duration::from_secs(4));
+    for who in BOTH {
+        let limit = Limit::sliding(5, Duration::from_secs(60));
+        let host = HostConfig::new().products(8).limit(limit).refusal(429, RefusalForm::Fixed(4));
+        let shop = Sandbox::builder().host(host).start().unwrap();
+        let kept = Kept::by(who, &shop, &["--rate=100/s", "--max-pages=6", "--no-robots"]);
+        let mut child = kept.begin();
+        until(|| shop.log(0).refused() == 1);
+        // In this time the crawl receives the answer, which states a wait of four seconds.
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(child.try_wait().unwrap().is_none(), "it waits");
+        signal(&child, "KILL");
+        finish(child);
+        let arrivals = shop.log(0).arrivals();
+        let child = kept.begin();
+        until(|| shop.log(0).arrivals() > arrivals);
+        signal(&child, "KILL");
+        finish(child);
+        let log = shop.log(0);
+        assert_eq!(log.arrivals_while_closed(), 0, "{:?}", log.closings());
+        assert!(shop.elapsed() > Duration::from_secs(4));
+    }
 }
 
 #[test]
 fn a_drain_ends_in_time_with_every_connection_stalled_and_loses_nothing() {
-    let stall = Fault::Slow(Duration::from_secs(600));
-    let host = HostConfig::new().products(8).fault(Trigger::PathTimes("/deals".into(), 1), stall);
-    let shop = Sandbox::builder().host(host).start().unwrap();
-    let kept = Kept::new(&shop, &["--rate=2000/s", "--in-flight=4", "--timeout=60s"]);
-    let child = kept.begin();
-    until(|| {
-        shop.log(0).served() >= 10 && shop.log(0).entries().iter().any(|arrival| &*arrival.path == "/deals")
-    });
-    let began = std::time::Instant::now();
-    signal(&child, "TERM");
-    let run = finish(child);
-    assert_eq!(run.code, 143, "{}", run.stderr);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    assert!(kept.report()["left"].as_u64().unwrap() >= 1);
-    assert_eq!(kept.run().code, 0);
-    assert!(kept.pages().contains(&shop.url(0, "/deals")));
-    assert_eq!(kept.report()["stopped"], "finished");
+    for who in BOTH {
+        let stall = Fault::Slow(Duration::from_secs(600));
+        let host = HostConfig::new().products(8).fault(Trigger::PathTimes("/deals".into(), 1), stall);
+        let shop = Sandbox::builder().host(host).start().unwrap();
+        let kept = Kept::by(who, &shop, &["--rate=2000/s", "--in-flight=4", "--timeout=60s"]);
+        let child = kept.begin();
+        until(|| {
+            shop.log(0).served() >= 10
+                && shop.log(0).entries().iter().any(|arrival| &*arrival.path == "/deals")
+        });
+        let began = std::time::Instant::now();
+        signal(&child, "TERM");
+        let run = finish(child);
+        assert_eq!(run.code, 143, "{}", run.stderr);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(kept.report()["left"].as_u64().unwrap() >= 1);
+        assert_eq!(kept.run().code, 0);
+        assert!(kept.pages().contains(&shop.url(0, "/deals")));
+        assert_eq!(kept.report()["stopped"], "finished");
+    }
 }
 
 #[test]
 fn a_second_signal_stops_at_once_and_loses_nothing() {
-    let expected = undisturbed(100);
-    let shop = shop(100);
-    let kept = Kept::new(&shop, &["--rate=100/s", "--in-flight=4"]);
-    let child = kept.begin();
-    until(|| shop.log(0).arrivals() >= 30);
-    signal(&child, "INT");
-    std::thread::sleep(Duration::from_millis(5));
-    signal(&child, "TERM");
-    let run = finish(child);
-    assert!([130, 143].contains(&run.code), "{}", run.stderr);
-    assert_eq!(kept.run().code, 0);
-    assert_eq!(paths(&kept.pages(), &shop), expected);
+    for who in BOTH {
+        let expected = undisturbed(100);
+        let shop = shop(100);
+        let kept = Kept::by(who, &shop, &["--rate=100/s", "--in-flight=4"]);
+        let child = kept.begin();
+        until(|| shop.log(0).arrivals() >= 30);
+        signal(&child, "INT");
+        std::thread::sleep(Duration::from_millis(5));
+        signal(&child, "TERM");
+        let run = finish(child);
+        assert!([130, 143].contains(&run.code), "{}", run.stderr);
+        assert_eq!(kept.run().code, 0);
+        assert_eq!(paths(&kept.pages(), &shop), expected);
+    }
 }
 
 #[test]

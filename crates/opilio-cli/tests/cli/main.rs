@@ -20,6 +20,7 @@ mod kill;
 mod markup;
 mod memory;
 mod patience;
+mod program;
 mod project;
 mod proxy;
 mod redirects;

@@ -1,5 +1,6 @@
 //! Runs the binary, and starts small servers for it.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -37,7 +38,12 @@ impl Run {
 
 /// Returns a command that runs the binary without settings from the environment of the tests.
 pub fn opilio() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_opilio"));
+    command_of(env!("CARGO_BIN_EXE_opilio").as_ref())
+}
+
+/// Returns a command that runs a program without settings from the environment of the tests.
+pub fn command_of(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("OPILIO_") {
             command.env_remove(name);
