@@ -111,7 +111,8 @@ impl CrawlCoverage {
     pub fn read(frontier: &dyn Frontier) -> Result<Self, CrawlError> {
         // A later version may have written this note in another form. If it cannot be read, the counts begin at 0.
         let note = frontier.note(COVERAGE)?;
-        let note: Option<CoverageNote> = note.and_then(|note| serde_json::from_slice(&note).ok());
+        let note: Option<CoverageNote<String, Vec<u64>>> =
+            note.and_then(|note| serde_json::from_slice(&note).ok());
         let CoverageNote { pages, failures } = note.unwrap_or_default();
         let counts = |kept: BTreeMap<String, Vec<u64>>| {
             kept.into_iter().take(FIELDS_MAX).map(|(name, counts)| (name, of_note(&counts))).collect()
@@ -124,10 +125,7 @@ impl CrawlCoverage {
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
-        let kept = |counts: &BTreeMap<String, FieldCounts>| {
-            counts.iter().map(|(name, counts)| (name.clone(), to_note(*counts))).collect()
-        };
-        let note = CoverageNote { pages: kept(&self.pages), failures: kept(&self.failures) };
+        let note = CoverageNote { pages: to_note(&self.pages), failures: to_note(&self.failures) };
         // JSON can hold every value of this type, so this error never occurs.
         let note = serde_json::to_vec(&note).unwrap_or_default();
         frontier.keep_note(COVERAGE, Bytes::from(note));
@@ -179,14 +177,18 @@ impl CrawlCoverage {
 /// The counts of each field, in the order filled, empty, defaulted, unreadable. A later version may add more.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
-struct CoverageNote {
-    pages: BTreeMap<String, Vec<u64>>,
-    failures: BTreeMap<String, Vec<u64>>,
+struct CoverageNote<Name: Ord, Counts> {
+    pages: BTreeMap<Name, Counts>,
+    failures: BTreeMap<Name, Counts>,
 }
 
-fn to_note(counts: FieldCounts) -> Vec<u64> {
+fn to_note(fields: &BTreeMap<String, FieldCounts>) -> BTreeMap<&str, [u64; 4]> {
+    fields.iter().map(|(name, counts)| (name.as_str(), in_order(*counts))).collect()
+}
+
+fn in_order(counts: FieldCounts) -> [u64; 4] {
     let FieldCounts { filled, empty, defaulted, unreadable } = counts;
-    vec![filled, empty, defaulted, unreadable]
+    [filled, empty, defaulted, unreadable]
 }
 
 fn of_note(counts: &[u64]) -> FieldCounts {
@@ -229,10 +231,10 @@ mod tests {
         ]));
         let fields = crawl.fields();
         assert_eq!(fields.keys().collect::<Vec<_>>(), ["A.f", "B.f"]);
-        assert_eq!((to_note(fields["A.f"]), to_note(fields["B.f"])), (vec![3, 2, 0, 2], vec![0, 0, 3, 0]));
+        assert_eq!((in_order(fields["A.f"]), in_order(fields["B.f"])), ([3, 2, 0, 2], [0, 0, 3, 0]));
 
         crawl.forget_failures();
-        assert_eq!(to_note(crawl.fields()["A.f"]), [3, 1, 0, 0]);
+        assert_eq!(in_order(crawl.fields()["A.f"]), [3, 1, 0, 0]);
     }
 
     #[test]
@@ -251,7 +253,7 @@ mod tests {
         assert!(!read.is_changed && !crawl.is_changed);
 
         store.keep_note(COVERAGE, Bytes::from_static(br#"{"pages": {"A.f": [1, 2]}, "new": 1}"#));
-        assert_eq!(to_note(CrawlCoverage::read(&store).unwrap().fields()["A.f"]), [1, 2, 0, 0]);
+        assert_eq!(in_order(CrawlCoverage::read(&store).unwrap().fields()["A.f"]), [1, 2, 0, 0]);
     }
 
     #[test]
