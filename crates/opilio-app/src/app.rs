@@ -8,9 +8,8 @@ use clap::{Arg, ArgMatches, Command};
 use opilio_engine::{Crawler, Spider};
 use opilio_extract::Extract;
 use opilio_extract::typed::ExtractPlan;
-use url::Url;
 
-use crate::command::{PreparedCommand, SpiderCommand, schema};
+use crate::command::{PreparedCommand, SpiderCommand, schema, seeds_of};
 use crate::exit::{Exit, Failure};
 use crate::program::{self, Ended, Program};
 use crate::progress::Display;
@@ -19,6 +18,16 @@ use crate::progress::Display;
 ///
 /// The program has the flags of `opilio crawl`: rates, state and resume, output, report, `opilio.toml`. It shows
 /// the progress of the crawl, lets requests in flight end on a signal, and its exit code says how the crawl ended.
+///
+/// | command | does |
+/// | --- | --- |
+/// | `run` (or none) | crawls, and writes the items |
+/// | `parse URL` | reads one page, and prints its items, or which fields cannot be read |
+/// | `record` | crawls, and writes a cassette (a WARC file) for tests and for `check` |
+/// | `check` | fetches a few pages, and names the fields that the cassette's pages have and these have no more |
+/// | `schema` | prints which fields the items have, and where each is read |
+///
+/// In the directory of the project, `opilio parse URL` and the like call the program through cargo.
 #[must_use]
 pub fn main<S: Spider>(spider: S) -> ExitCode {
     App::new(spider).main()
@@ -156,8 +165,8 @@ impl<S: Spider> App<S> {
         let table = command.table(self.flags).with_defaults(&self.settings);
         let output = matches.try_get_one::<PathBuf>("output").ok().flatten().or(self.output.as_ref());
         let output = output.filter(|_| command == SpiderCommand::Run).cloned();
-        let display =
-            program::begin(matches.get_count("verbose"), matches.get_flag("quiet"), output.is_none())?;
+        let prints = command.prints() && output.is_none();
+        let display = program::begin(matches.get_count("verbose"), matches.get_flag("quiet"), prints)?;
         let mut draft = table.read(matches).map_err(Failure::Usage)?;
         draft.run.output = output;
         let spider = (self.make)(matches).map_err(Failure::Usage)?;
@@ -167,9 +176,7 @@ impl<S: Spider> App<S> {
                 .carry_out(command);
         }
         let program = Program::open(draft, display)?;
-        let seeds: Vec<Url> =
-            spider.seeds().iter().filter_map(|seed| Url::parse(seed.target()).ok()).collect();
-        program.hint(&seeds);
+        program.hint(&seeds_of(&spider));
         program.crawl(spider, None, more)
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command};
 use opilio_engine::{Crawler, Spider};
+use url::Url;
 
 use crate::exit::Failure;
 use crate::program::Ended;
@@ -61,6 +62,11 @@ impl SpiderCommand {
             }
             Self::Schema => "Prints which fields the items have, and where each is read",
         }
+    }
+
+    /// Returns whether the subcommand prints data on stdout, if the items have no file.
+    pub(crate) fn prints(self) -> bool {
+        self != Self::Record
     }
 
     /// Returns the subcommand with this name.
@@ -135,6 +141,9 @@ impl<S: Spider> PreparedCommand<'_, S> {
         begin: impl FnOnce(Crawler<S>) -> Crawler<S>,
     ) -> Result<(Crawler<S>, Arc<S>, Display), Failure> {
         let cache = self.draft.run.open_cache().map_err(Failure::Usage)?;
+        let seeds: Vec<Url> = seeds_of(&self.spider);
+        let hints = [self.draft.run.file_hint(), self.draft.run.contact_hint(&seeds)];
+        hints.iter().flatten().for_each(|hint| self.display.say(hint));
         let spider = Arc::new(self.spider);
         let crawler = self.draft.apply(begin(Crawler::shared(spider.clone()))).map_err(Failure::Usage)?;
         let crawler = (self.more)(crawler);
@@ -144,6 +153,24 @@ impl<S: Spider> PreparedCommand<'_, S> {
         };
         Ok((crawler, spider, self.display))
     }
+}
+
+/// Returns the URLs of the spider's seeds.
+pub(crate) fn seeds_of<S: Spider>(spider: &S) -> Vec<Url> {
+    spider.seeds().iter().filter_map(|seed| Url::parse(seed.target()).ok()).collect()
+}
+
+/// Returns a URL with the login that the spider has for its origin: a login belongs to the origin of its seed.
+fn with_login<S: Spider>(spider: &S, mut url: Url) -> Url {
+    let has_login = |seed: &Url| !seed.username().is_empty() || seed.password().is_some();
+    let is_given = has_login(&url);
+    let login = seeds_of(spider).into_iter().find(|seed| has_login(seed) && seed.origin() == url.origin());
+    if let Some(login) = login.filter(|_| !is_given) {
+        // The two calls fail only for URLs that cannot have a login, and those have no origin that is equal.
+        let _ = url.set_username(login.username());
+        let _ = url.set_password(login.password());
+    }
+    url
 }
 
 /// Prints data on stdout. A reader that has closed the pipe is no error.

@@ -12,7 +12,7 @@ use opilio_export::{Export, JsonLines};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{PreparedCommand, print, step};
+use super::{PreparedCommand, print, step, with_login};
 use crate::exit::{Exit, Failure};
 use crate::observed::{Observed, PageRead};
 use crate::program::Ended;
@@ -64,7 +64,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
         let read = ReadPage::of(&page, read.as_ref(), with_requests);
         return read.end(prepared.display);
     }
-    let request = Request::get(url.clone(), step);
+    let request = Request::get(with_login(&prepared.spider, url.clone()), step);
     let request = match session {
         Some(name) => request.session(name),
         None => request,

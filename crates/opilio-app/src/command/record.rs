@@ -90,6 +90,6 @@ the same requests.
 
 Asks for uncompressed answers, so that the file can be read and compared. Leaves out logins (user info, \
 Authorization), cookies, and values of forms, parameters and JSON whose names look like those of passwords. The \
-content of pages is recorded as it is. Writes no items.";
+content of pages is recorded as it is. Writes no items. The recording is kept in memory until the crawl ends.";
 pub(super) const HELP: &str = "Exit codes: 0 the cassette is written; 1 not a single page, or the cassette could not be written; 2 usage; 130 \
      or 143 after a gentle stop by SIGINT or SIGTERM, whose cassette has what came until then.";

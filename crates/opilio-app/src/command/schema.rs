@@ -191,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_names_no_struct_says_how_to_name_one() {
+        let matches = clap::Command::new("schema").args(flags()).get_matches_from(["schema"]);
+        let Err(Failure::Usage(error)) = run(&[], &matches) else { panic!("it has no struct") };
+        assert!(error.to_string().contains(".extracts::<Item>()"), "{error}");
+    }
+
+    #[test]
     fn fields_are_listed_with_their_sources_and_inner_structs_once() {
         let all = with_inner(&[Card::PLAN]);
         let text: String = all.iter().map(|plan| as_text(plan)).collect();

@@ -14,12 +14,11 @@ use clap::Arg;
 use clap::builder::ValueParser;
 use opilio_cassette::{CassetteError, RecordedExchange, Replay, Tape};
 use opilio_engine::{CrawlError, CrawlReport, Crawler, Request, Spider};
-use url::Url;
 
 use self::compare::Comparison;
 use self::pages::{CheckedPage, choose};
 use super::record::{cassette, cassette_path};
-use super::{PreparedCommand, print};
+use super::{PreparedCommand, print, with_login};
 use crate::exit::{Exit, Failure};
 use crate::observed::Observed;
 use crate::program::Ended;
@@ -63,8 +62,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
             path.display()
         )));
     }
-    let logins = logins(&*spider);
-    let seeds = chosen.iter().map(|page| request(page, &logins)).collect();
+    let seeds = chosen.iter().map(|page| request(&*spider, page)).collect();
     let comparison =
         Arc::new(Mutex::new(Comparison::of(chosen.iter().map(|page| (**page).clone()).collect())));
     let compared = comparison.clone();
@@ -119,21 +117,9 @@ fn replay<S: Spider>(
     Ok(Replayed { pages, unknown: replay.unknown() })
 }
 
-/// Returns the seeds with a login. A login belongs to the origin of its seed.
-fn logins<S: Spider>(spider: &S) -> Vec<Url> {
-    let seeds = spider.seeds().into_iter().filter_map(|seed| Url::parse(seed.target()).ok());
-    seeds.filter(|url| !url.username().is_empty() || url.password().is_some()).collect()
-}
-
 /// Makes the request that fetches a page of the cassette anew.
-fn request<Step: Clone>(page: &CheckedPage<Step>, logins: &[Url]) -> Request<Step> {
-    let mut url = page.url.clone();
-    if let Some(login) = logins.iter().find(|login| login.origin() == url.origin()) {
-        // The two calls fail only for URLs that cannot have a login, and those have no origin that is equal.
-        let _ = url.set_username(login.username());
-        let _ = url.set_password(login.password());
-    }
-    let request = Request::get(url, page.step.clone());
+fn request<S: Spider>(spider: &S, page: &CheckedPage<S::Step>) -> Request<S::Step> {
+    let request = Request::get(with_login(spider, page.url.clone()), page.step.clone());
     match &page.session {
         Some(session) => request.session(&**session),
         None => request,
