@@ -28,14 +28,19 @@ pub(super) struct Islands {
 impl Islands {
     pub(super) fn read(text: &str) -> Self {
         let mut islands = Self::default();
-        for tag in Tags::new(text) {
-            if tag.is("script") && islands.blocks.len() < BLOCKS_MAX {
-                islands.blocks.extend(tag.content.clone().filter(|_| is_linked_data(&tag)));
-            } else if tag.is("meta") && islands.metas.len() < METAS_MAX {
-                islands.meta(&tag);
-            }
+        let Some(last) = last_candidate(text.as_bytes()) else { return islands };
+        for tag in Tags::new(text).take_while(|tag| tag.start <= last) {
+            islands.take(&tag);
         }
         islands
+    }
+
+    fn take(&mut self, tag: &Tag<'_>) {
+        if tag.is("script") && self.blocks.len() < BLOCKS_MAX {
+            self.blocks.extend(tag.content.clone().filter(|_| is_linked_data(tag)));
+        } else if tag.is("meta") && self.metas.len() < METAS_MAX {
+            self.meta(tag);
+        }
     }
 
     fn meta(&mut self, tag: &Tag<'_>) {
@@ -59,6 +64,37 @@ impl Islands {
     pub(super) fn metas<'i>(&'i self, name: &str) -> impl Iterator<Item = &'i str> {
         self.metas.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, c)| c.as_str())
     }
+}
+
+/// Returns the offset of the last place at which a `<meta>` or a block of JSON-LD may begin; `None` if there is none.
+/// Reading the tags up to there is enough. Many pages have both in the head alone, and only other scripts at the end.
+fn last_candidate(bytes: &[u8]) -> Option<usize> {
+    let begins = |at: &usize| {
+        let after = &bytes[at + 1..];
+        match after.first() {
+            Some(b'm' | b'M') => after_name(after, b"meta").is_some(),
+            Some(b's' | b'S') => after_name(after, b"script").is_some_and(may_be_linked_data),
+            _ => false,
+        }
+    };
+    memchr::memrchr_iter(b'<', bytes).find(begins)
+}
+
+/// Returns what comes after a name at the start of `bytes`, in upper or lower case.
+fn after_name<'b>(bytes: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
+    let (start, rest) = bytes.split_at_checked(name.len())?;
+    start.eq_ignore_ascii_case(name).then_some(rest)
+}
+
+/// Returns whether the tag of a script, after its name, may say that the script is JSON-LD. An entity may stand for any
+/// character of its type. A tag of unusual length is not searched.
+fn may_be_linked_data(inside: &[u8]) -> bool {
+    const SEARCHED_BYTES: usize = 1024;
+    let inside = &inside[..inside.len().min(SEARCHED_BYTES)];
+    let tag = &inside[..end_of_tag(inside)];
+    tag.len() == SEARCHED_BYTES
+        || tag.contains(&b'&')
+        || tag.windows(4).any(|four| four.eq_ignore_ascii_case(b"json"))
 }
 
 fn is_linked_data(tag: &Tag<'_>) -> bool {
@@ -167,9 +203,8 @@ impl<'t> Iterator for Tags<'t> {
                     continue;
                 }
             }
-            let rest = &self.text[name_at..];
-            let name_end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
-            let name = &rest[..name_end.unwrap_or(rest.len())];
+            let name_len = bytes[name_at..].iter().position(|byte| ends_name(*byte));
+            let name = &self.text[name_at..name_len.map_or(bytes.len(), |len| name_at + len)];
             let inside_at = name_at + name.len();
             let end = inside_at + end_of_tag(&bytes[inside_at..]);
             // A tag that the page does not close is not a tag.
@@ -212,23 +247,29 @@ fn end_of_content(text: &str, from: usize, name: &str) -> usize {
     memchr::memchr_iter(b'<', rest).find(is_end).map_or(text.len(), |at| from + at)
 }
 
+/// Returns whether a byte ends the name of a tag. In UTF-8 such a byte is a character.
+fn ends_name(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>')
+}
+
 /// Returns the offset of the first `>` outside of a quoted value, where the tag ends. `inside` begins after the
 /// tag's name.
 fn end_of_tag(inside: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = inside.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
-        at += found;
-        let quote = inside[at];
-        if quote == b'>' {
-            return at;
+    let (mut at, mut after_equals) = (0, false);
+    while let Some(byte) = inside.get(at) {
+        match byte {
+            b'>' => return at,
+            b'=' => after_equals = true,
+            // A quote begins a value only if a `=` precedes it.
+            b'"' | b'\'' if after_equals => {
+                let Some(closes) = memchr::memchr(*byte, &inside[at + 1..]) else { break };
+                at += closes + 1;
+                after_equals = false;
+            }
+            byte if byte.is_ascii_whitespace() => {}
+            _ => after_equals = false,
         }
-        // A quote begins a value only if a `=` precedes it.
-        let opens = inside[..at].iter().rev().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'=');
         at += 1;
-        if opens {
-            let Some(closes) = memchr::memchr(quote, &inside[at..]) else { break };
-            at += closes + 1;
-        }
     }
     inside.len()
 }
@@ -259,5 +300,49 @@ impl<'t> Iterator for TagAttributes<'t> {
         };
         self.0 = rest;
         Some((name, crate::entities::decoded_attribute(raw)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads all tags of a page, also those after the last candidate.
+    fn read_to_the_end(text: &str) -> Islands {
+        let mut islands = Islands::default();
+        for tag in Tags::new(text) {
+            islands.take(&tag);
+        }
+        islands
+    }
+
+    proptest! {
+        #[test]
+        fn the_tags_up_to_the_last_candidate_are_enough(
+            text in "(<meta name=a content=|<META|<script type='application/ld(\\+|&#43;)json'>|<SCRIPT TYPE=application/ld\\+JSON |<script>|<script src=|<scripted>|</script>|<!--|-->|<template>|</template>|<title>|</title>|<p a=|['\"<>/= é]|x){0,30}",
+        ) {
+            let (cut, whole) = (Islands::read(&text), read_to_the_end(&text));
+            prop_assert_eq!((cut.blocks, cut.metas), (whole.blocks, whole.metas));
+        }
+    }
+
+    #[test]
+    fn a_tag_ends_outside_of_its_quoted_values() {
+        for (inside, end) in [
+            (">", 0),
+            (" a>", 2),
+            (" a=\"x>y\">", 8),
+            (" a = 'x>y' b>", 12),
+            (" a='>\"' b=\"'>\">", 14),
+            (" it's>", 5),
+            (" a=b\"c>", 6),
+            (" a=\"x>", 6),
+            (" a=\"\"\"b>", 7),
+            ("", 0),
+        ] {
+            assert_eq!(end_of_tag(inside.as_bytes()), end, "{inside}");
+        }
     }
 }
