@@ -6,6 +6,7 @@ use opilio_core::{Ending, Fingerprint, Host, LeaseId, Record, Scheme};
 use opilio_fetch::FetchRequest;
 use opilio_frontier::{Admission, MemoryFrontier};
 
+use opilio_spider::coverage::PageCoverage;
 use opilio_spider::parsed::EncodedItems;
 use opilio_spider::rules::RulesQuestion;
 
@@ -85,8 +86,21 @@ fn page(work: &Work, lease: usize) -> ToScheduler {
     let (host, lease) = (work.host.clone(), &work.leases[lease]);
     let bare = Parsed::bare(host, lease.id, Ending::Page, lease.record.url.clone(), 1);
     let items = EncodedItems { count: 1, rows: vec![b"row".to_vec()] };
-    let parsed = Parsed { items, ..bare };
+    let parsed = Parsed { items, coverage: heading(), ..bare };
     ToScheduler::Parsed { shard: 0, counts: ShardCounts::default(), parsed: Box::new(parsed) }
+}
+
+/// Returns the coverage of a page with a heading.
+fn heading() -> PageCoverage {
+    #[derive(opilio_extract::Extract)]
+    struct Heading {
+        #[css("h1")]
+        #[expect(dead_code, reason = "only the counts matter")]
+        text: String,
+    }
+    let url = url::Url::parse("http://a.example/").unwrap();
+    let document = opilio_extract::Document::new(url, Some("text/html"), "<h1>a</h1>".into());
+    PageCoverage::during(|| drop(document.extract::<Heading>())).1
 }
 
 /// Queues this many pages of one host, and leases as many of them as the host may hold at once.
@@ -183,6 +197,24 @@ fn a_page_is_settled_once_its_rows_are_written_and_a_second_report_of_it_is_drop
     assert_eq!(rig.write(1), [work.leases[0].id]);
     assert_eq!((rig.left(), rig.write(2)), (1, vec![work.leases[1].id]));
     assert_eq!(rig.left(), 0);
+}
+
+#[test]
+fn the_coverage_of_a_page_is_kept_with_the_commit_that_settles_it() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 2);
+    rig.turn(vec![page(&work, 0), page(&work, 0), page(&work, 1)]);
+    rig.take_rows();
+    let kept = |rig: &Rig| {
+        let coverage = CrawlCoverage::read(&*rig.scheduler.frontier).unwrap();
+        coverage.fields().get("Heading.text").map(|counts| counts.filled)
+    };
+    // A commit for another reason comes while the rows are not written.
+    rig.turn.memos.push(ClosedHost { host: work.host.clone(), memo: Bytes::from_static(b"closed") });
+    rig.turn(Vec::new());
+    assert_eq!((kept(&rig), rig.left()), (None, 2));
+    rig.write(1);
+    assert_eq!((kept(&rig), rig.left()), (Some(2), 0));
 }
 
 #[test]
