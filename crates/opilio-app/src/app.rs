@@ -146,7 +146,10 @@ impl<S: Spider> App<S> {
     /// When a setting is wrong, the crawl fails, or the arguments ask for help. [`Failure::report`] prints each of
     /// these.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
-        let program = Command::new(program_name()).subcommand_required(true).max_term_width(110);
+        let program = Command::new(program_name())
+            .bin_name(program_name())
+            .subcommand_required(true)
+            .max_term_width(110);
         let program = program.about(PROGRAM_MARK);
         let commands = SpiderCommand::ALL.map(|command| command.clap::<S>(self.flags.clone()));
         let program = program.subcommands(commands).after_help(WITHOUT_SUBCOMMAND);

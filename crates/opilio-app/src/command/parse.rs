@@ -188,8 +188,11 @@ fn saved_page<Step>(file: &Path, url: Url, step: Step, session: Option<&str>) ->
 /// Returns the line that says why the page could not be read.
 fn why_unread(url: &Url, report: Option<&CrawlReport>) -> String {
     let failure = report.and_then(|report| report.failures.first());
-    let hint = failure.filter(|failure| failure.reason == Reason::BlockedAddress);
-    let hint = hint.map(|_| format!("; {PRIVATE_HINT}")).unwrap_or_default();
+    let hint = match failure.map(|failure| failure.reason) {
+        Some(Reason::BlockedAddress) => format!("; {PRIVATE_HINT}"),
+        Some(Reason::Robots) => ": robots.txt does not allow it".to_owned(),
+        _ => String::new(),
+    };
     let filtered = report.and_then(|report| report.filtered.keys().next());
     match (failure, filtered) {
         (Some(failure), _) => format!("error: {failure}{hint}"),

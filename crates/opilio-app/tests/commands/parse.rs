@@ -74,6 +74,9 @@ fn fields_that_cannot_be_read_are_named_and_the_exit_code_is_1() {
     let ended = run(&dir, &["parse", &shop.url(0, "/nowhere"), "--base", &base]);
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("/nowhere ended as http_4xx with status 404"), "{}", ended.stderr);
+    let ended = run(&dir, &["parse", &shop.url(0, "/admin/x"), "--base", &base]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("ended as robots: robots.txt does not allow it"), "{}", ended.stderr);
 }
 
 #[test]
