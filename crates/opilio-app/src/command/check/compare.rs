@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use opilio_engine::{Page, Spider};
-use opilio_extract::typed::FieldPlan;
+use opilio_extract::FieldCounts;
 use opilio_extract::typed::coverage::Coverage;
+use opilio_extract::typed::{ExtractPlan, FieldPlan, ValueKind};
 
-use super::pages::{CheckedPage, FieldName};
+use super::pages::{CheckedPage, FieldName, PageField};
 use crate::command::schema;
 use crate::observed::PageRead;
 
@@ -35,9 +36,27 @@ struct FieldNow {
     nearest: Option<String>,
 }
 
+/// Returns whether another field is named in place of this one. If the page has lost a field whose values are structs,
+/// that field is named and not those of the structs. If a field of the struct cannot be read, that one is named.
+fn is_named_elsewhere<Step>(recorded: &CheckedPage<Step>, now: &PageNow, field: &PageField) -> bool {
+    let inner_of = |field: &PageField| match field.plan.kind {
+        ValueKind::Struct(inner) => Some(inner().name),
+        _ => None,
+    };
+    let now_of = |name: &FieldName| now.fields.get(name);
+    recorded.fields.iter().any(|(name, other)| {
+        let is_unreadable = now_of(name).is_some_and(|other| other.unreadable);
+        let is_outer = inner_of(other) == Some(field.of.name) && other.of.name != field.of.name;
+        let is_inner = inner_of(field) == Some(other.of.name) && other.of.name != field.of.name;
+        let is_lost = now_of(name).is_some_and(|other| !other.filled);
+        (is_outer && is_lost && !is_unreadable) || (is_inner && is_unreadable)
+    })
+}
+
 /// A field that the recorded pages have and today's pages do not have.
 struct Loss<'c> {
     name: &'c str,
+    of: &'static ExtractPlan,
     plan: &'static FieldPlan,
     /// The number of compared pages on which the recording has the field.
     had: usize,
@@ -62,14 +81,19 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
         let checked = CheckedPage::of(page, read, coverage);
         let Some(nth) = self.recorded.iter().position(|recorded| recorded.is_same(&checked)) else { return };
         let recorded = &self.recorded[nth];
-        let field = |(name, field): (FieldName, super::pages::PageField)| {
-            let filled = field.counts.filled > 0;
-            let was = recorded.fields.get(&name).and_then(|was| was.element.as_ref());
-            let nearest = was.filter(|_| !filled).and_then(|was| was.nearest(page));
-            let (unreadable, total) = (field.counts.unreadable > 0, field.counts.total());
-            (name, FieldNow { filled, unreadable, total, nearest })
-        };
-        let fields = checked.fields.into_iter().map(field).collect();
+        let mut fields = BTreeMap::new();
+        for (name, was) in &recorded.fields {
+            let counts = match checked.fields.get(name) {
+                Some(field) => field.counts,
+                // `parse` has failed before it looked for this struct, so nothing is known about it.
+                None if checked.requests.is_none() => continue,
+                None => FieldCounts::default(),
+            };
+            let filled = counts.filled > 0;
+            let nearest = was.element.as_ref().filter(|_| !filled).and_then(|was| was.nearest(page));
+            let (unreadable, total) = (counts.unreadable > 0, counts.total());
+            fields.insert(name.clone(), FieldNow { filled, unreadable, total, nearest });
+        }
         self.now[nth] = Some(PageNow { fields, requests: checked.requests });
     }
 
@@ -87,15 +111,16 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
             for (name, field) in had {
                 let loss = losses.entry(name).or_insert_with(|| Loss {
                     name,
+                    of: field.of,
                     plan: field.plan,
                     had: 0,
                     lost: Vec::new(),
                 });
                 match now.fields.get(name) {
-                    Some(field) if field.filled => loss.had += 1,
-                    // The struct around the field was not found on the page: that struct's field is named.
-                    Some(field) if field.total == 0 && now.fields.values().any(|other| other.total > 0) => {}
-                    Some(_) | None => {
+                    None => {}
+                    Some(now) if now.filled => loss.had += 1,
+                    Some(_) if is_named_elsewhere(recorded, now, field) => {}
+                    Some(_) => {
                         loss.had += 1;
                         loss.lost.push(nth);
                     }
@@ -150,7 +175,12 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
         let Some(first) = loss.lost.first() else { return };
         let recorded = &self.recorded[*first];
         let now = self.now[*first].as_ref().and_then(|now| now.fields.get(loss.name));
-        let how = if now.is_some_and(|now| now.unreadable) { "cannot be read" } else { "is empty" };
+        let how = match now {
+            Some(now) if now.unreadable => "cannot be read",
+            Some(now) if now.total == 0 => "was not found",
+            Some(_) | None => "is empty",
+        };
+        let each = loss.of.each.filter(|_| now.is_some_and(|now| now.total == 0));
         let (lost, had) = (loss.lost.len(), loss.had);
         let sources: Vec<String> = loss.plan.sources.iter().map(schema::source).collect();
         let was = recorded.fields.get(loss.name).and_then(|field| field.element.as_ref());
@@ -159,6 +189,7 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
             format!("  asked:    {}", sources.join(", or ")),
             format!("  page:     {}", opilio_cassette::without_secrets(&recorded.url)),
         ];
+        lines.extend(each.map(|css| format!("  each:     {css:?} matches nothing")));
         lines.extend(was.map(|was| format!("  recorded: {}", was.shown)));
         match (was, now.and_then(|now| now.nearest.as_ref())) {
             (_, Some(nearest)) => lines.push(format!("  nearest:  {nearest}")),
@@ -203,5 +234,100 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
             parts.push(format!("no page could be compared of: {}", uncompared.join(", ")));
         }
         (!parts.is_empty()).then(|| format!("error: {}", parts.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use opilio_engine::{Found, ParseError, Request, parse_page};
+    use opilio_extract::Extract;
+    use opilio_extract::typed::coverage;
+
+    use super::*;
+
+    #[derive(Extract)]
+    struct Head {
+        #[css("h1")]
+        title: String,
+        #[css(".offer")]
+        offers: Vec<Offer>,
+    }
+
+    #[derive(Extract)]
+    struct Offer {
+        #[css("b", number = "1.234,5")]
+        price: Option<f64>,
+    }
+
+    #[derive(Extract)]
+    #[extract(each = ".card")]
+    struct Card {
+        #[css("a")]
+        name: String,
+    }
+
+    struct Lamps;
+
+    impl Spider for Lamps {
+        type Item = ();
+        type Step = ();
+
+        fn seeds(&self) -> Vec<Request<()>> {
+            Vec::new()
+        }
+
+        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            let head: Head = page.extract()?;
+            let prices = head.offers.iter().filter_map(|offer| offer.price).count();
+            let names = page.extract_all::<Card>()?.into_iter().map(|card| card.name);
+            names.for_each(|name| found.link(page, format!("/{name}{}{prices}", head.title), ()));
+            Ok(())
+        }
+    }
+
+    /// Compares a page as it was with the page as it is.
+    fn compared(was: &str, is: &str) -> Comparison<()> {
+        let page = |html: &str| Page::from_html("http://a.example/".parse().unwrap(), (), html.to_owned());
+        let (was, is) = (page(was), page(is));
+        let (read, covered) = coverage::during(|| parse_page(&Lamps, &was));
+        let mut comparison = Comparison::of(vec![CheckedPage::of::<Lamps>(&was, read.as_ref(), &covered)]);
+        let (read, covered) = coverage::during(|| parse_page(&Lamps, &is));
+        comparison.add::<Lamps>(&is, read.as_ref(), &covered);
+        comparison
+    }
+
+    const WAS: &str = "<h1>Lamps</h1><p class=offer><b>7,5</b></p><div class=card><a>Ada</a></div><div class=card><a>Bo</a></div>";
+
+    #[test]
+    fn an_unchanged_page_has_lost_nothing() {
+        let same = compared(WAS, WAS);
+        assert_eq!((same.text().as_str(), same.error()), ("", None));
+    }
+
+    #[test]
+    fn fields_of_a_struct_that_is_lost_are_named_by_the_field_that_holds_it() {
+        let now = compared(WAS, &WAS.replace("offer", "deal"));
+        assert_eq!(now.error().unwrap(), "error: 1 field fell silent: Head.offers");
+        assert!(now.text().contains("  nearest:  <p class=\"deal\"><b>7,5</b></p>"), "{}", now.text());
+    }
+
+    #[test]
+    fn cards_that_are_not_found_and_numbers_that_cannot_be_read_are_told_apart() {
+        let now = compared(WAS, &WAS.replace("class=card", "class=tile"));
+        let error = "error: 1 field fell silent: Card.name; no requests are found at: null";
+        assert_eq!(now.error().unwrap(), error);
+        for words in ["Card.name was not found now", "  each:     \".card\" matches nothing"] {
+            assert!(now.text().contains(words), "{words}: {}", now.text());
+        }
+        let now = compared(WAS, &WAS.replace("7,5", "soon"));
+        assert!(now.text().starts_with("Offer.price cannot be read now, on 1 of 1 pages"), "{}", now.text());
+    }
+
+    #[test]
+    fn a_page_that_was_not_fetched_is_named_by_its_step() {
+        let mut now = compared(WAS, WAS);
+        now.now[0] = None;
+        assert_eq!(now.error().unwrap(), "error: no page could be compared of: null");
     }
 }

@@ -7,7 +7,7 @@ use opilio_cassette::{RecordedExchange, without_secrets};
 use opilio_engine::{Page, Spider};
 use opilio_extract::FieldCounts;
 use opilio_extract::typed::coverage::Coverage;
-use opilio_extract::typed::{FieldPlan, SourceAt};
+use opilio_extract::typed::{ExtractPlan, FieldPlan, SourceAt};
 use url::Url;
 
 use super::nearest::ElementSketch;
@@ -33,6 +33,8 @@ pub(super) struct CheckedPage<Step> {
 /// What one page has for one field.
 #[derive(Clone)]
 pub(super) struct PageField {
+    /// The plan of the struct that has the field.
+    pub(super) of: &'static ExtractPlan,
     pub(super) plan: &'static FieldPlan,
     pub(super) counts: FieldCounts,
     /// The first element of the field's first selector that matches; `None` if no selector matches.
@@ -72,6 +74,7 @@ fn fields_of<Step>(page: &Page<Step>, coverage: &Coverage) -> BTreeMap<FieldName
         for (plan, counts) in read.fields() {
             let name = format!("{}.{}", read.plan().name, plan.name);
             let field = fields.entry(name).or_insert_with(|| PageField {
+                of: read.plan(),
                 plan,
                 counts: FieldCounts::default(),
                 element: None,
