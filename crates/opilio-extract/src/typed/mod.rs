@@ -120,6 +120,11 @@ use reader::{Subject, Within};
 /// `jiff::Timestamp`; an `Option` or a `Vec` of one of these types; any struct that derives `Extract`, in which
 /// `:scope` means the element that the outer selector matches. Fields of other types need `parse` or `with`.
 ///
+/// # Coverage
+///
+/// A crawl counts what it finds for each field (`CrawlReport::coverage`). [`coverage::during`] counts it for any other
+/// piece of work.
+///
 /// # Missing and empty values
 ///
 /// | | `T` | `Option<T>` | `T` with `default` | `Vec<T>` |
