@@ -3,6 +3,7 @@
 //! The flags of these commands are those of the program, which reads them. This module only finds the program.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -107,10 +108,13 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Builds the program. Cargo prints errors of the compiler on stderr. Returns the paths of the programs.
+/// Builds the program. Cargo prints errors of the compiler on stderr, and on a terminal its progress. Returns the paths of the programs.
 fn build(args: &ProjectArgs) -> anyhow::Result<Vec<PathBuf>> {
     let mut cargo = cargo();
-    cargo.args(["build", "--quiet", "--message-format=json-render-diagnostics"]).args(args.choice());
+    cargo.args(["build", "--message-format=json-render-diagnostics"]).args(args.choice());
+    if !std::io::stderr().is_terminal() {
+        cargo.arg("--quiet");
+    }
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {
         bail!("cargo could not build the program");

@@ -1,8 +1,11 @@
 //! Tests of `record`: the cassette, its bound, its secrets.
 
+use std::process::Command;
+use std::time::Duration;
+
 use opilio_sandbox::{HostConfig, Sandbox};
 
-use super::support::run;
+use super::support::{begin, finish, run};
 
 #[test]
 fn a_bounded_crawl_is_recorded_without_secrets_and_without_items() {
@@ -46,4 +49,24 @@ fn without_a_page_the_exit_code_is_1_and_items_have_no_flags() {
     for words in ["Ends after this many pages [default: 200]", "--cassette <FILE.warc>", "--rate"] {
         assert!(help.contains(words), "{words}: {help}");
     }
+}
+
+#[test]
+fn a_signal_drains_the_crawl_and_the_cassette_has_what_came_until_then() {
+    let host = HostConfig::new().products(200).latency(Duration::from_millis(50));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let child = begin(&dir, &["record", "--base", &shop.base(0)]);
+    let began = std::time::Instant::now();
+    while shop.log(0).served() < 10 {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    let cassette = std::fs::read_to_string(dir.path().join("cassette.warc")).unwrap();
+    let answers = cassette.matches("WARC-Type: response").count() as u64;
+    assert_eq!(answers, shop.log(0).served(), "{}", ended.stderr);
 }

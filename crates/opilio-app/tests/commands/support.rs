@@ -1,6 +1,6 @@
 //! Starts the program under test, and reads what it prints.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -24,13 +24,23 @@ impl Ended {
 
 /// Runs the program in a directory.
 pub(crate) fn run(dir: &TempDir, args: &[&str]) -> Ended {
+    finish(begin(dir, args))
+}
+
+/// Starts the program in a directory.
+pub(crate) fn begin(dir: &TempDir, args: &[&str]) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPILIO_")) {
         command.env_remove(name);
     }
     command.args(["--exact", "shop::the_program", "--nocapture"]);
     command.env(ARGS, args.join("\n")).current_dir(dir.path()).stdin(Stdio::null());
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until the program has ended.
+pub(crate) fn finish(child: Child) -> Ended {
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
 }
