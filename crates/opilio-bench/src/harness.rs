@@ -53,6 +53,7 @@ pub(crate) struct WorkloadRuns {
 pub fn run(args: &[String]) -> Result<()> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("memory", rest)) => return memory::run(rest),
+        Some(("idle", rest)) => return memory::idle(rest),
         Some(("instructions", rest)) => return instructions::run(rest),
         _ => {}
     }

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use opilio::core::Timestamp;
@@ -54,6 +54,34 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         println!("| {about} | {:.0} | {disk} | {few} | {many} |", each(few_bytes, many_bytes));
     }
     Ok(())
+}
+
+/// `cargo xtask bench idle`: holds hosts that wait for an hour, and prints the share of a core that the crawl uses
+/// meanwhile, and its memory.
+///
+/// # Errors
+/// When the arguments are wrong, or the hosts are not there within a minute and a half.
+pub(crate) fn idle(args: &[String]) -> Result<()> {
+    let (mut hosts, mut seconds) = (100_000, 30);
+    let mut args = Args::new(args);
+    while let Some(name) = args.name() {
+        match name {
+            "--hosts" => hosts = args.value()?,
+            "--seconds" => seconds = args.value()?,
+            other => bail!("bench idle has no argument {other}"),
+        }
+    }
+    let (crawler, answered) = waiting(hosts);
+    let _crawl = crawler.start()?;
+    wait_until(hosts, || answered.load(Ordering::Relaxed))?;
+    let (start, cpu) = (Instant::now(), measure::own_cpu());
+    std::thread::sleep(Duration::from_secs(seconds));
+    let (wall, cpu) = (start.elapsed(), measure::own_cpu().saturating_sub(cpu));
+    let share = 100.0 * cpu.as_secs_f64() / wall.as_secs_f64();
+    let memory = measure::own_memory()? / (1024 * 1024);
+    println!("{hosts} live hosts that wait: {share:.2} % of a core over {seconds} s, {memory} MiB");
+    // The crawl would go on for an hour.
+    std::process::exit(0)
 }
 
 /// Runs a process that holds `n` things of the kind `what`. Returns the bytes that it has in memory and on disk.
@@ -148,12 +176,17 @@ impl Spider for SeedList {
     }
 }
 
-/// Holds `n` hosts in memory. Each has fetched its robots.txt, and waits an hour before it requests its first page.
 fn live(n: usize) -> Result<()> {
+    let (crawler, answered) = waiting(n);
+    hold_until(crawler, n, || answered.load(Ordering::Relaxed))
+}
+
+/// Returns a crawl of `n` hosts in memory, and a counter of its answers. Each host fetches its robots.txt, and then
+/// waits an hour before it requests its first page.
+fn waiting(n: usize) -> (Crawler<SeedList>, Arc<AtomicUsize>) {
     let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
     let (crawler, answered) = scripted(urls.collect());
-    let crawler = crawler.host(HostPolicy::new().rate(per_hour(1))).live_hosts(n as u32);
-    hold_until(crawler, n, || answered.load(Ordering::Relaxed))
+    (crawler.host(HostPolicy::new().rate(per_hour(1))).live_hosts(n as u32), answered)
 }
 
 /// Holds `n` passivated hosts: the state of each was saved, and the host was removed from memory. Only few hosts are
@@ -203,19 +236,25 @@ fn hold_until(crawler: Crawler<SeedList>, n: usize, held: impl Fn() -> usize) ->
     tell_when(n, held)
 }
 
-/// Checks ten times a second, for at most a minute, whether `n` things are held. Then prints the memory and ends the
-/// process at once, because its crawl would go on waiting for answers.
+/// Prints the memory once `n` things are held, and ends the process at once, because its crawl would go on waiting for
+/// answers.
 fn tell_when(n: usize, held: impl Fn() -> usize) -> Result<()> {
-    for _ in 0..600 {
+    wait_until(n, held)?;
+    tell(0)?;
+    std::process::exit(0);
+}
+
+/// Checks ten times a second, for at most a minute and a half, whether `n` things are held.
+fn wait_until(n: usize, held: impl Fn() -> usize) -> Result<()> {
+    for _ in 0..900 {
         std::thread::sleep(Duration::from_millis(100));
         if held() >= n {
             // Waits until the crawl has processed its last answers.
             std::thread::sleep(Duration::from_secs(1));
-            tell(0)?;
-            std::process::exit(0);
+            return Ok(());
         }
     }
-    bail!("only {} of {n} are held after a minute", held())
+    bail!("only {} of {n} are held after a minute and a half", held())
 }
 
 const LINKS: usize = 100;
