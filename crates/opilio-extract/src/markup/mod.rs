@@ -19,7 +19,7 @@ const ATTRIBUTES_MAX: usize = 64;
 
 /// A piece of a page, with byte ranges of the page.
 #[derive(Debug)]
-enum Piece {
+enum MarkupPiece {
     Text(Range<usize>),
     Comment(Range<usize>),
     /// A whole DOCTYPE.
@@ -62,12 +62,12 @@ impl<'p> Scanner<'p> {
     }
 
     /// Reads the next piece of a page that is not at its end. Returns `None` for an unusual form.
-    fn piece(&mut self) -> Option<Piece> {
+    fn piece(&mut self) -> Option<MarkupPiece> {
         let bytes = self.page.as_bytes();
         let text = self.at..markup_start(bytes, self.at);
         if !text.is_empty() {
             self.at = text.end;
-            return Some(Piece::Text(text));
+            return Some(MarkupPiece::Text(text));
         }
         match bytes.get(self.at + 1)? {
             b'/' => self.end_tag(),
@@ -98,14 +98,14 @@ impl<'p> Scanner<'p> {
     }
 
     /// Reads a comment that ends at the next `>`, as `<?xml version="1.0"?>` and `<![endif]>` do.
-    fn comment_up_to_bracket(&mut self, start: usize) -> Option<Piece> {
+    fn comment_up_to_bracket(&mut self, start: usize) -> Option<MarkupPiece> {
         let end = start + memchr::memchr(b'>', &self.page.as_bytes()[start..])?;
         self.at = end + 1;
-        Some(Piece::Comment(start..end))
+        Some(MarkupPiece::Comment(start..end))
     }
 
     /// Reads what begins with `<!`.
-    fn declaration(&mut self) -> Option<Piece> {
+    fn declaration(&mut self) -> Option<MarkupPiece> {
         const DOCTYPE: &[u8] = b"doctype";
         let inside = self.at + 2;
         let bytes = &self.page.as_bytes()[inside..];
@@ -118,13 +118,13 @@ impl<'p> Scanner<'p> {
             }
             let start = inside + 2;
             self.at = start + length + 3;
-            return Some(Piece::Comment(start..start + length));
+            return Some(MarkupPiece::Comment(start..start + length));
         }
         if bytes.get(..DOCTYPE.len()).is_some_and(|word| word.eq_ignore_ascii_case(DOCTYPE)) {
             let end = inside + memchr::memchr(b'>', bytes)? + 1;
             let doctype = self.at..end;
             self.at = end;
-            return Some(Piece::Doctype(doctype));
+            return Some(MarkupPiece::Doctype(doctype));
         }
         // In SVG and MathML, this begins a text.
         if bytes.starts_with(b"[CDATA[") {
@@ -133,7 +133,7 @@ impl<'p> Scanner<'p> {
         self.comment_up_to_bracket(inside)
     }
 
-    fn end_tag(&mut self) -> Option<Piece> {
+    fn end_tag(&mut self) -> Option<MarkupPiece> {
         let name = self.tag_name(self.at + 2)?;
         let bytes = self.page.as_bytes();
         let close = name.end + spaces(&bytes[name.end..]);
@@ -141,10 +141,10 @@ impl<'p> Scanner<'p> {
             return None;
         }
         self.at = close + 1;
-        Some(Piece::End { name })
+        Some(MarkupPiece::End { name })
     }
 
-    fn start_tag(&mut self) -> Option<Piece> {
+    fn start_tag(&mut self) -> Option<MarkupPiece> {
         let name = self.tag_name(self.at + 1)?;
         let bytes = self.page.as_bytes();
         self.attributes.clear();
@@ -166,7 +166,7 @@ impl<'p> Scanner<'p> {
             }
         };
         self.at = end;
-        Some(Piece::Start { name, self_closing })
+        Some(MarkupPiece::Start { name, self_closing })
     }
 
     fn tag_name(&self, start: usize) -> Option<Range<usize>> {

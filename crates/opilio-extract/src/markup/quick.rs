@@ -5,7 +5,7 @@
 
 use html5ever::tokenizer::states::RawKind;
 
-use super::{Piece, Scanner};
+use super::{MarkupPiece, Scanner};
 use crate::entities::decoded_text;
 use crate::link::{LinkKind, Reach};
 use crate::pass::{TITLE_ROOM_BYTES, decoded};
@@ -35,7 +35,7 @@ pub(crate) fn skim(page: &str, reach: Reach) -> Option<Skim> {
     }
     let mut quick = Quick { scanner: Scanner::new(page), into: Collector::default(), reach };
     while !quick.scanner.is_at_end() {
-        if let Piece::Start { name, self_closing } = quick.scanner.piece()? {
+        if let MarkupPiece::Start { name, self_closing } = quick.scanner.piece()? {
             match quick.element(&page[name], self_closing) {
                 Ok(()) => {}
                 Err(QuickStop::Enough) => break,
@@ -140,7 +140,7 @@ impl<'p> Quick<'p> {
         let mut in_label = false;
         loop {
             match self.scanner.piece().ok_or(QuickStop::Unusual)? {
-                Piece::Start { name, self_closing } => {
+                MarkupPiece::Start { name, self_closing } => {
                     let name = &self.scanner.page[name];
                     // A label may have HTML in it.
                     if in_label || !draws(name) {
@@ -148,7 +148,7 @@ impl<'p> Quick<'p> {
                     }
                     in_label = is_label(name) && !self_closing;
                 }
-                Piece::End { name } => {
+                MarkupPiece::End { name } => {
                     let name = &self.scanner.page[name];
                     if name.eq_ignore_ascii_case("svg") {
                         return Ok(());
@@ -158,8 +158,8 @@ impl<'p> Quick<'p> {
                     }
                     in_label = in_label && !is_label(name);
                 }
-                Piece::Doctype(_) => return Err(QuickStop::Unusual),
-                Piece::Text(_) | Piece::Comment(_) => {}
+                MarkupPiece::Doctype(_) => return Err(QuickStop::Unusual),
+                MarkupPiece::Text(_) | MarkupPiece::Comment(_) => {}
             }
             if self.scanner.is_at_end() {
                 return Ok(());

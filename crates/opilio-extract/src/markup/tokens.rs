@@ -13,7 +13,7 @@ use html5ever::tokenizer::states::{RawKind, State};
 use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 use html5ever::{Attribute, LocalName, QualName, ns};
 
-use super::{Piece, RawAttribute, Scanner};
+use super::{MarkupPiece, RawAttribute, Scanner};
 use crate::entities::decoded_attribute;
 
 /// The most bytes of a page that are read here; a `StrTendril` cannot be longer than 4 GiB.
@@ -99,15 +99,17 @@ struct Tokens<'p, S> {
 }
 
 impl<S: TokenSink> Tokens<'_, S> {
-    fn give(&self, piece: Piece, attributes: &[RawAttribute]) -> TextMode {
+    fn give(&self, piece: MarkupPiece, attributes: &[RawAttribute]) -> TextMode {
         match piece {
-            Piece::Text(text) => self.text(text, State::Data, None),
-            Piece::Comment(text) => {
+            MarkupPiece::Text(text) => self.text(text, State::Data, None),
+            MarkupPiece::Comment(text) => {
                 let _ = self.emit(Token::CommentToken(self.shared(text)));
             }
-            Piece::Doctype(doctype) => self.by_html5ever(doctype, options(State::Data, None)),
-            Piece::Start { name, self_closing } => return self.start_tag(name, self_closing, attributes),
-            Piece::End { name } => {
+            MarkupPiece::Doctype(doctype) => self.by_html5ever(doctype, options(State::Data, None)),
+            MarkupPiece::Start { name, self_closing } => {
+                return self.start_tag(name, self_closing, attributes);
+            }
+            MarkupPiece::End { name } => {
                 let _ = self.emit(Token::TagToken(Tag {
                     kind: TagKind::EndTag,
                     name: self.name(name),
