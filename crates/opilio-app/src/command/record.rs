@@ -74,8 +74,12 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
 
 /// Returns a note that the cassette has only a part of the site, if that is so.
 fn cut(report: &CrawlReport) -> Option<String> {
-    (report.stopped == Stopped::MaxPages && report.left > 0)
-        .then(|| format!("the cassette ends at {} pages: --max-pages says how many it has", report.pages))
+    (report.stopped == Stopped::MaxPages && report.left > 0).then(|| {
+        format!(
+            "the cassette ends at {0} pages: a test that replays it needs max_pages({0}), too",
+            report.pages
+        )
+    })
 }
 
 const CASSETTE: &str = "cassette";
