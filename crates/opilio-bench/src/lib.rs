@@ -13,6 +13,9 @@
 //!
 //! The program is `xtask`: it calls `run`, which starts `xtask` again for each measured process (see `child`). Each
 //! measurement has a process of its own, because CPU time and peak memory are counted for whole processes.
+//!
+//! `--peer NAME=COMMAND` adds another crawler to the comparison. The folder `peers`, beside `src`, contains such
+//! crawlers: `scrapy_links.py` is a spider for Scrapy. They run only when a command names them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod args;
