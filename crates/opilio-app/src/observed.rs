@@ -7,7 +7,7 @@ use opilio_engine::{
 };
 use opilio_extract::typed::coverage::{self, Coverage};
 
-/// What `parse` made of a page: items and requests, or an error.
+/// The result of `parse` for one page: its items and requests, or its error.
 pub(crate) type PageRead<'a, S> = Result<&'a Found<S>, &'a ParseError>;
 
 /// The function that sees each page, what `parse` made of it, and which fields `parse` found.

@@ -154,7 +154,7 @@ pub struct RunSettings {
     pub output: Option<PathBuf>,
     /// The format of the output, or `None` if the file's ending decides.
     pub format: Option<Format>,
-    /// Whether CSV keeps texts that begin like a spreadsheet formula as they are.
+    /// If true, CSV writes texts that begin like a spreadsheet formula unchanged. If false, it disarms them.
     pub keep_formulas: bool,
     /// The directory of the development cache, if there is a cache.
     pub cache: Option<PathBuf>,
@@ -164,15 +164,15 @@ pub struct RunSettings {
     pub report: Option<PathBuf>,
     /// The state directory, in which the crawl is stored, if there is one.
     pub state: Option<PathBuf>,
-    /// Whether the run continues the crawl that the state directory holds.
+    /// If true, the run continues the crawl in the state directory (`--resume`).
     pub resume: bool,
     /// The user agent, if it is set.
     pub user_agent: Option<String>,
     /// The addresses that may be connected to.
     pub addresses: AddressPolicy,
-    /// Whether requests go through a proxy.
+    /// If true, a proxy is set, and requests go through it.
     pub is_proxied: bool,
-    /// Whether only one page is written of all pages with the same canonical URL.
+    /// If true, of all pages with the same canonical URL only one is written.
     pub merge_canonical: bool,
     /// The number of times that `-v` was given.
     pub verbose: u8,

@@ -90,7 +90,7 @@ impl<V: Clone + Send + Sync + 'static> ValueReader for Text<V> {
 pub(crate) struct Texts<V> {
     pub(crate) name: &'static str,
     pub(crate) read: fn(&str) -> Result<V, String>,
-    /// Whether the texts may be secrets. Then clap does not check them, since its error would print a wrong text.
+    /// If true, the value may be a secret. Clap does not check such a value, because its error would print a wrong one.
     pub(crate) is_secret: bool,
     pub(crate) sample: &'static str,
 }

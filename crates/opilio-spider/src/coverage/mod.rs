@@ -91,7 +91,7 @@ impl EndedCoverage {
     }
 }
 
-/// What was found for each field in all runs of a crawl. The fields are named `Struct.field`.
+/// How often a value was found for each field, in all runs of a crawl. The fields are named `Struct.field`.
 #[derive(Clone, Debug, Default)]
 pub struct CrawlCoverage {
     pages: BTreeMap<String, FieldCounts>,

@@ -26,7 +26,7 @@ struct PageNow {
     requests: Option<usize>,
 }
 
-/// What a page has for a field now.
+/// The state of a field on a page that was fetched now.
 struct FieldNow {
     filled: bool,
     unreadable: bool,

@@ -85,7 +85,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     Ok(ended)
 }
 
-/// What the spider made of a cassette.
+/// The result of running the spider over a cassette.
 struct Replayed<Step> {
     pages: Vec<CheckedPage<Step>>,
     /// The requests, in words, that the cassette lacks.

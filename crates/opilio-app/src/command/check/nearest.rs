@@ -39,7 +39,7 @@ impl ElementSketch {
         let mut best: Option<(f64, Element<'_>)> = None;
         for element in all.iter().take(ELEMENTS_MAX).filter(|element| !is_frame(element.name())) {
             let likeness = self.likeness(&element);
-            // Of equal elements the first is taken.
+            // If several elements are equally similar, the first is used.
             if best.as_ref().is_none_or(|(most, _)| likeness > *most) {
                 best = Some((likeness, element));
             }

@@ -24,13 +24,13 @@ pub(super) struct CheckedPage<Step> {
     pub(super) step: Step,
     pub(super) step_name: String,
     pub(super) session: Option<String>,
-    /// What was found for each field; several values of one struct are added up.
+    /// The values that the page has for each field. If the page has several structs of one type, their values are added.
     pub(super) fields: BTreeMap<FieldName, PageField>,
     /// The number of requests that the page led to; `None` if `parse` returned an error.
     pub(super) requests: Option<usize>,
 }
 
-/// What one page has for one field.
+/// The values that one page has for one field.
 #[derive(Clone)]
 pub(super) struct PageField {
     /// The plan of the struct that has the field.
@@ -131,7 +131,7 @@ fn choose_of_step<Step: Clone + serde::Serialize>(
             fields + if page.requests.is_some_and(|requests| requests > 0) { 0.5 } else { 0.0 }
         };
         let best = (0..pages.len()).max_by(|a, b| {
-            // Of equal pages the first is taken.
+            // If several pages are worth the same, the first is used.
             worth(pages[*a]).total_cmp(&worth(pages[*b])).then(b.cmp(a))
         });
         let Some(best) = best else { break };
