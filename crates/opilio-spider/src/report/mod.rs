@@ -49,9 +49,9 @@ pub struct CrawlReport {
     pub items: u64,
     /// The names of the outputs.
     pub outputs: Vec<String>,
-    /// How often a value was found for each field of the structs that `parse` read from pages, by the name `Struct.field`. Structs
-    /// of one name count together. A page that ended as a failure counts, too, until `Crawler::retry_failed` has it read
-    /// again. A page that `Crawler::refresh` has read again counts again.
+    /// How often a value was found for each field of the structs that `parse` read from pages, by the name
+    /// `Struct.field`. Structs of one name count together. A page that ended as a failure counts, too, until
+    /// `Crawler::retry_failed` has it read again. A page that `Crawler::refresh` has read again counts again.
     pub coverage: BTreeMap<String, FieldCounts>,
     /// The expectations about fields that the crawl did not meet: see `Crawler::expect_filled`.
     pub shortfalls: Vec<Shortfall>,
