@@ -14,6 +14,7 @@ pub mod output;
 pub mod program;
 pub mod progress;
 pub mod report_file;
+mod requested;
 pub mod settings;
 pub mod signal;
 pub mod state;

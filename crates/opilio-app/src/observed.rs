@@ -6,6 +6,9 @@ use opilio_engine::{
     CrawlReport, Failure, Found, Page, ParseError, Request, SitemapEntry, Spider, parse_page, read_failure,
 };
 use opilio_extract::typed::coverage::{self, Coverage};
+use url::Url;
+
+use crate::requested::Requested;
 
 /// The result of `parse` for one page: its items and requests, or its error.
 pub(crate) type PageRead<'a, S> = Result<&'a Found<S>, &'a ParseError>;
@@ -20,6 +23,7 @@ pub(crate) struct Observed<S: Spider> {
     seeds: Mutex<Vec<Request<S::Step>>>,
     follows: bool,
     see: See<S>,
+    requested: Option<Arc<Requested<S::Step>>>,
 }
 
 impl<S: Spider> Observed<S> {
@@ -29,7 +33,7 @@ impl<S: Spider> Observed<S> {
         seeds: Vec<Request<S::Step>>,
         see: impl Fn(&Page<S::Step>, PageRead<'_, S>, &Coverage) + Send + Sync + 'static,
     ) -> Self {
-        Self { spider, seeds: Mutex::new(seeds), follows: false, see: Box::new(see) }
+        Self { spider, seeds: Mutex::new(seeds), follows: false, see: Box::new(see), requested: None }
     }
 
     /// Makes a spider that crawls as the other spider does.
@@ -38,7 +42,18 @@ impl<S: Spider> Observed<S> {
         see: impl Fn(&Page<S::Step>, PageRead<'_, S>, &Coverage) + Send + Sync + 'static,
     ) -> Self {
         let seeds = Mutex::new(spider.seeds());
-        Self { spider, seeds, follows: true, see: Box::new(see) }
+        Self { spider, seeds, follows: true, see: Box::new(see), requested: None }
+    }
+
+    /// Notes all requests, from the seeds on.
+    pub(crate) fn noting(mut self, requested: Arc<Requested<S::Step>>) -> Self {
+        requested.note(None, &self.seeds(), |target| Url::parse(target).ok());
+        self.requested = Some(requested);
+        self
+    }
+
+    fn note(&self, session: Option<&str>, found: &Found<S>, resolve: impl Fn(&str) -> Option<Url>) {
+        self.requested.iter().for_each(|requested| requested.note(session, found.requests(), &resolve));
     }
 }
 
@@ -61,6 +76,7 @@ impl<S: Spider> Spider for Observed<S> {
         (self.see)(page, read.as_ref(), &coverage);
         match read {
             Ok(read) if self.follows => {
+                self.note(page.session(), &read, |target| page.document().resolve(target));
                 read.pass_on(found);
                 Ok(())
             }
@@ -77,6 +93,9 @@ impl<S: Spider> Spider for Observed<S> {
     fn failed(&self, failure: &Failure<S::Step>, found: &mut Found<Self>) {
         let read = read_failure(&*self.spider, failure);
         if self.follows {
+            let base = Url::parse(failure.url()).ok();
+            let session = failure.page().and_then(|page| page.session());
+            self.note(session, &read, |target| base.as_ref()?.join(target).ok());
             read.pass_on(found);
         }
     }

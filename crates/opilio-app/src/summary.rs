@@ -149,7 +149,7 @@ fn first_failures(report: &CrawlReport) -> Vec<String> {
 }
 
 /// Returns a failure without the credentials in its URL, since the failure goes to terminals and logs.
-fn shown(failure: &FailureRecord) -> FailureRecord {
+pub(crate) fn shown(failure: &FailureRecord) -> FailureRecord {
     FailureRecord { url: redacted(&failure.url), ..failure.clone() }
 }
 

@@ -244,6 +244,29 @@ impl<Step> Request<Step> {
         &self.step
     }
 
+    /// Returns the method: GET, unless [`method`](Self::method) has set another one.
+    pub fn method_name(&self) -> &str {
+        self.options.as_ref().and_then(|options| options.method.as_deref()).unwrap_or("GET")
+    }
+
+    /// Returns the name of the session as it was given: empty for the crawl's own session, `None` for the session of
+    /// the page.
+    pub fn session_name(&self) -> Option<&str> {
+        self.options.as_ref()?.session.as_deref()
+    }
+
+    /// Returns whether this is a GET without header fields, body, session, proxy and retries of its own.
+    pub fn is_bare(&self) -> bool {
+        self.options.as_deref().is_none_or(|options| *options == RequestOptions::default())
+    }
+
+    /// Replaces the URL; the step and the options stay.
+    #[must_use]
+    pub fn with_url(mut self, url: impl Into<Target>) -> Self {
+        self.url = url.into();
+        self
+    }
+
     /// Sets the priority among the requests of the same host: requests of higher priority are sent first. 0
     /// by default.
     #[must_use]

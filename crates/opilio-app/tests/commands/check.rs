@@ -1,9 +1,12 @@
 //! Tests of `check`: a cassette of the shop's first edition against the shop as it is now.
 
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use opilio_sandbox::{Edition, HostConfig, Sandbox};
 use tempfile::TempDir;
 
-use super::support::{Ended, run};
+use super::support::{Ended, begin, finish, run};
 
 /// Records the first edition of a shop. Returns the directory with the cassette, and the port of the shop, which is
 /// closed now.
@@ -85,4 +88,21 @@ fn a_cassette_that_is_not_there_or_of_another_site_is_usage() {
     {
         assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn after_a_signal_pages_that_are_missing_are_no_error() {
+    let (dir, port) = recorded();
+    let host = HostConfig::new().products(40).latency(Duration::from_millis(800));
+    let shop = Sandbox::builder().host(host).port(port).start().unwrap();
+    let child = begin(&dir, &["check", "--base", &shop.base(0)]);
+    let began = Instant::now();
+    while shop.log(0).arrivals() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = finish(child);
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("error"), "{}", ended.stderr);
 }

@@ -10,6 +10,7 @@ mod check;
 mod drift;
 mod parse;
 mod record;
+mod requests;
 mod schema;
 mod shop;
 mod support;

@@ -29,11 +29,16 @@ pub(crate) fn run(dir: &TempDir, args: &[&str]) -> Ended {
 
 /// Starts the program in a directory.
 pub(crate) fn begin(dir: &TempDir, args: &[&str]) -> Child {
+    begin_program("shop::the_program", dir, args)
+}
+
+/// Starts a program in a directory. `program` is the name of the test that is the program.
+pub(crate) fn begin_program(program: &str, dir: &TempDir, args: &[&str]) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPILIO_")) {
         command.env_remove(name);
     }
-    command.args(["--exact", "shop::the_program", "--nocapture"]);
+    command.args(["--exact", program, "--nocapture"]);
     command.env(ARGS, args.join("\n")).current_dir(dir.path()).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

@@ -16,14 +16,15 @@ use opilio_cassette::{CassetteError, RecordedExchange, Replay, Tape};
 use opilio_engine::{CrawlError, CrawlReport, Crawler, Request, Spider};
 
 use self::compare::Comparison;
-use self::pages::{CheckedPage, choose};
+use self::pages::{CheckedPage, Chosen, choose};
 use super::record::{cassette, cassette_path};
 use super::{PreparedCommand, print, with_login};
 use crate::exit::{Exit, Failure};
 use crate::observed::Observed;
 use crate::program::Ended;
-use crate::state;
+use crate::requested::Requested;
 use crate::watch::{self, Watched};
+use crate::{state, summary};
 
 /// The flags that only this command has.
 pub(super) fn flags() -> Vec<Arg> {
@@ -52,19 +53,14 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     })?;
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler)?;
     let crawler = crawler.shards(1).max_pages(u64::MAX).max_duration(LONG);
-    let Replayed { pages: recorded, unknown } =
-        replay(&crawler, &spider, &path, exchanges.clone(), &command)?;
-    let chosen = choose(&recorded, &exchanges, count);
+    let replayed = replay(&crawler, &spider, &path, exchanges.clone(), &command)?;
+    let Chosen { pages: chosen, left_out } = choose(&replayed.pages, &exchanges, &replayed.requested, count);
     if chosen.is_empty() {
-        let first = unknown.first().map(|first| format!(", and {first} is not in it")).unwrap_or_default();
-        return Err(Failure::usage(anyhow!(
-            "the spider reads no page of {}{first}; record it anew: {command}",
-            path.display()
-        )));
+        return Err(nothing_to_compare(&path, &command, &replayed.unknown, &left_out));
     }
-    let seeds = chosen.iter().map(|page| request(&*spider, page)).collect();
-    let comparison =
-        Arc::new(Mutex::new(Comparison::of(chosen.iter().map(|page| (**page).clone()).collect())));
+    let pages = chosen.iter().map(|(page, _)| (**page).clone()).collect();
+    let comparison = Arc::new(Mutex::new(Comparison::of(pages)));
+    let seeds = chosen.into_iter().map(|(page, request)| again(&*spider, page, request)).collect();
     let compared = comparison.clone();
     let observed = Observed::only(spider, seeds, move |page, read, coverage| {
         compared.lock().unwrap_or_else(PoisonError::into_inner).add(page, read, coverage);
@@ -76,7 +72,9 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     print(comparison.text().as_bytes())?;
     ended.summary = report.iter().flat_map(unfetched).collect();
     ended.summary.push(comparison.summary(&path));
-    ended.error = comparison.error();
+    ended.summary.extend(left_out);
+    // After a signal, pages are missing because of the signal.
+    ended.error = comparison.error().filter(|_| signal.is_none());
     ended.exit = match (signal, &ended.error) {
         (Some(signal), _) => Exit::Stopped(signal),
         (None, Some(_)) => Exit::Errors,
@@ -88,6 +86,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
 /// The result of running the spider over a cassette.
 struct Replayed<Step> {
     pages: Vec<CheckedPage<Step>>,
+    requested: Arc<Requested<Step>>,
     /// The requests, in words, that the cassette lacks.
     unknown: Vec<String>,
 }
@@ -109,17 +108,32 @@ fn replay<S: Spider>(
         let page = CheckedPage::of(page, read, coverage);
         seen.lock().unwrap_or_else(PoisonError::into_inner).push(page);
     });
+    let requested = Arc::new(Requested::new());
+    let observed = observed.noting(requested.clone());
     let crawler = crawler.with_spider(observed).began_at(began).transport(replay.transports());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.map_err(|source| Failure::run(CrawlError::Thread { name: "replay", source }))?;
     runtime.block_on(crawler.run_here()).map_err(|error| state::failure(error, None))?;
     let pages = std::mem::take(&mut *pages.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Replayed { pages, unknown: replay.unknown() })
+    Ok(Replayed { pages, requested, unknown: replay.unknown() })
 }
 
-/// Makes the request that fetches a page of the cassette anew.
-fn request<S: Spider>(spider: &S, page: &CheckedPage<S::Step>) -> Request<S::Step> {
-    let request = Request::get(with_login(spider, page.url.clone()), page.step.clone());
+/// Returns the error that no page of the cassette can be compared.
+fn nothing_to_compare(path: &Path, command: &str, unknown: &[String], left_out: &[String]) -> Failure {
+    let path = path.display();
+    Failure::usage(match left_out {
+        [] => {
+            let first =
+                unknown.first().map(|first| format!(", and {first} is not in it")).unwrap_or_default();
+            anyhow!("the spider reads no page of {path}{first}; record it anew: {command}")
+        }
+        steps => anyhow!("no page of {path} can be fetched again: {}", steps.join("; ")),
+    })
+}
+
+/// Makes the request that fetches a page of the cassette anew, also if another step reads a page of the same URL.
+fn again<S: Spider>(spider: &S, page: &CheckedPage<S::Step>, request: Request<S::Step>) -> Request<S::Step> {
+    let request = request.with_url(with_login(spider, page.url.clone())).again();
     match &page.session {
         Some(session) => request.session(&**session),
         None => request,
@@ -128,7 +142,7 @@ fn request<S: Spider>(spider: &S, page: &CheckedPage<S::Step>) -> Request<S::Ste
 
 /// Returns a line for each page that could not be fetched or read.
 fn unfetched(report: &CrawlReport) -> Vec<String> {
-    report.failures.iter().map(|failure| format!("  {failure}")).collect()
+    report.failures.iter().map(|failure| format!("  {}", summary::shown(failure))).collect()
 }
 
 const PAGES: &str = "pages";
@@ -139,7 +153,8 @@ pub(super) const ABOUT: &str = "\
 Fetches a few pages of each step, and names the fields that these pages had in the cassette and have no more.
 
 Runs the spider over the cassette first, without a request. Then fetches some of its pages from the site, by the rules \
-of every crawl, and compares which fields are filled. For a field that fell silent, prints its sources, a page, the \
+of every crawl, and compares which fields are filled. Sends the requests of these pages as the spider does, but only \
+safe ones: steps whose pages answer a POST are named and not compared. For a field that fell silent, prints its sources, a page, the \
 element that the cassette has, and the element of today's page that is most like it.";
 pub(super) const HELP: &str = "\
 Exit codes: 0 every field is still filled; 1 a field fell silent, or the pages of a step could not be fetched; 2 usage, \

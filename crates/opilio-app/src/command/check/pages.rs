@@ -1,10 +1,9 @@
 //! The pages that are compared: which fields each has, and which pages are chosen.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use http::Method;
 use opilio_cassette::{RecordedExchange, without_secrets};
-use opilio_engine::{Page, Spider};
+use opilio_engine::{Page, Request, Spider};
 use opilio_extract::FieldCounts;
 use opilio_extract::typed::coverage::Coverage;
 use opilio_extract::typed::{ExtractPlan, FieldPlan, SourceAt};
@@ -13,6 +12,7 @@ use url::Url;
 use super::nearest::ElementSketch;
 use crate::command::step;
 use crate::observed::PageRead;
+use crate::requested::Requested;
 
 /// The name of a field with its struct, such as `Product.price`.
 pub(super) type FieldName = String;
@@ -60,7 +60,8 @@ impl<Step: Clone + serde::Serialize> CheckedPage<Step> {
 
     /// Returns whether another page is an answer to the same request.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.url == other.url && self.step_name == other.step_name && self.session == other.session
+        let step = |page: &Self| serde_json::to_value(&page.step).ok();
+        self.url == other.url && self.session == other.session && step(self) == step(other)
     }
 
     fn filled(&self) -> impl Iterator<Item = &FieldName> {
@@ -98,30 +99,63 @@ fn selectors(plan: &FieldPlan) -> impl Iterator<Item = &'static str> {
     selectors.filter(|css| !css.contains(":scope"))
 }
 
+/// A page of the cassette, and the request that fetches it again.
+pub(super) type PageAgain<'p, Step> = (&'p CheckedPage<Step>, Request<Step>);
+
+/// The pages to compare.
+pub(super) struct Chosen<'p, Step> {
+    pub(super) pages: Vec<PageAgain<'p, Step>>,
+    /// A line for each step that is not compared, with the reason.
+    pub(super) left_out: Vec<String>,
+}
+
 /// Chooses up to `count` pages of each step that can be fetched again: such that each field is filled on as many of
 /// them as possible.
 pub(super) fn choose<'p, Step: Clone + serde::Serialize>(
     pages: &'p [CheckedPage<Step>],
     exchanges: &[RecordedExchange],
+    requested: &Requested<Step>,
     count: usize,
-) -> Vec<&'p CheckedPage<Step>> {
-    let asked: HashSet<&Url> = exchanges
+) -> Chosen<'p, Step> {
+    let safe: HashSet<&Url> = exchanges
         .iter()
-        .filter(|exchange| exchange.request.key.method == Method::GET)
+        .filter(|exchange| exchange.request.key.method.is_safe())
         .map(|exchange| &exchange.request.key.url)
         .collect();
-    let mut steps: BTreeMap<&str, Vec<&CheckedPage<Step>>> = BTreeMap::new();
-    for page in pages.iter().filter(|page| asked.contains(&without_secrets(&page.url))) {
-        steps.entry(&page.step_name).or_default().push(page);
+    // For each step: the pages that can be fetched again, and the methods of the other pages.
+    let mut steps: BTreeMap<&str, (Vec<PageAgain<'p, Step>>, BTreeSet<String>)> = BTreeMap::new();
+    for page in pages {
+        let (again, others) = steps.entry(&page.step_name).or_default();
+        match requested.of(&page.url, &page.step, page.session.as_deref()) {
+            Err(method) => {
+                others.insert(format!("by {method}"));
+            }
+            Ok(_) if !safe.contains(&without_secrets(&page.url)) => {
+                others.insert("otherwise than by GET".to_owned());
+            }
+            // A request that the spider has sent several times is sent once.
+            Ok(_) if again.iter().any(|(known, _)| known.is_same(page)) => {}
+            Ok(Some(request)) => again.push((page, request)),
+            Ok(None) => again.push((page, Request::get(page.url.clone(), page.step.clone()))),
+        }
     }
-    steps.into_values().flat_map(|pages| choose_of_step(pages, count)).collect()
+    let mut chosen = Chosen { pages: Vec::new(), left_out: Vec::new() };
+    for (step, (again, others)) in steps {
+        if again.is_empty() {
+            let how: Vec<String> = others.into_iter().collect();
+            let how = how.join(" and ");
+            chosen.left_out.push(format!("the step {step} is not compared: its pages were requested {how}"));
+        }
+        chosen.pages.extend(choose_of_step(again, count));
+    }
+    chosen
 }
 
 fn choose_of_step<Step: Clone + serde::Serialize>(
-    mut pages: Vec<&CheckedPage<Step>>,
+    mut pages: Vec<PageAgain<'_, Step>>,
     count: usize,
-) -> Vec<&CheckedPage<Step>> {
-    let mut chosen: Vec<&CheckedPage<Step>> = Vec::new();
+) -> Vec<PageAgain<'_, Step>> {
+    let mut chosen = Vec::new();
     let mut times: BTreeMap<&FieldName, u32> = BTreeMap::new();
     while chosen.len() < count && !pages.is_empty() {
         let worth = |page: &CheckedPage<Step>| -> f64 {
@@ -132,12 +166,12 @@ fn choose_of_step<Step: Clone + serde::Serialize>(
         };
         let best = (0..pages.len()).max_by(|a, b| {
             // If several pages are worth the same, the first is used.
-            worth(pages[*a]).total_cmp(&worth(pages[*b])).then(b.cmp(a))
+            worth(pages[*a].0).total_cmp(&worth(pages[*b].0)).then(b.cmp(a))
         });
         let Some(best) = best else { break };
-        let page = pages.remove(best);
+        let (page, request) = pages.remove(best);
         page.filled().for_each(|name| *times.entry(name).or_default() += 1);
-        chosen.push(page);
+        chosen.push((page, request));
     }
     chosen
 }
