@@ -27,6 +27,8 @@ const CHECKS: &[CiStep] = &[
     // Tests that need a feature: those that plant bugs in `opilio-core`, and those of the store on disk.
     step("cargo test --package opilio-core --features sabotage --lib"),
     step("cargo test --package opilio-frontier --features disk --lib"),
+    // Small crawls beside their floors. It fails only if a ratio is so bad that something must be broken.
+    step("cargo run --quiet --profile quick --package xtask -- bench --small"),
 ];
 
 /// Runs every check, and then the test command of the README, unless the argument is `--checks`.
