@@ -122,6 +122,21 @@ pub struct RecordedExchange {
     pub result: Result<RecordedAnswer, RecordedFault>,
 }
 
+impl RecordedAnswer {
+    /// Returns the fault that follows the body in a replay; `None` if the body is complete. If the crawl stopped
+    /// reading on purpose, an error follows the recorded part, since a replay that reads on must not take this
+    /// part for the whole body.
+    #[must_use]
+    pub fn end(&self) -> Option<RecordedFault> {
+        let rest = || RecordedFault {
+            phase: Phase::Body,
+            fault: Fault::Reset,
+            words: "the recording has only the beginning of this body".to_owned(),
+        };
+        self.broken.clone().or_else(|| self.cut.then(rest))
+    }
+}
+
 impl RecordedExchange {
     /// Returns the exchange as two WARC records; it is exchange number `nth` of its file.
     pub(crate) fn records(&self, nth: usize) -> [WarcRecord; 2] {
@@ -142,8 +157,8 @@ impl RecordedExchange {
                 let record = fields("response", &answer_id, &request_id);
                 let record = record.with("Content-Type", HTTP_RESPONSE).with(LATENCY, latency);
                 let record = match &answer.broken {
-                    Some(broken) => broken.fields(record.with("WARC-Truncated", "disconnect")),
-                    None if answer.cut => record.with("WARC-Truncated", "length"),
+                    Some(broken) => broken.fields(record.with(TRUNCATED, broken.truncated())),
+                    None if answer.cut => record.with(TRUNCATED, "length"),
                     None => record,
                 };
                 record.block(http_text::answer(answer.status, &answer.headers, &answer.body))
@@ -183,8 +198,9 @@ impl RecordedExchange {
                 if record.field("Content-Type").is_none_or(|kind| kind.starts_with("application/http")) =>
             {
                 let (status, headers, body) = http_text::read_answer(&record.block)?;
-                let truncated = record.field("WARC-Truncated");
-                let broken = truncated.filter(|why| *why == "disconnect").map(|_| RecordedFault::of(record));
+                let truncated = record.field(TRUNCATED);
+                let broken = truncated.filter(|why| matches!(*why, "disconnect" | TIME));
+                let broken = broken.map(|_| RecordedFault::of(record));
                 let cut = truncated.is_some() && broken.is_none();
                 Ok(RecordedAnswer { status, headers, body, broken, cut })
             }
@@ -214,14 +230,21 @@ impl RecordedFault {
         record.with(FAULT, fault).with(PHASE, phase).with(DETAIL, &*self.words)
     }
 
-    /// Returns the fault that a record describes. A body that breaks off in a file of another tool counts as
-    /// reset.
+    /// Returns the reason for which the body of a record is not complete, in the words of WARC.
+    fn truncated(&self) -> &'static str {
+        if self.fault == Fault::Timeout { TIME } else { "disconnect" }
+    }
+
+    /// Returns the fault that a record describes. If a file of another tool says that the time for a body was
+    /// over, the fault is a timeout; any other body that breaks off counts as reset.
     fn of(record: &WarcRecord) -> Self {
         let named = |name: &str| record.field(name).unwrap_or_default().to_owned();
         let (fault, phase) = (named(FAULT), named(PHASE));
         let fault = FAULTS.into_iter().find(|known| format!("{known:?}") == fault);
         let phase = PHASES.into_iter().find(|known| format!("{known:?}") == phase);
-        let (fault, phase) = (fault.unwrap_or(Fault::Reset), phase.unwrap_or(Phase::Body));
+        let is_late = record.field(TRUNCATED) == Some(TIME);
+        let foreign = if is_late { Fault::Timeout } else { Fault::Reset };
+        let (fault, phase) = (fault.unwrap_or(foreign), phase.unwrap_or(Phase::Body));
         Self { phase, fault, words: named(DETAIL) }
     }
 }
@@ -260,6 +283,8 @@ pub(crate) fn is_framing(name: &HeaderName) -> bool {
 
 const HTTP_REQUEST: &str = "application/http;msgtype=request";
 const HTTP_RESPONSE: &str = "application/http;msgtype=response";
+const TRUNCATED: &str = "WARC-Truncated";
+const TIME: &str = "time";
 const SESSION: &str = "Opilio-Session";
 const LATENCY: &str = "Opilio-Latency-Ms";
 const FAULT: &str = "Opilio-Fault";

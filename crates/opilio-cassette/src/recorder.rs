@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use bytes::BytesMut;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderValue, header};
-use opilio_fetch::{Answer, BodyStream, Progress, Sending, Transport, TransportError, TransportRequest};
+use opilio_fetch::{
+    Answer, BodyStream, Phase, Progress, Sending, StopReason, Transport, TransportError, TransportRequest,
+};
 use tokio::time::Instant;
 
 use crate::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest};
@@ -104,8 +106,8 @@ fn recorded(body: BodyStream, record: OpenRecord) -> BodyStream {
     pieces.boxed_local()
 }
 
-/// An exchange that has not ended yet. If it is dropped before its end, the crawl has given it up: the answer
-/// came too late, or the crawl had read enough of it.
+/// An exchange that has not ended yet. If it is dropped before its end, the answer came too late, or the crawl had
+/// read enough of it, or the crawl ended. In the last case it is not recorded.
 struct OpenRecord {
     nth: usize,
     request: RecordedRequest,
@@ -155,16 +157,30 @@ impl OpenRecord {
 
 impl Drop for OpenRecord {
     fn drop(&mut self) {
-        if let Some((answer, _)) = &self.answered {
-            // If the answer has stated the length of its body, nobody reads on after the last byte, so the
-            // record ends here.
-            let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-            let is_whole = length.and_then(|length| length.parse().ok()) == Some(self.body.len());
-            self.write(!is_whole, None);
-        } else if !self.is_written {
-            let phase = self.progress.phase();
-            let words = "the deadline of the attempt passed".to_owned();
-            self.put(self.began.elapsed(), Err(RecordedFault { phase, fault: phase.timeout(), words }));
+        if self.is_written {
+            return;
+        }
+        // If the answer has stated the length of its body, nobody reads on after the last byte, so the record ends
+        // here.
+        let length =
+            self.answered.as_ref().and_then(|(answer, _)| answer.headers.get(header::CONTENT_LENGTH));
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        if length == Some(self.body.len()) {
+            return self.write(false, None);
+        }
+        match self.progress.stopped() {
+            Some(StopReason::Enough) => self.write(true, None),
+            Some(StopReason::Deadline) => {
+                let phase = if self.answered.is_some() { Phase::Body } else { self.progress.phase() };
+                let words = "the deadline of the attempt passed".to_owned();
+                let fault = RecordedFault { phase, fault: phase.timeout(), words };
+                match self.answered {
+                    Some(_) => self.write(false, Some(fault)),
+                    None => self.put(self.began.elapsed(), Err(fault)),
+                }
+            }
+            // The crawl ended during the exchange, so nobody knows how the exchange would have ended.
+            None => {}
         }
     }
 }

@@ -62,10 +62,12 @@ async fn deliver(exchange: RecordedExchange, ask: &TransportRequest) -> Result<A
     let error = |RecordedFault { phase, fault, words }| TransportError::new(phase, fault, words);
     ask.progress.enter(exchange.result.as_ref().err().map_or(Phase::Head, |fault| fault.phase));
     tokio::time::sleep(exchange.latency).await;
-    let RecordedAnswer { status, headers, body, broken, .. } = exchange.result.map_err(error)?;
+    let answer = exchange.result.map_err(error)?;
+    let end = answer.end();
+    let RecordedAnswer { status, headers, body, .. } = answer;
     ask.progress.enter(Phase::Body);
     let pieces: Vec<Result<Bytes, TransportError>> =
-        Some(Ok(body)).into_iter().chain(broken.map(|fault| Err(error(fault)))).collect();
+        Some(Ok(body)).into_iter().chain(end.map(|fault| Err(error(fault)))).collect();
     let body = stream::iter(pieces).boxed_local();
     Ok(Answer { status, version: Version::HTTP_11, headers, body, reused: false, remote: None })
 }

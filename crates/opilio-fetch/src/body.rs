@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::budget::{BodyBudget, BodyPermit};
 use crate::decode::{Coding, DecodedOutput, Decoder, Pushed};
 use crate::limits::Limits;
-use crate::transport::{BodyStream, Phase, TransportError};
+use crate::transport::{BodyStream, Phase, Progress, StopReason, TransportError};
 
 /// A body that was read to its end, or up to the requested length.
 pub(crate) struct Body {
@@ -23,7 +23,8 @@ pub(crate) struct Body {
 
 /// Reads the body of one answer.
 pub(crate) struct BodyReader<'a> {
-    stream: BodyStream,
+    stream: &'a mut BodyStream,
+    progress: &'a Progress,
     limits: &'a Limits,
     budget: &'a BodyBudget,
     permit: BodyPermit,
@@ -42,7 +43,7 @@ pub(crate) struct BodyReader<'a> {
 
 impl<'a> BodyReader<'a> {
     pub(crate) fn new(
-        stream: BodyStream,
+        (stream, progress): (&'a mut BodyStream, &'a Progress),
         length: Option<u64>,
         deadline: Instant,
         limits: &'a Limits,
@@ -50,7 +51,19 @@ impl<'a> BodyReader<'a> {
     ) -> Self {
         let permit = BodyPermit::none();
         let (ends_at, enough) = (None, None);
-        Self { stream, limits, budget, permit, deadline, length, ends_at, enough, cut: false, wire: 0 }
+        Self {
+            stream,
+            progress,
+            limits,
+            budget,
+            permit,
+            deadline,
+            length,
+            ends_at,
+            enough,
+            cut: false,
+            wire: 0,
+        }
     }
 
     /// Sets how many bytes as sent are read. Later bytes do not belong to the body.
@@ -175,7 +188,11 @@ impl<'a> BodyReader<'a> {
                 return Ok(None);
             }
             let next = timeout_at(self.deadline, self.stream.next()).await;
-            let Some(chunk) = next.map_err(|_| deadline_passed())? else { return Ok(None) };
+            let Ok(next) = next else {
+                self.progress.stop(StopReason::Deadline);
+                return Err(deadline_passed());
+            };
+            let Some(chunk) = next else { return Ok(None) };
             let mut chunk = chunk?;
             chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             self.wire += chunk.len() as u64;
@@ -210,7 +227,7 @@ impl<'a> BodyReader<'a> {
 
 /// Reads and discards a short body that is not needed, so that its connection can be used again. Gives up
 /// after [`DRAIN_FOR`] or [`DRAIN_BYTES`].
-pub(crate) async fn drain(mut stream: BodyStream) {
+pub(crate) async fn drain(stream: &mut BodyStream) {
     let until = Instant::now() + DRAIN_FOR;
     let mut left = DRAIN_BYTES;
     while let Ok(Some(Ok(chunk))) = timeout_at(until, stream.next()).await {

@@ -22,7 +22,9 @@ use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
 use crate::middleware::{Middleware, ObservedRequest, Panicked, Stack};
-use crate::transport::{Answer, Connection, Progress, Transport, TransportError, TransportRequest};
+use crate::transport::{
+    Answer, BodyStream, Connection, Progress, StopReason, Transport, TransportError, TransportRequest,
+};
 
 /// The result of an attempt.
 #[derive(Debug)]
@@ -257,35 +259,57 @@ impl Fetcher {
         started: Instant,
         fetched: &mut Fetched,
     ) -> Result<(), AttemptFailure> {
-        let (method, accept, enough) = (order.method.clone(), order.accept, order.enough);
-        let (slow_down, retried) = (order.slow_down.clone(), order.retried.clone());
-        let tried = Tried { method: &method, url };
+        let (method, slow_down, retried) =
+            (order.method.clone(), order.slow_down.clone(), order.retried.clone());
+        let (accept, enough) = (order.accept, order.enough);
+        let wanted = WantedAnswer { tried: Tried { method: &method, url }, accept, enough, started };
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(tried.failed(Fault::UnsupportedScheme, "only http and https URLs are fetched"));
+            return Err(wanted
+                .tried
+                .failed(Fault::UnsupportedScheme, "only http and https URLs are fetched"));
         }
-        let answer = self.ask(order, started).await.map_err(|error| tried.broke(&error))?;
+        let progress = Progress::default();
+        let answer = self.ask(order, started, &progress).await;
+        let answer = answer.map_err(|error| wanted.tried.broke(&error))?;
         fetched.reused = answer.reused;
         let says_slow_down = slow_down.contains(answer.status);
         let read_as = if says_slow_down { STATUS_OF_REFUSALS } else { answer.status };
         fetched.hints = Hints::read(&answer.headers, read_as, (self.wall_clock_ms)());
         let checked = head::check(&answer, &self.limits, &retried);
-        let (stream, status) = (fetched.note_head(answer, url), fetched.status());
+        let stream = fetched.note_head(answer, url);
+        let mut open = OpenAnswer { stream, progress, says_slow_down, checked };
+        let read = self.read_answer(&wanted, &mut open, fetched).await;
+        // A recording has to tell a body that is dropped on purpose from one that is dropped with the crawl.
+        if open.progress.stopped().is_none() {
+            open.progress.stop(StopReason::Enough);
+        }
+        read
+    }
+
+    /// Decides by the head of an answer whether its body is wanted, and reads the body if it is.
+    async fn read_answer(
+        &self,
+        wanted: &WantedAnswer<'_>,
+        open: &mut OpenAnswer,
+        fetched: &mut Fetched,
+    ) -> Result<(), AttemptFailure> {
+        let (WantedAnswer { tried, accept, enough, started }, status) = (wanted, fetched.status());
         if matches!(status, 429 | 503) {
             // The host asks the crawler to wait, so this must be reported before another request to the host starts.
             // The rest of the answer is not read, and the connection is closed.
             fetched.outcome = Outcome::Answered(status);
             return Ok(());
         }
-        if says_slow_down {
+        if open.says_slow_down {
             fetched.outcome = Outcome::Refused(status);
             fetched.error = Some(tried.text(&format!("the status {status} counts as a refusal")));
             return Ok(());
         }
-        checked.map_err(|fault| tried.failed(fault, "the head of the answer is not acceptable"))?;
+        open.checked.map_err(|fault| tried.failed(fault, "the head of the answer is not acceptable"))?;
         if (300..=399).contains(&status) && status != 304 {
-            fetched.redirect(&tried, &self.limits)?;
+            fetched.redirect(tried, &self.limits)?;
             if head::ends_at(fetched.headers(), Some(0)).is_none() {
-                body::drain(stream).await;
+                body::drain(&mut open.stream).await;
             }
             return Ok(());
         }
@@ -298,12 +322,12 @@ impl Fetcher {
             decode::codings(headers).map_err(|fault| tried.failed(fault, "the content coding is unknown"))?;
         let length = head::content_length(headers)
             .map_err(|fault| tried.failed(fault, "the length is not a number"))?;
-        let length = length.filter(|_| !head::is_bodiless(&method, status));
+        let length = length.filter(|_| !head::is_bodiless(tried.method, status));
         let ends_at = head::ends_at(headers, length);
-        let mut reader =
-            BodyReader::new(stream, length, started + self.limits.timeout, &self.limits, &self.budget)
-                .ends_at(ends_at)
-                .enough(enough);
+        let (source, deadline) = ((&mut open.stream, &open.progress), *started + self.limits.timeout);
+        let mut reader = BodyReader::new(source, length, deadline, &self.limits, &self.budget)
+            .ends_at(ends_at)
+            .enough(*enough);
         let read = reader.read(&codings).await;
         fetched.wire_bytes = reader.wire;
         let body = read.map_err(|error| tried.broke(&error))?;
@@ -315,8 +339,12 @@ impl Fetcher {
     }
 
     /// Sends the request and waits for the head of the answer, up to the deadline for the first byte.
-    async fn ask(&self, order: FetchRequest, started: Instant) -> Result<Answer, TransportError> {
-        let progress = Progress::default();
+    async fn ask(
+        &self,
+        order: FetchRequest,
+        started: Instant,
+        progress: &Progress,
+    ) -> Result<Answer, TransportError> {
         let ask = TransportRequest {
             headers: self.headers(order.headers, order.accept),
             url: order.url,
@@ -327,9 +355,11 @@ impl Fetcher {
             proxy: order.proxy,
             progress: progress.clone(),
         };
-        match timeout_at(started + self.limits.first_byte(), self.transport.send(ask)).await {
+        let mut sending = self.transport.send(ask);
+        match timeout_at(started + self.limits.first_byte(), &mut sending).await {
             Ok(answered) => answered,
             Err(_) => {
+                progress.stop(StopReason::Deadline);
                 let phase = progress.phase();
                 Err(TransportError::new(phase, phase.timeout(), "the deadline of the attempt passed"))
             }
@@ -378,7 +408,7 @@ impl Fetched {
         self.permit = BodyPermit::none();
     }
 
-    fn note_head(&mut self, answer: Answer, url: &Url) -> crate::transport::BodyStream {
+    fn note_head(&mut self, answer: Answer, url: &Url) -> BodyStream {
         self.head = Some(Head {
             status: answer.status,
             version: answer.version,
@@ -409,6 +439,25 @@ impl Fetched {
         self.outcome = Outcome::Redirected(status);
         Ok(())
     }
+}
+
+/// The answer that an attempt wants.
+struct WantedAnswer<'a> {
+    tried: Tried<'a>,
+    accept: Accept,
+    /// The most decoded bytes of the body that are read; `None` reads the whole body.
+    enough: Option<usize>,
+    started: Instant,
+}
+
+/// An answer whose head has arrived and whose body has not been read.
+struct OpenAnswer {
+    stream: BodyStream,
+    progress: Progress,
+    /// Whether the status counts as a refusal.
+    says_slow_down: bool,
+    /// Whether the head is acceptable.
+    checked: Result<(), Fault>,
 }
 
 /// The reason why an attempt gave no page.

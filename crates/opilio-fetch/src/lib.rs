@@ -43,6 +43,7 @@ pub use middleware::{Incoming, Middleware, Outgoing};
 pub use opilio_core::{BadProxy, Proxy, USER_AGENT};
 pub use scripted::{Script, ScriptedAnswer, ScriptedTransport};
 pub use transport::{
-    Answer, BodyStream, Connection, Phase, Progress, Sending, Transport, TransportError, TransportRequest,
+    Answer, BodyStream, Connection, Phase, Progress, Sending, StopReason, Transport, TransportError,
+    TransportRequest,
 };
 pub use web::{ReqwestTransport, SetupError, Tls, Web, WebSettings};

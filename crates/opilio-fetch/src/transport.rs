@@ -133,20 +133,47 @@ impl Phase {
     }
 }
 
-/// A record of how far a request got, shared between the transport and its caller.
+/// A record of how far a request got, and of why its caller stopped it, shared between the transport and its caller.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Rc<Cell<Phase>>);
+pub struct Progress(Rc<ProgressCells>);
+
+#[derive(Debug, Default)]
+struct ProgressCells {
+    phase: Cell<Phase>,
+    stopped: Cell<Option<StopReason>>,
+}
+
+/// The reason why the caller of a transport drops an exchange before its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopReason {
+    /// The caller does not want the rest of the answer.
+    Enough,
+    /// The deadline of the attempt passed.
+    Deadline,
+}
 
 impl Progress {
     /// Returns the phase that the request has reached.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.0.get()
+        self.0.phase.get()
     }
 
     /// Records that the request has entered this phase.
     pub fn enter(&self, phase: Phase) {
-        self.0.set(phase);
+        self.0.phase.set(phase);
+    }
+
+    /// Returns why the caller stopped the exchange; `None` if it has not stopped it. An exchange that is dropped
+    /// without a reason was given up from outside, such as by the end of the crawl.
+    #[must_use]
+    pub fn stopped(&self) -> Option<StopReason> {
+        self.0.stopped.get()
+    }
+
+    /// Records why the caller stops the exchange. The caller does this before it drops the future or the body.
+    pub fn stop(&self, reason: StopReason) {
+        self.0.stopped.set(Some(reason));
     }
 }
 

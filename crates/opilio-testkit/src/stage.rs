@@ -287,8 +287,8 @@ impl SiteDelivery {
         let id = logs.hear(&host, now, &exchange);
         let broken = |RecordedFault { phase, fault, words }| DeliveryEnd::Broken { phase, fault, words };
         let (RecordedAnswer { status, headers, body, .. }, ending) = match exchange.result {
-            Ok(mut answer) => {
-                let ending = answer.broken.take().map_or(DeliveryEnd::Whole, broken);
+            Ok(answer) => {
+                let ending = answer.end().map_or(DeliveryEnd::Whole, broken);
                 (answer, ending)
             }
             Err(fault) => (RecordedAnswer::default(), broken(fault)),

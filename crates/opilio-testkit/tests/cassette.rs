@@ -237,20 +237,22 @@ fn dates_of_a_replay_are_those_of_its_recording() {
     assert_eq!(run.items, ["2026-11-30T10:09:13.005Z"]);
 }
 
+/// Reads the titles of two pages.
+struct Two([String; 2]);
+impl Spider for Two {
+    type Item = String;
+    type Step = ();
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.0.iter().map(|url| Request::get(&**url, ())).collect()
+    }
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.item(page.title().unwrap_or_default().to_owned());
+        Ok(())
+    }
+}
+
 #[test]
 fn failures_without_an_answer_are_recorded_and_replayed() {
-    struct Two([String; 2]);
-    impl Spider for Two {
-        type Item = String;
-        type Step = ();
-        fn seeds(&self) -> Vec<Request<()>> {
-            self.0.iter().map(|url| Request::get(&**url, ())).collect()
-        }
-        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-            found.item(page.title().unwrap_or_default().to_owned());
-            Ok(())
-        }
-    }
     let dir = tempfile::tempdir().unwrap();
     let closed = Sandbox::builder().host(HostConfig::new()).start().unwrap().url(0, "/");
     let silent = HostConfig::new().site(Site::Blank).fault(Trigger::Path("/silent".into()), Fault::Silence);
@@ -276,6 +278,46 @@ fn failures_without_an_answer_are_recorded_and_replayed() {
     drop(sandbox);
     let replayed = set(crawl(Two(urls))).replaying(place(&dir)).run();
     assert_eq!(replayed.report.reasons, recorded.reasons);
+}
+
+/// Serves a blank robots.txt, and to every other request a head with chunks and half a page, and then nothing more.
+fn half_a_page() -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for connection in listener.incoming() {
+            let (mut connection, mut head) = (connection.unwrap(), [0; 4_096]);
+            let read = connection.read(&mut head).unwrap();
+            let answer = if head[..read].starts_with(b"GET /robots.txt") {
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            } else {
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n<h1>half \r\n"
+            };
+            connection.write_all(answer.as_bytes()).unwrap();
+            open.push(connection);
+        }
+    });
+    base
+}
+
+#[test]
+fn a_body_that_is_not_there_by_the_deadline_is_replayed_as_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = half_a_page();
+    let set = |crawl: TestCrawl<Two>| {
+        crawl.with(|crawler| {
+            let limits = Limits { timeout: Duration::from_secs(1), ..Limits::default() };
+            let crawler = crawler.retry(RetryPolicy::default().retries(0)).limits(limits);
+            crawler.addresses(AddressPolicy::allow_all())
+        })
+    };
+    let spider = || Two([format!("{base}/1"), format!("{base}/1")]);
+    let recorded = set(crawl(spider())).record(place(&dir)).unwrap();
+    assert_eq!((recorded.pages, &recorded.reasons), (0, &[(Reason::Timeout, 1)].into()), "{recorded}");
+    let replayed = set(crawl(spider())).replaying(place(&dir)).run();
+    assert_eq!((replayed.report.pages, replayed.report.reasons), (0, recorded.reasons));
 }
 
 /// Does nothing unless `a_variable_records_the_cassette_and_another_accepts_the_items` runs it as a child
