@@ -1,8 +1,9 @@
 //! Cassettes: files with the exchanges of a crawl, from which the same requests are answered later.
 //!
-//! A cassette is a WARC 1.1 file. [`Recording`] records the traffic of a crawl's transport, [`save`] writes the file
+//! A cassette is a WARC 1.1 file. [`Recording`] records the traffic of a crawl's transport, [`CassetteDraft`] writes the file
 //! and leaves secrets out, [`load`] reads it, also if another tool has written it, and [`Replay`] answers from it.
 
+mod draft;
 mod exchange;
 mod http_text;
 mod recorder;
@@ -13,12 +14,13 @@ mod warc;
 
 use std::path::{Path, PathBuf};
 
+pub use draft::CassetteDraft;
 pub use exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest, RequestKey};
 pub use recorder::Recording;
 pub use replay::Replay;
 pub use secrets::without_secrets;
 pub use tape::Tape;
-use warc::{WarcError, WarcRecord};
+use warc::WarcError;
 
 /// Why a cassette cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,14 @@ pub enum CassetteError {
         /// The place at which the file breaks the format, and how.
         why: String,
     },
+    /// The recording has no page, and the cassette that it would replace has one.
+    #[error("the recording has no page, so the cassette {} stays as it was{why}", path.display())]
+    NoPage {
+        /// The path of the cassette.
+        path: PathBuf,
+        /// What became of the first request, as the end of a sentence; empty if there was no request.
+        why: String,
+    },
     /// The crawl that was to be recorded could not run.
     #[error("cannot record a crawl to {}", path.display())]
     Crawl {
@@ -76,28 +86,10 @@ pub fn load(path: &Path, command: &str) -> Result<Vec<RecordedExchange>, Cassett
     Ok(RecordedExchange::all_of(&warc::read(&file).map_err(format)?))
 }
 
-/// Writes a cassette. An older cassette at this path is replaced only when the new one is complete.
+/// Writes a cassette, as [`CassetteDraft::save`] does.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// As [`CassetteDraft::open`] and [`CassetteDraft::save`].
 pub fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
-    let failed = |source| CassetteError::File { path: path.to_owned(), source };
-    let mut file = Vec::new();
-    let about = "software: opilio\r\nformat: WARC File Format 1.1\r\n";
-    let began = exchanges.iter().map(|exchange| exchange.request.at).min();
-    let date = exchange::date(began.unwrap_or(std::time::SystemTime::UNIX_EPOCH));
-    let info = WarcRecord::new("warcinfo")
-        .with("WARC-Record-ID", "<urn:uuid:6f70696c-696f-8000-8000-636173736574>")
-        .with("WARC-Date", date)
-        .with("Content-Type", "application/warc-fields");
-    info.block(about).write(&mut file);
-    for (nth, exchange) in exchanges.iter().enumerate() {
-        exchange.records(nth).iter().for_each(|record| record.write(&mut file));
-    }
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(failed)?;
-    }
-    let draft = path.with_extension("warc.draft");
-    std::fs::write(&draft, file).map_err(failed)?;
-    std::fs::rename(&draft, path).map_err(failed)
+    CassetteDraft::open(path)?.save(exchanges)
 }

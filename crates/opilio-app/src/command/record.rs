@@ -1,16 +1,17 @@
 //! The command `record`: crawls, and writes a cassette with the requests and answers. Items are not written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches};
-use opilio_cassette::Recording;
-use opilio_engine::{CrawlReport, Spider, Stopped};
+use opilio_cassette::{CassetteDraft, CassetteError, RecordedExchange, Recording};
+use opilio_engine::{CrawlError, CrawlReport, Spider, Stopped};
 
 use super::PreparedCommand;
 use crate::exit::{Exit, Failure};
 use crate::observed::Observed;
 use crate::program::Ended;
+use crate::progress::Display;
 use crate::state;
 use crate::summary::{self, SummaryFacts};
 use crate::watch::{self, Watched};
@@ -40,48 +41,110 @@ pub(super) fn cassette_path(matches: &ArgMatches) -> PathBuf {
 /// Crawls, and writes the cassette.
 ///
 /// # Errors
-/// When the crawler refuses the settings, the crawl fails, or the cassette cannot be written.
+/// When the cassette cannot be written, the crawler refuses the settings, or the crawl fails.
 pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
     let path = cassette_path(prepared.matches);
     let recording = Recording::new(prepared.matches.get_flag(KEEP_SECRETS));
     let facts = SummaryFacts::of(&prepared.draft.run);
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler.max_pages(MAX_PAGES))?;
+    // A path that cannot be written is found now, and not after the crawl.
+    let draft = CassetteDraft::open(&path).map_err(Failure::usage)?;
     let crawler = crawler.with_spider(Observed::whole(spider, |_, _, _| ()));
     let watched = watch::run(crawler.transport_around(recording.around()), &display, None);
-    let Watched { report, signal } = watched.map_err(|error| state::failure(error, None))?;
-    let exchanges = recording.exchanges();
-    let mut ended = Ended::without_report(signal.map_or(Exit::Done, Exit::Stopped), display);
-    if exchanges.is_empty() {
-        ended.exit = signal.map_or(Exit::Errors, Exit::Stopped);
-        ended.error = Some("error: nothing was requested, so no cassette was written".to_owned());
-    } else {
-        opilio_cassette::save(&path, &exchanges).map_err(Failure::run)?;
-    }
-    if let Some(report) = report {
-        ended.summary = summary::lines(&report, &facts);
-        if signal.is_none() && ended.error.is_none() {
-            ended.error = summary::error(&report, &facts);
-            ended.exit = if ended.error.is_some() { Exit::Errors } else { ended.exit };
+    let saved = Saved::of(draft, &path, &recording.exchanges());
+    end(watched, saved, &facts, display)
+}
+
+/// What became of the cassette.
+enum Saved {
+    /// It is written. Contains the line that says so.
+    Written(String),
+    /// There was nothing to write. Contains the reason.
+    Nothing(String),
+    Failed(CassetteError),
+}
+
+impl Saved {
+    fn of(draft: CassetteDraft, path: &Path, exchanges: &[RecordedExchange]) -> Self {
+        if exchanges.is_empty() {
+            return Self::Nothing("nothing was requested, so no cassette was written".to_owned());
         }
+        match draft.save(exchanges) {
+            Ok(()) => {
+                Self::Written(format!("{} exchanges are recorded in {}", exchanges.len(), path.display()))
+            }
+            Err(error @ CassetteError::NoPage { .. }) => Self::Nothing(error.to_string()),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Returns how the command ends. What was recorded until a failure of the crawl is written, too.
+fn end(
+    watched: Result<Watched, CrawlError>,
+    saved: Saved,
+    facts: &SummaryFacts,
+    display: Display,
+) -> Result<Ended, Failure> {
+    let Watched { report, signal } = match watched {
+        Ok(watched) => watched,
+        Err(error) => {
+            match saved {
+                Saved::Written(line) | Saved::Nothing(line) => display.say(&line),
+                Saved::Failed(error) => display.say(&format!("error: {error}")),
+            }
+            return Err(state::failure(error, None));
+        }
+    };
+    let mut ended = Ended::without_report(Exit::Done, display);
+    let line = match saved {
+        Saved::Failed(error) => return Err(Failure::run(error)),
+        Saved::Written(line) => line,
+        Saved::Nothing(why) => {
+            ended.error = Some(format!("error: {why}"));
+            why
+        }
+    };
+    if let Some(report) = report {
+        ended.summary = summary::lines(&report, facts);
+        ended.error = match report.stopped {
+            Stopped::MemoryLimit => Some(OUTGROWN.to_owned()),
+            _ => summary::error(&report, facts).or(ended.error),
+        };
         ended.summary.extend(cut(&report));
         ended.report = Some(report);
     }
-    if !exchanges.is_empty() {
-        ended.summary.push(format!("{} exchanges are recorded in {}", exchanges.len(), path.display()));
+    ended.summary.push(line);
+    if let Some(signal) = signal {
+        (ended.exit, ended.error) = (Exit::Stopped(signal), None);
+    } else if ended.error.is_some() {
+        ended.exit = Exit::Errors;
     }
     Ok(ended)
 }
 
 /// Returns a note that the cassette has only a part of the site, if that is so.
 fn cut(report: &CrawlReport) -> Option<String> {
-    (report.stopped == Stopped::MaxPages && report.left > 0).then(|| {
-        format!(
-            "the cassette ends at {0} pages: a test that replays it needs max_pages({0}), too",
-            report.pages
-        )
+    let why = match report.stopped {
+        Stopped::Finished => return None,
+        Stopped::MaxPages => {
+            let pages = report.pages;
+            let words = format!(
+                "the cassette ends at {pages} pages: a test that replays it needs max_pages({pages}), too"
+            );
+            return (report.left > 0).then_some(words);
+        }
+        Stopped::MaxDuration => "the time was over",
+        Stopped::MemoryLimit => "there was no memory for more",
+        Stopped::Interrupted | Stopped::Signal => "the crawl was interrupted",
+    };
+    let left = report.left;
+    (left > 0).then(|| {
+        format!("the cassette has only a part of the site, since {why}: a replay asks for {left} URLs or more that it lacks")
     })
 }
 
+const OUTGROWN: &str = "error: stopped by --memory-limit, so the cassette has only a part of the site: fewer --max-pages need less memory";
 const CASSETTE: &str = "cassette";
 const KEEP_SECRETS: &str = "keep-secrets";
 const CASSETTE_FILE: &str = "cassette.warc";
@@ -94,6 +157,75 @@ the same requests.
 
 Asks for uncompressed answers, so that the file can be read and compared. Leaves out logins (user info, \
 Authorization), cookies, and values of forms, parameters and JSON whose names look like those of passwords. The \
-content of pages is recorded as it is. Writes no items. The recording is kept in memory until the crawl ends.";
-pub(super) const HELP: &str = "Exit codes: 0 the cassette is written; 1 not a single page, or the cassette could not be written; 2 usage; 130 \
-     or 143 after a gentle stop by SIGINT or SIGTERM, whose cassette has what came until then.";
+content of pages is recorded as it is. Writes no items. The recording is kept in memory until the crawl ends. A \
+cassette that has pages is not replaced by a recording that has none.";
+pub(super) const HELP: &str = "Exit codes: 0 the cassette is written; 1 not a single page, or the cassette could not be written, or \
+     --memory-limit ended the crawl; 2 usage, such as a path that cannot be written: nothing was fetched; 130 or 143 after a gentle stop by SIGINT or SIGTERM, whose cassette has what came until then.";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::time::SystemTime;
+
+    use http::{HeaderMap, Method};
+    use opilio_cassette::{RecordedAnswer, RecordedRequest, RequestKey};
+    use url::Url;
+
+    use super::*;
+    use crate::signal::Signal;
+
+    fn page() -> RecordedExchange {
+        let url: Url = "http://a.example/".parse().unwrap();
+        let (headers, body, at) = (HeaderMap::new(), Default::default(), SystemTime::UNIX_EPOCH);
+        let key = RequestKey { method: Method::GET, url: url.clone(), body, session: None };
+        let body = key.body.clone();
+        let request = RecordedRequest { key, url, headers, body, at };
+        let answer = RecordedAnswer { status: 200, ..RecordedAnswer::default() };
+        RecordedExchange { request, latency: std::time::Duration::ZERO, result: Ok(answer) }
+    }
+
+    fn ended(watched: Result<Watched, CrawlError>, path: &Path) -> Result<Ended, Failure> {
+        let facts = SummaryFacts { private_allowed: true, state: None, is_proxied: false };
+        let saved = Saved::of(CassetteDraft::open(path).unwrap(), path, &[page()]);
+        end(watched, saved, &facts, Display::new(true, false))
+    }
+
+    #[test]
+    fn a_crawl_that_fails_leaves_a_cassette_of_what_came_until_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.warc");
+        let failure = ended(Err(CrawlError::Died { name: "shard" }), &path).unwrap_err();
+        assert!(matches!(failure, Failure::Run(_)), "{failure:?}");
+        assert_eq!(opilio_cassette::load(&path, "").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_cassette_that_is_only_a_part_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        for (stopped, signal, exit, words) in [
+            (Stopped::Finished, None, Exit::Done, None),
+            (Stopped::MaxPages, None, Exit::Done, Some("needs max_pages(1), too")),
+            (
+                Stopped::MaxDuration,
+                None,
+                Exit::Done,
+                Some("since the time was over: a replay asks for 7 URLs"),
+            ),
+            (Stopped::MemoryLimit, None, Exit::Errors, Some("since there was no memory for more")),
+            (
+                Stopped::Interrupted,
+                Some(Signal::Interrupt),
+                Exit::Stopped(Signal::Interrupt),
+                Some("was interrupted"),
+            ),
+        ] {
+            let report = CrawlReport { pages: 1, left: 7, requests: 1, stopped, ..CrawlReport::default() };
+            let watched = Watched { report: Some(report), signal };
+            let ended = ended(Ok(watched), &dir.path().join("shop.warc")).unwrap();
+            assert_eq!((ended.exit, ended.error.is_some()), (exit, exit == Exit::Errors), "{stopped:?}");
+            let note = ended.summary.iter().find(|line| line.starts_with("the cassette "));
+            assert_eq!(note.is_some(), words.is_some(), "{stopped:?} {note:?}");
+            assert!(words.is_none_or(|words| note.unwrap().contains(words)), "{note:?}");
+        }
+    }
+}

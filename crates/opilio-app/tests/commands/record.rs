@@ -37,10 +37,18 @@ fn a_bounded_crawl_is_recorded_without_secrets_and_without_items() {
 
 #[test]
 fn without_a_page_the_exit_code_is_1_and_items_have_no_flags() {
-    let closed = Sandbox::builder().host(HostConfig::new()).start().unwrap().base(0);
-    let dir = tempfile::tempdir().unwrap();
+    let shop = Sandbox::builder().host(HostConfig::new().products(3)).start().unwrap();
+    let (closed, dir) = (shop.base(0), tempfile::tempdir().unwrap());
+    assert_eq!(run(&dir, &["record", "--base", &closed]).code, 0);
+    drop(shop);
+    let cassette = std::fs::read(dir.path().join("cassette.warc")).unwrap();
     let ended = run(&dir, &["record", "--base", &closed, "--retries", "0", "--max-strikes-unanswered", "1"]);
     assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let words =
+        "the recording has no page, so the cassette cassette.warc stays as it was: GET http://127.0.0.1";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    assert_eq!(std::fs::read(dir.path().join("cassette.warc")).unwrap(), cassette);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
     for flag in ["--output", "--state", "--cache"] {
         let ended = run(&dir, &["record", "--base", &closed, flag, "x"]);
         assert_eq!(ended.code, 2, "{}", ended.stderr);
@@ -48,6 +56,19 @@ fn without_a_page_the_exit_code_is_1_and_items_have_no_flags() {
     let help = run(&dir, &["record", "--help"]).stdout;
     for words in ["Ends after this many pages [default: 200]", "--cassette <FILE.warc>", "--rate"] {
         assert!(help.contains(words), "{words}: {help}");
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_written_is_usage_and_nothing_is_requested() {
+    let shop = Sandbox::builder().host(HostConfig::new().products(3)).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("tapes"), "").unwrap();
+    for path in [".", "tapes/shop.warc"] {
+        let ended = run(&dir, &["record", "--base", &shop.base(0), "--cassette", path]);
+        assert_eq!((ended.code, shop.log(0).arrivals()), (2, 0), "{}", ended.stderr);
+        let words = format!("error: cannot read or write the cassette {path}: ");
+        assert!(ended.stderr.contains(&words), "{}", ended.stderr);
     }
 }
 

@@ -1,0 +1,174 @@
+//! Writes a cassette: first to a draft beside it, so that a wrong path is found before the crawl and an older cassette
+//! stays until the new one is complete.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use crate::CassetteError;
+use crate::exchange::{self, RecordedExchange};
+use crate::warc::WarcRecord;
+
+/// A cassette that is not written yet. Its draft is a file in the same directory, which is removed if the cassette is
+/// never saved.
+#[derive(Debug)]
+pub struct CassetteDraft {
+    path: PathBuf,
+    draft: PathBuf,
+    file: File,
+}
+
+impl CassetteDraft {
+    /// Opens a draft of the cassette at this path, to be called before the crawl. The name of the draft is unique, so
+    /// that several crawls may record the same cassette at the same time.
+    ///
+    /// # Errors
+    /// When no file can be written at this path.
+    pub fn open(path: &Path) -> Result<Self, CassetteError> {
+        static DRAFTS: AtomicU64 = AtomicU64::new(0);
+        let failed = |source| CassetteError::File { path: path.to_owned(), source };
+        if path.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).map_err(failed)?;
+        }
+        let nth = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let draft = path.with_extension(format!("{}-{nth}.draft", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), draft, file })
+    }
+
+    /// Writes the exchanges, and replaces an older cassette by this one.
+    ///
+    /// # Errors
+    /// When the file cannot be written. When the exchanges have no page and the older cassette has one: then nothing
+    /// was recorded that a spider could read, and the older cassette stays.
+    pub fn save(mut self, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
+        if !exchanges.iter().any(RecordedExchange::has_page) && has_page(&self.path) {
+            let why = exchanges.iter().find_map(RecordedExchange::why_no_page).unwrap_or_default();
+            return Err(CassetteError::NoPage { path: self.path.clone(), why });
+        }
+        let written =
+            self.file.write_all(&file_of(exchanges)).and_then(|()| fs::rename(&self.draft, &self.path));
+        written.map_err(|source| CassetteError::File { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for CassetteDraft {
+    fn drop(&mut self) {
+        // After it was renamed, there is no file of this name.
+        let _ = fs::remove_file(&self.draft);
+    }
+}
+
+/// Returns whether there is a cassette at this path that has a page.
+fn has_page(path: &Path) -> bool {
+    crate::load(path, "").is_ok_and(|exchanges| exchanges.iter().any(RecordedExchange::has_page))
+}
+
+fn file_of(exchanges: &[RecordedExchange]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let about = "software: opilio\r\nformat: WARC File Format 1.1\r\n";
+    let began = exchanges.iter().map(|exchange| exchange.request.at).min();
+    let date = exchange::date(began.unwrap_or(SystemTime::UNIX_EPOCH));
+    let info = WarcRecord::new("warcinfo")
+        .with("WARC-Record-ID", "<urn:uuid:6f70696c-696f-8000-8000-636173736574>")
+        .with("WARC-Date", date)
+        .with("Content-Type", "application/warc-fields");
+    info.block(about).write(&mut file);
+    for (nth, exchange) in exchanges.iter().enumerate() {
+        exchange.records(nth).iter().for_each(|record| record.write(&mut file));
+    }
+    file
+}
+
+impl RecordedExchange {
+    /// Returns whether the answer is a page that a spider reads: a success other than that of robots.txt.
+    fn has_page(&self) -> bool {
+        let is_success = self.result.as_ref().is_ok_and(|answer| (200..300).contains(&answer.status));
+        is_success && self.request.key.url.path() != "/robots.txt"
+    }
+
+    /// Returns what became of the request, if its answer is no page.
+    fn why_no_page(&self) -> Option<String> {
+        let how = match &self.result {
+            Ok(_) if self.has_page() => return None,
+            Ok(answer) if self.request.key.url.path() == "/robots.txt" && answer.status < 500 => return None,
+            Ok(answer) => format!("was answered by {}", answer.status),
+            Err(fault) => format!("failed: {}", fault.words),
+        };
+        Some(format!(": {} {how}", self.request.key.describe()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use bytes::Bytes;
+    use http::{HeaderMap, Method};
+    use opilio_core::Fault;
+    use opilio_fetch::Phase;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{RecordedAnswer, RecordedFault, RecordedRequest, RequestKey};
+
+    fn exchange(path: &str, result: Result<u16, Fault>) -> RecordedExchange {
+        let url: url::Url = format!("http://a.example{path}").parse().unwrap();
+        let key = RequestKey { method: Method::GET, url: url.clone(), body: Bytes::new(), session: None };
+        let (headers, body, at) = (HeaderMap::new(), Bytes::new(), SystemTime::UNIX_EPOCH);
+        let result = match result {
+            Ok(status) => Ok(RecordedAnswer { status, ..RecordedAnswer::default() }),
+            Err(fault) => Err(RecordedFault { phase: Phase::Connect, fault, words: "refused".into() }),
+        };
+        let request = RecordedRequest { key, url, headers, body, at };
+        RecordedExchange { request, latency: Duration::ZERO, result }
+    }
+
+    fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
+        CassetteDraft::open(path).unwrap().save(exchanges)
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_cassette_with_pages_is_not_replaced_by_one_of_failures() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/shop.warc");
+        let failures = [exchange("/robots.txt", Ok(200)), exchange("/", Err(Fault::Connect))];
+        save(&path, &failures).unwrap();
+        save(&path, &[exchange("/", Ok(503))]).unwrap();
+        save(&path, &[exchange("/", Ok(200))]).unwrap();
+        let before = fs::read(&path).unwrap();
+        let error = save(&path, &failures).unwrap_err().to_string();
+        assert!(error.ends_with("stays as it was: GET http://a.example/ failed: refused"), "{error}");
+        assert_eq!(
+            (fs::read(&path).unwrap(), names(path.parent().unwrap())),
+            (before, vec!["shop.warc".into()])
+        );
+    }
+
+    #[test]
+    fn drafts_of_one_cassette_are_several_files_and_none_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.warc");
+        let drafts = [CassetteDraft::open(&path).unwrap(), CassetteDraft::open(&path).unwrap()];
+        assert_eq!(names(dir.path()).len(), 2);
+        for (draft, path) in drafts.into_iter().zip(["/a", "/b"]) {
+            draft.save(&[exchange(path, Ok(200))]).unwrap();
+        }
+        drop(CassetteDraft::open(&path).unwrap());
+        assert_eq!(names(dir.path()), ["shop.warc"]);
+        assert_eq!(crate::load(&path, "").unwrap()[0].request.url.path(), "/b");
+        assert!(CassetteDraft::open(dir.path()).is_err());
+        assert!(CassetteDraft::open(&path.join("below")).is_err());
+    }
+}
