@@ -7,7 +7,7 @@ use std::time::Duration;
 use opilio::core::Host;
 use opilio::export::{Collect, Collected};
 use opilio::{CrawlError, CrawlReport, Crawler, HostPolicy, HostSettings, JsonLines, Spider};
-use opilio_cassette::{CassetteError, Recording, Tape};
+use opilio_cassette::{CassetteDraft, CassetteError, Recording, Tape};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ use tokio::task::LocalSet;
 use url::Url;
 
 use crate::again;
+use crate::request_limit::RequestLimit;
 use crate::run::TestRun;
 use crate::stage::WebStage;
 use crate::web::Web;
@@ -191,7 +192,7 @@ impl<S: Spider> TestCrawl<S> {
         for (nth, kill) in kills.iter().enumerate() {
             match self.run_once(&stage, &output, Some(*kill))? {
                 RunEnd::Killed => stage.pass(self.rest),
-                RunEnd::CutOff => self.panic_without_end(&stage),
+                RunEnd::CutOff => self.panic_at(&stage),
                 RunEnd::Over(ended) => {
                     let report = (*ended)?;
                     panic!("the crawl was over before kill {} ({kill:?}): {report}", nth + 1);
@@ -200,7 +201,7 @@ impl<S: Spider> TestCrawl<S> {
         }
         let report = match self.run_once(&stage, &output, None)? {
             RunEnd::Over(ended) => (*ended)?,
-            RunEnd::Killed | RunEnd::CutOff => self.panic_without_end(&stage),
+            RunEnd::Killed | RunEnd::CutOff => self.panic_at(&stage),
         };
         let crawler = self.crawler(&output)?;
         let mut log = stage.log();
@@ -211,27 +212,47 @@ impl<S: Spider> TestCrawl<S> {
     }
 
     /// Crawls the real web, in real time, and writes all exchanges to a cassette, also redirects, robots.txt,
-    /// POSTs and failures. Asks for uncompressed answers, so that people can read the file.
+    /// POSTs and failures. Asks for uncompressed answers, so that people can read the file. A crawl that fails leaves
+    /// a cassette of what came until then. A cassette that has pages is not replaced by a recording that has none.
     ///
     /// # Errors
-    /// When the crawl cannot run, or the file cannot be written.
+    /// When the file cannot be written, the crawl cannot run, or the recording has no page and the cassette has one.
     ///
     /// # Panics
-    /// When it is called within a runtime, as [`TestCrawl::run`].
+    /// When it is called within a runtime, as [`TestCrawl::run`]; when the crawl is endless: see
+    /// [`TestCrawl::max_requests`].
     #[track_caller]
     pub fn record(&self, cassette: impl AsRef<Path>) -> Result<CrawlReport, CassetteError> {
         refuse_a_runtime();
         let path = cassette.as_ref();
         let crawl = |source| CassetteError::Crawl { path: path.to_owned(), source: Box::new(source) };
+        let draft = CassetteDraft::open(path)?;
         let recording = Recording::new(self.keep_secrets);
         let (rows, _) = Collect::new();
         let crawler =
             self.settings.iter().fold(Crawler::shared(self.spider.clone()), |crawler, set| set(crawler));
-        let crawler = crawler.export(rows).transport_around(recording.around());
+        let (record, limit) = (recording.around(), RequestLimit::new(self.requests_max));
+        let limited = limit.clone();
+        let crawler = crawler.export(rows).transport_around(move |inner| limited.around(record(inner)));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|source| crawl(CrawlError::Thread { name: "test", source }))?;
-        let report = runtime.block_on(crawler.run()).map_err(crawl)?;
-        opilio_cassette::save(path, &recording.exchanges())?;
+        let ended = runtime.block_on(async {
+            let mut crawl = crawler.start()?;
+            tokio::select! {
+                biased;
+                ended = &mut crawl => ended,
+                () = limit.exceeded() => {
+                    crawl.handle().abort();
+                    let exchanges = recording.exchanges();
+                    let last = exchanges.iter().rev().map(|exchange| exchange.request.key.describe());
+                    panic_without_end(self.requests_max, last)
+                }
+            }
+        });
+        let exchanges = recording.exchanges();
+        let saved = if exchanges.is_empty() && ended.is_err() { Ok(()) } else { draft.save(&exchanges) };
+        let report = ended.map_err(crawl)?;
+        saved?;
         Ok(report)
     }
 
@@ -293,17 +314,22 @@ impl<S: Spider> TestCrawl<S> {
     }
 
     #[track_caller]
-    fn panic_without_end(&self, stage: &WebStage) -> ! {
+    fn panic_at(&self, stage: &WebStage) -> ! {
         let log = stage.log();
-        let last: Vec<_> =
-            log.requests().iter().rev().take(NAMED).map(|request| request.describe()).collect();
-        panic!(
-            "the crawl sent {} requests and had more to send: it may have no end (see TestCrawl::max_requests). \
-             The last ones:\n  {}",
-            self.requests_max,
-            last.join("\n  ")
-        );
+        panic_without_end(self.requests_max, log.requests().iter().rev().map(|request| request.describe()))
     }
+}
+
+/// Fails the test, since the crawl wants to send more requests than it may. `last` are its requests, in words, the last
+/// one first.
+#[track_caller]
+fn panic_without_end(requests_max: usize, last: impl Iterator<Item = String>) -> ! {
+    let last: Vec<_> = last.take(NAMED).collect();
+    panic!(
+        "the crawl sent {requests_max} requests and had more to send: it may have no end (see \
+         TestCrawl::max_requests). The last ones:\n  {}",
+        last.join("\n  ")
+    );
 }
 
 /// Runs a crawl until it ends, its web is cut off, or its time is over. If the returned future is dropped,

@@ -79,6 +79,7 @@ mod diff;
 mod heard;
 mod log;
 mod polite;
+mod request_limit;
 mod run;
 mod snapshot;
 mod stage;

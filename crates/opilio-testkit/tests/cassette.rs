@@ -106,6 +106,52 @@ fn a_replay_gives_the_rows_of_its_recording_with_every_connect_refused_and_no_se
 }
 
 #[test]
+fn a_cassette_is_not_replaced_by_a_recording_without_a_page_and_its_path_is_opened_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::builder().host(shop(1)).start().unwrap();
+    let base = sandbox.base(0);
+    let error = fast(Shop { base: base.clone() }).record(dir.path()).unwrap_err();
+    assert!(matches!(error, CassetteError::File { .. }) && sandbox.log(0).arrivals() == 0, "{error:?}");
+    fast(Shop { base: base.clone() }).record(place(&dir)).unwrap();
+    let cassette = std::fs::read(place(&dir)).unwrap();
+    drop(sandbox);
+    let error = fast(Shop { base }).record(place(&dir)).unwrap_err();
+    assert!(matches!(error, CassetteError::NoPage { .. }), "{error:?}");
+    assert_eq!(std::fs::read(place(&dir)).unwrap(), cassette);
+}
+
+#[test]
+fn an_endless_crawl_is_not_recorded_without_end() {
+    struct Calendar(String);
+    impl Spider for Calendar {
+        type Item = String;
+        type Step = ();
+        fn seeds(&self) -> Vec<Request<()>> {
+            vec![Request::get(format!("{}/1", self.0), ())]
+        }
+        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            let day = page.url().path().trim_start_matches('/').parse::<u32>().unwrap();
+            found.request(Request::get(format!("/{}", day + 1), ()));
+            Ok(())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::Written(PageWriter::new(|_| Some("a day".to_owned())));
+    let sandbox = Sandbox::builder().host(HostConfig::new().site(site)).start().unwrap();
+    let base = sandbox.base(0);
+    let panic = std::panic::catch_unwind(|| {
+        let crawl = crawl(Calendar(base)).host(HostPolicy::new().rate(per_second(1_000))).max_requests(20);
+        // Without a limit, the crawl ends here, after more requests.
+        let crawl = crawl.with(|crawler| crawler.addresses(AddressPolicy::allow_all()).max_pages(100));
+        drop(crawl.record(place(&dir)));
+    });
+    let words = panic.unwrap_err().downcast_ref::<String>().cloned().unwrap();
+    assert!(words.starts_with("the crawl sent 20 requests and had more to send"), "{words}");
+    assert!(words.contains("The last ones:\n  GET http://127.0.0.1"), "{words}");
+    assert_eq!((sandbox.log(0).arrivals(), place(&dir).exists()), (20, false));
+}
+
+#[test]
 fn secrets_are_recorded_when_they_are_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::builder().host(shop(1)).start().unwrap();
