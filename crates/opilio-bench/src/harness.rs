@@ -15,7 +15,7 @@ use crate::args::Args;
 use crate::measure::{self, ChildOutput, ProcessUsage};
 use crate::site::{self, SitePlan, Stats};
 use crate::workload::{self, Allocator, BenchCase, STATE, STREAMED, Who, Workload};
-use crate::{instructions, memory, picture, report};
+use crate::{instructions, memory, picture, report, spacing};
 
 /// The options of a benchmark run, from the command line.
 struct Wish {
@@ -53,6 +53,7 @@ pub(crate) struct WorkloadRuns {
 pub fn run(args: &[String]) -> Result<()> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("memory", rest)) => return memory::run(rest),
+        Some(("spacing", rest)) => return spacing::run(rest),
         Some(("idle", rest)) => return memory::idle(rest),
         Some(("instructions", rest)) => return instructions::run(rest),
         _ => {}
@@ -333,6 +334,8 @@ const HELP: &str = "\
 cargo xtask bench [--small] [--only NAME,...] [--rounds N] [--mimalloc] [--peer NAME=COMMAND]... [--json FILE] [--svg FILE]
 cargo xtask bench --list
 cargo xtask bench memory
+cargo xtask bench idle [--hosts N] [--seconds N]
+cargo xtask bench spacing [--hosts N] [--per-minute N] [--seconds N]
 cargo xtask bench instructions [NAME...]
 
 --small     little sites; fails when a ratio is far off

@@ -5,10 +5,12 @@
 //! | `site` | a synthetic site in its own process, which counts the requests for each page |
 //! | `floor` | the floors: crawls with only the HTTP client reqwest, a parser, and a list or a set of URLs |
 //! | `spider` | a crawl with Opilio, as a user would write it, with all rules in force |
+//! | `reading` | the ways in which that spider reads a page |
 //! | `workload` | which crawler fetches which site, and which floor it is compared with |
 //! | `harness` | the code that runs the crawls one after another, and checks them |
 //! | `report`, `picture` | the results as a table, as JSON and as an image (SVG) |
 //! | `memory` | the memory of one queued URL, one host and one request |
+//! | `spacing` | how well a crawl uses the budgets of many hosts |
 //! | `micro` | single operations, whose time and instructions are measured |
 //!
 //! The program is `xtask`: it calls `run`, which starts `xtask` again for each measured process (see `child`). Each
@@ -26,8 +28,10 @@ mod measure;
 mod memory;
 pub mod micro;
 mod picture;
+mod reading;
 mod report;
 mod site;
+mod spacing;
 mod spider;
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,13 @@
 //! compared with.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::harness::{Run, WorkloadRuns};
+use crate::measure::ProcessUsage;
 use crate::workload::{BenchCase, Who};
 
 /// The figures of one case: each is the median over the runs of the case.
@@ -45,16 +47,25 @@ impl WorkloadRuns {
         self.workload.cases.iter().zip(&self.runs).map(|(case, runs)| Figures::of(case, runs)).collect()
     }
 
-    /// Returns how much a case costs relative to the case that it is compared with: the median, over all rounds, of
-    /// the ratio within a round. The ratio is computed within a round, because the speed of a machine changes from
-    /// round to round. Returns `None` if the case is compared with no other.
+    /// Returns how much CPU time a page takes relative to the case that this case is compared with: the median, over
+    /// all rounds, of the ratio within a round. The ratio is computed within a round, because the speed of a machine
+    /// changes from round to round. Returns `None` if the case is compared with no other.
     pub(crate) fn ratio(&self, case: usize) -> Option<f64> {
+        self.ratio_of(case, |usage| usage.cpu)
+    }
+
+    /// Returns the same for the wall time of a page.
+    pub(crate) fn wall_ratio(&self, case: usize) -> Option<f64> {
+        self.ratio_of(case, |usage| usage.wall)
+    }
+
+    fn ratio_of(&self, case: usize, time: impl Fn(&ProcessUsage) -> Duration) -> Option<f64> {
         let beside = self.workload.cases[case].beside?;
-        let cost = |case: usize, run: &Run| {
-            run.usage.cpu.as_secs_f64() / self.workload.cases[case].site.all() as f64
+        let per_page = |case: usize, run: &Run| {
+            time(&run.usage).as_secs_f64() / self.workload.cases[case].site.all() as f64
         };
         let pairs = self.runs[case].iter().zip(&self.runs[beside]);
-        Some(median(pairs.map(|(own, other)| cost(case, own) / cost(beside, other))))
+        Some(median(pairs.map(|(own, other)| per_page(case, own) / per_page(beside, other))))
     }
 }
 
@@ -71,16 +82,17 @@ pub(crate) fn line(case: &BenchCase, run: &Run) -> String {
 pub(crate) fn table(measured: &WorkloadRuns) -> String {
     let cases = &measured.workload.cases;
     let mut out = String::from(
-        "| crawl | CPU ms/page: median (least to most) | beside | pages/s | peak MiB | connections | site's CPU ms/page |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| crawl | CPU ms/page: median (least to most) | beside | wall, beside | pages/s | peak MiB | connections | site's CPU ms/page |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for (n, (case, it)) in cases.iter().zip(measured.figures()).enumerate() {
         let ratio = measured.ratio(n).zip(case.beside);
         let ratio = ratio.map_or(String::new(), |(ratio, to)| format!("{ratio:.2} × {}", cases[to].name));
+        let wall = measured.wall_ratio(n).map_or(String::new(), |ratio| format!("{ratio:.2} ×"));
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             out,
-            "| {} | {:.4} ({:.4} to {:.4}) | {ratio} | {:.0} | {:.1} | {} | {:.4} |",
+            "| {} | {:.4} ({:.4} to {:.4}) | {ratio} | {wall} | {:.0} | {:.1} | {} | {:.4} |",
             case.name,
             it.cpu_ms,
             it.least_ms,
@@ -115,6 +127,7 @@ fn workload(measured: &WorkloadRuns) -> Value {
                 "cpu_ms_per_page": it.cpu_ms,
                 "beside": case.beside.map(|beside| &measured.workload.cases[beside].name),
                 "ratio": measured.ratio(n),
+                "wall_ratio": measured.wall_ratio(n),
                 "pages_per_second": it.pages_per_s,
                 "peak_mib": it.peak_mib,
                 "runs": runs.iter().map(|run| json!({

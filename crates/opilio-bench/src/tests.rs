@@ -13,6 +13,7 @@ use crate::harness::{Run, WorkloadRuns, check_rows};
 use crate::measure::ProcessUsage;
 use crate::report::{check, json, median, table};
 use crate::site::{Pages, SitePlan, Stats, locate, sku, url};
+use crate::spacing::Punctuality;
 use crate::workload::{self, Allocator};
 
 fn document(pages: &Pages, (host, page): (usize, usize)) -> Document {
@@ -113,6 +114,25 @@ fn every_operation_can_be_done_twice() {
         step();
         step();
     }
+}
+
+#[test]
+fn lateness_is_counted_from_the_earliest_request_of_a_schedule() {
+    // Turns are 201 ms apart. The third request is 5 ms late, and the first one 1 ms.
+    let host = vec![1_000, 201_000, 407_000, 603_000];
+    let it = Punctuality::of(&[host], 300);
+    assert_eq!(it.late, [0, 0, 1_000, 5_000]);
+    // A request that is later than a start may be begins a new schedule.
+    let it = Punctuality::of(&[vec![0, 201_000, 602_000, 803_000]], 300);
+    assert_eq!(it.late, [0, 0, 0, 200_000]);
+}
+
+#[test]
+fn a_budget_is_counted_in_the_intervals_between_requests() {
+    let even = |n: u64, step: u64| (0..n).map(|n| n * step).collect::<Vec<_>>();
+    let it = Punctuality::of(&[even(301, 200_000), even(151, 400_000)], 300);
+    assert!((it.used - 75.0).abs() < 1e-9 && (it.used_least - 50.0).abs() < 1e-9);
+    assert_eq!(it.most, 300, "a minute does not contain its end");
 }
 
 #[test]

@@ -104,12 +104,13 @@ pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, Strin
             "standard output that is read slowly",
             pair(sized(1, 5_000, 1, 1_000), [vec![], vec![STREAMED]], 1.8),
         ),
-        workload("state", "a crawl that is kept on disk", pair(one, [vec![], vec![STATE]], 2.2)),
         workload(
-            "shards",
-            "two threads that crawl",
-            pair(many, [vec!["--shards", "1"], vec!["--shards", "2"]], 1.8),
+            "typed",
+            "structs of fields: JSON-LD and `<meta>` without a DOM, CSS beside the same by hand",
+            typed(one),
         ),
+        workload("state", "a crawl that is kept on disk", pair(one, [vec![], vec![STATE]], 2.2)),
+        workload("shards", "two threads that crawl, beside one", shards(many, small)),
     ];
     // The ratios of this workload are only printed and not checked, so a small run leaves it out.
     all.retain(|workload| !small || workload.name != "floors");
@@ -182,6 +183,35 @@ fn slots(site: SitePlan) -> Vec<BenchCase> {
             ..case("Opilio, links", site, Who::Opilio(vec!["--in-flight", "64"]))
         },
     ]
+}
+
+fn typed(site: SitePlan) -> Vec<BenchCase> {
+    joined([
+        pair(site, [vec![], vec!["--typed"]], 1.6),
+        pair(site, [vec!["--css-by-hand"], vec!["--css"]], 1.4),
+    ])
+}
+
+/// Compares two shards with one, for their CPU time with the usual pages, and for their wall time with pages that keep
+/// the crawler busy. The site shares the cores with the crawler, so it has one thread then and keeps its pages.
+fn shards(many: SitePlan, small: bool) -> Vec<BenchCase> {
+    let (hosts, pages) = if small { (20, 20) } else { (40, 50) };
+    let busy = SitePlan { bytes: 100_000, kept: true, threads: 1, ..SitePlan::new(hosts, pages) };
+    let usual = pair(many, [vec!["--shards", "1"], vec!["--shards", "2"]], 1.8);
+    let by_dom = pair(busy, [vec!["--dom", "--shards", "1"], vec!["--dom", "--shards", "2"]], 1.8);
+    joined([usual, by_dom])
+}
+
+/// Puts groups of cases after each other.
+fn joined<const N: usize>(groups: [Vec<BenchCase>; N]) -> Vec<BenchCase> {
+    let mut cases = Vec::new();
+    for group in groups {
+        let first = cases.len();
+        cases.extend(
+            group.into_iter().map(|case| BenchCase { beside: case.beside.map(|n| n + first), ..case }),
+        );
+    }
+    cases
 }
 
 /// Returns two cases with Opilio. The second case is compared with the first.

@@ -62,8 +62,8 @@ cargo xtask kill [--small] [--seed N]                             a crawl that i
 cargo xtask flat [--pages N] [--delay MS] [--state DIR] [--memory-limit MIB]   memory while a sink is slow
 cargo xtask frontier-bench [--urls N [--hosts N]]                 what the stores cost beside a bare loop
 cargo xtask bench [--small] [--only NAME,...] [--rounds N] [--mimalloc] [--peer NAME=COMMAND]... [--json FILE] [--svg FILE]
-cargo xtask bench --list | memory | idle [--hosts N] | instructions [NAME...]        Opilio beside the least that a crawl can cost, in one run
+cargo xtask bench --list | memory | idle [--hosts N] | spacing [--hosts N] [--per-minute N] [--seconds N] | instructions [NAME...]        Opilio beside the least that a crawl can cost, in one run
 cargo xtask layers                                                the dependency rules
 cargo xtask features                                              each crate with none, each and all of its features
 cargo xtask settings                                              writes docs/opilio.toml from the table of settings
-cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR] [--in-flight N]   Opilio for benchmarks side by side";
+cargo xtask bench-spider --seed URL --out FILE [--dom|--typed|--css|--css-by-hand] [--state DIR] [--in-flight N]   Opilio for benchmarks side by side";

@@ -3,8 +3,8 @@
 //!
 //! Host `h` has the address 127.0.0.1 + h, and each page `p` has one URL. All pages can be reached from page 0 of
 //! host 0. The process reads commands from standard input, one word per line: `reset` sets the counts of requests to
-//! 0, and `stats` prints the counts. The process ends when its input is closed, so it never outlives its parent
-//! process.
+//! 0, `stats` prints the counts, and `arrivals` prints the times of the requests. The process ends when its input is
+//! closed, so it never outlives its parent process.
 
 mod page;
 mod server;
@@ -33,12 +33,28 @@ pub(crate) struct SitePlan {
     pub(crate) latency_ms: u64,
     /// Whether pages are sent compressed to clients that accept gzip.
     pub(crate) gzip: bool,
+    /// Whether each page is written only once, before the first request, and then kept in memory.
+    pub(crate) kept: bool,
+    /// The number of threads that answer requests.
+    pub(crate) threads: usize,
+    /// Whether the time of each request is recorded.
+    pub(crate) timed: bool,
 }
 
 impl SitePlan {
     /// Returns a plan with this many hosts, this many pages on each host, and pages of 20 kB.
     pub(crate) const fn new(hosts: usize, pages: usize) -> Self {
-        Self { hosts, pages, bytes: 20_000, links: 33, latency_ms: 0, gzip: false }
+        Self {
+            hosts,
+            pages,
+            bytes: 20_000,
+            links: 33,
+            latency_ms: 0,
+            gzip: false,
+            kept: false,
+            threads: 2,
+            timed: false,
+        }
     }
 
     /// Returns the number of pages on all hosts together.
@@ -56,6 +72,9 @@ impl SitePlan {
             number("--links", self.links),
             number("--latency-ms", self.latency_ms as usize),
             number("--gzip", self.gzip.into()),
+            number("--kept", self.kept.into()),
+            number("--threads", self.threads),
+            number("--timed", self.timed.into()),
         ]
         .concat()
     }
@@ -75,11 +94,14 @@ impl SitePlan {
                 "--links" => plan.links = args.value()?,
                 "--latency-ms" => plan.latency_ms = args.value()?,
                 "--gzip" => plan.gzip = args.value::<u8>()? != 0,
+                "--kept" => plan.kept = args.value::<u8>()? != 0,
+                "--threads" => plan.threads = args.value()?,
+                "--timed" => plan.timed = args.value::<u8>()? != 0,
                 other => bail!("bench-site has no argument {other}"),
             }
         }
         ensure!((1..=HOSTS_MAX).contains(&plan.hosts), "--hosts must be 1 to {HOSTS_MAX}");
-        ensure!(plan.pages > 0, "--pages is 0");
+        ensure!(plan.pages > 0 && plan.threads > 0, "--pages and --threads must be at least 1");
         ensure!(plan.links > CHILDREN + CHILD_HOSTS, "--links is more than {}", CHILDREN + CHILD_HOSTS);
         Ok(plan)
     }

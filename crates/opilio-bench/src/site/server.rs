@@ -1,12 +1,12 @@
-//! The server of the site: two threads, each with one listener for all loopback addresses.
+//! The server of the site: each of its threads has one listener for all loopback addresses.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io::{BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -27,13 +27,13 @@ use crate::measure;
 /// When the server cannot listen on its port.
 pub(crate) fn run(plan: SitePlan) -> Result<()> {
     measure::raise_descriptors();
-    // This socket reserves the port until both threads have bound it as well.
+    // This socket reserves the port until all threads have bound it as well.
     let reserved = socket().context("cannot make a socket")?;
     reserved.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)).context("cannot reserve a port")?;
     let port = reserved.local_addr()?.port();
     let site = Arc::new(ServedSite::new(plan, port));
     let (ready, listening) = std::sync::mpsc::channel();
-    for _ in 0..THREADS {
+    for _ in 0..plan.threads {
         let (site, ready) = (site.clone(), ready.clone());
         std::thread::spawn(move || {
             let served = serve(&site, port, &ready);
@@ -42,7 +42,7 @@ pub(crate) fn run(plan: SitePlan) -> Result<()> {
             let _ = ready.send(served);
         });
     }
-    for _ in 0..THREADS {
+    for _ in 0..plan.threads {
         listening.recv().context("a thread of the site panicked")??;
     }
     println!("{port}");
@@ -55,27 +55,38 @@ struct ServedSite {
     /// The compressed pages, if the plan asks for compression. They are made in advance, because compressing a page
     /// takes longer than writing it again.
     compressed: Vec<Bytes>,
+    /// The pages as they are written, if the plan asks to keep them.
+    kept: Vec<Bytes>,
     asked: Vec<AtomicU32>,
     not_found: AtomicU64,
     robots: AtomicU64,
     connections: AtomicU64,
     in_flight: AtomicU64,
+    /// The times of the requests to each host, in microseconds since the start of the site; empty unless the plan asks
+    /// for them.
+    arrivals: Mutex<Vec<Vec<u64>>>,
+    started: Instant,
 }
 
 impl ServedSite {
     fn new(plan: SitePlan, port: u16) -> Self {
         let pages = Pages::new(plan, port);
-        let numbers = (0..if plan.gzip { plan.all() } else { 0 }).map(|n| (n / plan.pages, n % plan.pages));
-        let compressed = numbers.map(|(host, page)| compress(pages.write(host, page).as_bytes())).collect();
+        let page = |n: usize| pages.write(n / plan.pages, n % plan.pages);
+        let all_if = |wanted| 0..if wanted { plan.all() } else { 0 };
+        let compressed = all_if(plan.gzip).map(|n| compress(page(n).as_bytes())).collect();
+        let kept = all_if(plan.kept).map(|n| page(n).into()).collect();
         Self {
             plan,
             pages,
             compressed,
+            kept,
             asked: (0..plan.all()).map(|_| AtomicU32::new(0)).collect(),
             not_found: AtomicU64::new(0),
             robots: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
+            arrivals: Mutex::new(vec![Vec::new(); if plan.timed { plan.hosts } else { 0 }]),
+            started: Instant::now(),
         }
     }
 
@@ -93,6 +104,7 @@ impl ServedSite {
                     let cpu_s = measure::own_cpu().saturating_sub(since).as_secs_f64();
                     println!("{}", serde_json::to_string(&self.stats(cpu_s))?);
                 }
+                "arrivals" => println!("{}", serde_json::to_string(&*self.arrivals())?),
                 other => bail!("the site has no command {other}"),
             }
             std::io::stdout().flush()?;
@@ -105,6 +117,11 @@ impl ServedSite {
             counter.store(0, Ordering::Relaxed);
         }
         self.asked.iter().for_each(|asked| asked.store(0, Ordering::Relaxed));
+        self.arrivals().iter_mut().for_each(Vec::clear);
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Vec<Vec<u64>>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stats(&self, cpu_s: f64) -> Stats {
@@ -122,6 +139,11 @@ impl ServedSite {
     }
 
     async fn answer(&self, host: usize, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if self.plan.timed
+            && let Some(arrivals) = self.arrivals().get_mut(host)
+        {
+            arrivals.push(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
         let path = request.uri().path();
         if path == "/robots.txt" {
             self.robots.fetch_add(1, Ordering::Relaxed);
@@ -144,7 +166,8 @@ impl ServedSite {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             return response;
         }
-        response(StatusCode::OK, HTML, self.pages.write(host, page).into())
+        let body = self.kept.get(n).cloned().unwrap_or_else(|| self.pages.write(host, page).into());
+        response(StatusCode::OK, HTML, body)
     }
 }
 
@@ -227,6 +250,5 @@ async fn accept(site: &Arc<ServedSite>, listener: &TcpListener) {
     }
 }
 
-const THREADS: usize = 2;
 const HTML: &str = "text/html; charset=utf-8";
 const ROBOTS: &[u8] = b"User-agent: *\nDisallow: /find\nAllow: /\n";
