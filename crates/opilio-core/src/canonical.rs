@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use url::Url;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_128};
 
@@ -16,7 +18,7 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_128};
 ///
 /// The upper 32 bits are a hash of the host's name, the lower 96 bits a hash of everything. Most links stay
 /// on their host, so the links of one page lie together wherever fingerprints are sorted.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fingerprint(pub u128);
 
 impl fmt::Debug for Fingerprint {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The scheme http or https: Opilio requests no others.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Scheme {
     /// `http:`
     Http,
@@ -141,6 +141,11 @@ impl Host {
             None | Some(80 | 443) => Self(name.into()),
             Some(port) => Self(format!("{name}:{port}").into()),
         })
+    }
+
+    /// Returns the host with this name and port, as [`as_str`](Self::as_str) returned them.
+    pub(crate) fn of_canonical(host: &str) -> Self {
+        Self(host.into())
     }
 
     /// Returns `name`, or `name:port` if the port is neither 80 nor 443.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use bytes::Bytes;
 
 use crate::canonical::Fingerprint;
@@ -12,14 +14,14 @@ use crate::time::Timestamp;
 use crate::validators::Validators;
 
 /// The priority of a URL among the URLs of its host. A higher priority goes first; the default is 0.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Priority(pub i8);
 
 /// How promising a URL is, in a crawl that is ordered by score. A higher score goes first; the default is 0.
 ///
 /// It is stored as the upper 16 bits of a 32-bit float, which keep about two significant digits at any
 /// magnitude.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Score(u16);
 
 impl Score {
@@ -121,7 +123,7 @@ impl Record {
 ///
 /// A request does not count if another request showed that its failure was the host's fault. The retry policy
 /// uses [`used`](Self::used), and reports show [`requests`](Self::requests).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Attempts {
     /// The number of requests that the server may have seen.
     pub requests: u16,
@@ -166,7 +168,7 @@ impl Attempts {
 }
 
 /// Whether a report counts a record as a URL of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum RecordKind {
     /// A seed or a link: counted once when admitted and once when it ends.
     #[default]
@@ -177,7 +179,7 @@ pub enum RecordKind {
 }
 
 /// The number of a lease, unique within one run.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeaseId(pub u64);
 
 impl LeaseId {

@@ -14,6 +14,9 @@
 //! Until the case is over, each failure counts against its URL provisionally. A URL without attempts left
 //! waits for the end of the case.
 
+use serde::{Deserialize, Serialize};
+
+use super::asleep::record_form;
 use super::gate::NextStart;
 use super::hold::{Door, Hold};
 use super::leases::Pending;
@@ -28,7 +31,7 @@ use crate::record::{Attempts, Lease, LeaseId, Record};
 use crate::time::Timestamp;
 
 /// The kind of failure that a case is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(in crate::host) enum Charge {
     /// The answer was 429, 503, or another status that the policy counts as a refusal.
     Refused,
@@ -42,7 +45,7 @@ pub(in crate::host) enum Charge {
 
 /// An open case (the question whose fault the last failures were), and the facts that are known about the
 /// case so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(in crate::host) struct Case {
     pub(in crate::host) charge: Charge,
     /// The number of the start that opened the case, and that start's URL (`fold` of its fingerprint). Both
@@ -97,7 +100,7 @@ impl Case {
 }
 
 /// The facts that the answers to a host's URLs have shown so far, and the open case.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(in crate::host) struct Evidence {
     /// The number of the open case. If no case is open: the number that the next case will get.
     pub(in crate::host) number: u32,
@@ -125,6 +128,7 @@ pub(in crate::host) struct Evidence {
     pub(in crate::host) suspect: Option<Suspect>,
     /// A request that was answered well before. The host repeats this request as a witness if robots.txt
     /// cannot serve as one.
+    #[serde(with = "record_form")]
     pub(in crate::host) good: Option<Box<Record>>,
 }
 

@@ -7,11 +7,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
 /// The time that must lie between two starts, and how late a start may be without delaying the next start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Spacing {
     pub(super) nanos: u64,
     pub(super) slack_nanos: u64,
@@ -51,7 +53,7 @@ impl Spacing {
 }
 
 /// A host's budget of starts. Two times are enough to tell when the next start is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Budget {
     /// The time from which the next spacing counts, in nanoseconds: the last start, or the time when that
     /// start was due. `None` before the first start.

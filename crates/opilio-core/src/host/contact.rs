@@ -1,11 +1,13 @@
 //! Records whether a host can be reached at all, to state the right reason when its URLs end, and to report
 //! events.
 
+use serde::{Deserialize, Serialize};
+
 use super::message::HostEvent;
 use crate::outcome::{Outcome, Reason};
 
 /// The facts that a host's answers have shown so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Contact {
     /// Whether the host has answered.
     pub(super) answered: bool,

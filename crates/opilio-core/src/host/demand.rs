@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// A host's requests for a slot and for leases; at most one of each is outstanding.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Demand {
     pub(super) slot: SlotRequest,
     pub(super) credit: CreditRequest,
@@ -14,14 +16,14 @@ pub(super) struct Demand {
     pub(super) slot_retry_at: Timestamp,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum SlotRequest {
     None,
     Asked,
     Granted,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum CreditRequest {
     /// The host may ask for leases.
     Idle,

@@ -69,6 +69,12 @@ impl<R, A> Errands<R, A> {
         Admitted::New(Box::new(Lease { id, record }))
     }
 
+    /// Whether there was no errand so far.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.count == 0
+    }
+
     /// Returns the request of an errand that is not over.
     #[must_use]
     pub fn request(&self, id: LeaseId) -> Option<&R> {

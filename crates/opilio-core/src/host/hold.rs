@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::message::HoldReason;
 use crate::policy::Backoff;
 use crate::time::Timestamp;
 
 /// The state of a host's door: it decides which requests may start once the hold is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) enum Door {
     /// Open: all requests may start.
     #[default]
@@ -25,7 +27,7 @@ pub(super) enum Door {
 /// may pass. A *closing* begins with one refusal, or with one failure to reach the host. Failures of requests
 /// that were started before a closing began belong to that closing. A *series* is a closing together with all
 /// later closings that failed probes began, until the door opens.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Hold {
     until: Timestamp,
     /// The reason why the hold lasts until `until`. It may differ from `reason`, since a quota or an order

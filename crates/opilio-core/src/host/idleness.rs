@@ -1,10 +1,12 @@
 //! Records how long a host has had nothing to do. After a while without work it is passivated (its state is
 //! saved, and its actor stops).
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// The times since which a host has had no input, and no work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Idleness {
     /// The time of the last input.
     pub(super) touched: Timestamp,

@@ -3,6 +3,9 @@
 
 use std::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
+
+use super::asleep::lease_form;
 use super::message::Start;
 use crate::order::Order;
 use crate::outcome::Reason;
@@ -10,8 +13,9 @@ use crate::record::{Attempts, Lease, LeaseId};
 use crate::time::Timestamp;
 
 /// A lease that this host holds, with all that happened to the lease at this host.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pending {
+    #[serde(with = "lease_form")]
     pub(super) lease: Lease,
     /// The number of requests made for the lease, and how many of these are excused, so that they do not use
     /// up an attempt.
@@ -165,13 +169,14 @@ pub(super) struct InFlight {
 }
 
 /// All leases of a host.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LeaseTable {
     /// The leases that may start as soon as the gate allows, sorted by rank, the best last.
     ready: Vec<Pending>,
     /// The leases whose next attempt is not due yet, sorted by due time, the earliest last.
     waiting: Vec<(Timestamp, Pending)>,
     /// The leases whose request is in flight, sorted by start, and so by deadline.
+    #[serde(skip)]
     in_flight: Vec<InFlight>,
     parsed: Vec<LeaseId>,
 }

@@ -8,10 +8,12 @@
 //! enough refusals agree, the estimate *believes in* a limiter: it counts the refusals as those of a limiter with
 //! an estimated rate, until later refusals or starts refute that.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// The estimate of the rate of a server's limiter, from single refusals.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct LimiterEstimate {
     /// The last refused start; `None` before the first refusal and after the host was closed for another
     /// reason.
@@ -43,7 +45,7 @@ pub(super) struct LimiterEstimate {
 }
 
 /// A start: its time and number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Moment {
     pub(super) at: Timestamp,
     pub(super) seq: u32,

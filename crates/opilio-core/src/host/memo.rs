@@ -65,7 +65,7 @@ pub(super) struct Remembered {
 }
 
 /// A park: the time until which no request to the host is started, and the reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Park {
     pub(super) until: Timestamp,
     pub(super) reason: ParkReason,

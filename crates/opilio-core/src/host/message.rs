@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::name::Scheme;
 use crate::outcome::{Outcome, Reason};
 use crate::record::{Ending, Lease, LeaseId};
@@ -230,7 +232,7 @@ pub enum HostEvent {
 }
 
 /// The reason why a host is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HoldReason {
     /// The host stated a wait: it answered 429 or 503 with `Retry-After`.
     RetryAfter,
@@ -258,7 +260,7 @@ impl HoldReason {
 }
 
 /// The reason why a host was parked, so that no request to the host is started for a long time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParkReason {
     /// The host stated a wait that is longer than the longest hold of the policy.
     WaitTooLong,

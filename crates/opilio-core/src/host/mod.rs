@@ -1,6 +1,7 @@
 //! The state machine of one host: it decides when each request to the host may start (the gate), and keeps
 //! the budget of starts.
 
+mod asleep;
 mod blame;
 mod budget;
 mod contact;

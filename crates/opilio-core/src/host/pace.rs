@@ -13,12 +13,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::budget::Spacing;
 use super::limiter::{FLAKY_DOUBT, Finding, LimiterEstimate, Moment, RefusedStarts};
 use crate::time::Timestamp;
 
 /// The pace that was learnt from a host's refusals, and the observations from which it is learnt.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct LearntPace {
     /// The rate that the server accepted while it refused a higher rate, in starts per second; `None` if no
     /// pace is learnt.
@@ -45,7 +47,7 @@ pub(super) struct LearntPace {
     limiter: Option<Box<LimiterEstimate>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct ClosingInProgress {
     /// The lowest number of a refused start in this closing: all earlier starts were accepted.
     refused_seq: u32,

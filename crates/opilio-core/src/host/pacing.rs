@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::budget::{Budget, Spacing};
 use super::pace::LearntPace;
 use super::quota::QuotaAccount;
@@ -11,7 +13,7 @@ use crate::rate::Rate;
 use crate::time::Timestamp;
 
 /// The starts of a host so far, and all that limits how soon the next request may start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Pacing {
     pub(super) budget: Budget,
     /// The strictest of the spacings that follow from the user's rate, the crawl delays and the learnt pace.

@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::budget::Spacing;
 use crate::time::Timestamp;
 use crate::verdict;
 
 /// A quota that the server announced: the starts that are left, and the time of the reset.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct QuotaAccount {
     /// The number of the latest start whose answer stated the quota.
     seq: u32,

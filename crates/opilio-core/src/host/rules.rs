@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::settings::RulesMode;
 use crate::name::{PerScheme, Scheme};
 use crate::time::Timestamp;
 
 /// Whether the rules in the robots.txt of one origin are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum RulesState {
     /// The rules are unknown. They must be fetched before a lease may start, but not before this time.
     Unknown(Timestamp),
@@ -19,7 +21,7 @@ pub(super) enum RulesState {
 }
 
 /// A fetch of robots.txt in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RulesFetch {
     pub(super) seq: u32,
     pub(super) started: Timestamp,
@@ -31,7 +33,7 @@ pub(super) struct RulesFetch {
 }
 
 /// The state of one origin's robots.txt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OriginState {
     pub(super) known: RulesState,
     pub(super) crawl_delay: Duration,
@@ -42,7 +44,7 @@ pub(super) struct OriginState {
 }
 
 /// The state of the robots.txt of both origins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HostRules {
     mode: RulesMode,
     origins: PerScheme<OriginState>,

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::order::Order;
 use crate::policy::HostPolicy;
 
@@ -15,7 +17,7 @@ pub(super) struct Terms {
 }
 
 /// Whether a host fetches the robots.txt of its origins before anything else.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum RulesMode {
     /// robots.txt is not fetched: every lease may start.
     Off,

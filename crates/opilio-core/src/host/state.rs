@@ -63,6 +63,8 @@ pub struct HostState {
     pub(super) idleness: Idleness,
     pub(super) draining: bool,
     pub(super) outbox: VecDeque<Output>,
+    /// Whether `poll` has returned `None` since the last input.
+    pub(super) is_polled: bool,
     #[cfg(feature = "sabotage")]
     pub(super) bug: Option<Bug>,
 }
@@ -106,6 +108,7 @@ impl HostState {
             idleness: Idleness::new(now),
             draining: false,
             outbox: VecDeque::new(),
+            is_polled: false,
             #[cfg(feature = "sabotage")]
             bug: None,
         };
@@ -133,6 +136,7 @@ impl HostState {
 
     /// Handles one input at time `now`. Call `poll` afterwards for the outputs.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.is_polled = false;
         self.advance(now);
         if !matches!(input, Input::Tick) {
             self.idleness.touch(now);
@@ -159,6 +163,7 @@ impl HostState {
     pub fn poll(&mut self, now: Timestamp) -> Option<Output> {
         self.advance(now);
         let output = self.outbox.pop_front().or_else(|| self.next_output(now));
+        self.is_polled = output.is_none();
         if output.is_none() && !self.is_sabotaged() {
             debug_assert_eq!(self.check(now), Ok(()), "{self:?}");
         }

@@ -18,6 +18,8 @@ mod url;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::leases::{InFlight, Pending};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
@@ -51,7 +53,7 @@ enum StartKind {
 }
 
 /// The URL that failed last. If enough other URLs fail next, the host is suspected.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(in crate::host) struct Suspect {
     url: u32,
     /// The number of the failed start; if several URLs failed in a row, the number of the first failed start.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::rig::{Answer, fault, lease, propose, quota, secs, status, wait};
+use super::rig::{Answer, fault, lease, propose, quota, secs, sleep_and_wake, status, wait};
 use crate::host::{HostLimits, HostState, Input, Output, RulesAnswer, RulesMode, Violation, Witness};
 use crate::name::Scheme;
 use crate::outcome::Fault;
@@ -362,6 +362,7 @@ impl Chaos {
         if !self.passivated {
             self.witness.rest(self.now, &self.host)?;
             self.host.check(self.now)?;
+            sleep_and_wake(&mut self.host);
         }
         Ok(())
     }

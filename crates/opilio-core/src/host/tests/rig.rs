@@ -84,6 +84,25 @@ fn propose_within(retries: u16, attempt: u16, answer: Answer) -> Proposal {
     Proposal { verdict, hints: answer.hints, repeatable: true }
 }
 
+/// Lets a host sleep and wake, if it may sleep. So every test shows that a host which has slept does the same as one
+/// that has not.
+pub(super) fn sleep_and_wake(host: &mut HostState) {
+    if host.may_sleep_until().is_none() {
+        return;
+    }
+    #[cfg_attr(
+        not(feature = "sabotage"),
+        expect(unused_mut, reason = "only a seeded bug is not in the bytes")
+    )]
+    let mut woken = HostState::from_bytes(&host.to_bytes(), host.terms.policy.clone(), host.terms.limits);
+    #[cfg(feature = "sabotage")]
+    if let Some(bug) = host.bug {
+        woken.sabotage(bug);
+    }
+    assert_eq!(format!("{woken:?}"), format!("{host:?}"));
+    *host = woken;
+}
+
 pub(super) struct Rig {
     pub(super) host: HostState,
     pub(super) witness: Witness,
@@ -136,6 +155,7 @@ impl Rig {
                     next = Some(answer);
                 }
             }
+            sleep_and_wake(&mut self.host);
             self.witness.rest(self.now, &self.host).unwrap();
         }
     }
