@@ -35,6 +35,12 @@ impl Attempts {
         Self { readings, ..Self::default() }
     }
 
+    /// Whether no lease has started that has not ended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.started.is_empty()
+    }
+
     /// Records that an attempt at a lease starts. Returns when the lease's first attempt started, and how often in a
     /// row a proxy failed to pass on the request.
     pub fn start(&mut self, lease: LeaseId, now: Timestamp) -> Attempt {

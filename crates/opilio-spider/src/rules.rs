@@ -1,6 +1,7 @@
 //! Keeps the robots.txt rules of a host's two origins (http and https): reads the answers to requests for robots.txt,
 //! and finds the leases that the rules forbid.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use opilio_core::{
     Fault, Host, HostPolicy, Lease, LeaseId, Outcome, PerScheme, Proposal, RequestFacts, Scheme, Timestamp,
 };
 use opilio_robots::{ROBOTS_BYTES_MAX, Robots};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::data::path_and_query;
@@ -121,6 +123,27 @@ impl RulesTable {
             ..OriginRules::default()
         });
         Self { origins, ..Self::new(host, user_agent) }
+    }
+
+    /// Returns the table as bytes, without its host and user agent, for a host that sleeps.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let origins = PerScheme::from_fn(|scheme| OriginForm::from(&self.origins[scheme]));
+        let form = TableForm { origins, questions: self.questions, readings: self.readings };
+        postcard::to_stdvec(&form).expect("each part of a table has a length that is known in advance")
+    }
+
+    /// Restores a table from its bytes.
+    ///
+    /// # Panics
+    /// If this process did not make the bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8], host: &Host, user_agent: impl Into<Arc<str>>) -> Self {
+        let form: TableForm<'_> =
+            postcard::from_bytes(bytes).expect("this process wrote the bytes of this table");
+        let TableForm { mut origins, questions, readings } = form;
+        let origins = PerScheme::from_fn(|scheme| std::mem::take(&mut origins[scheme]).into());
+        Self { origins, questions, readings, ..Self::new(host, user_agent) }
     }
 
     /// Returns how often rules were read. When this number has grown, leases that were checked before have to be
@@ -274,6 +297,56 @@ impl OriginRules {
     }
 }
 
+/// The form of a table in the bytes of a host that sleeps.
+#[derive(Serialize, Deserialize)]
+struct TableForm<'a> {
+    #[serde(borrow)]
+    origins: PerScheme<OriginForm<'a>>,
+    questions: u64,
+    readings: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct OriginForm<'a> {
+    rules: Option<Cow<'a, Robots>>,
+    sitemaps: Cow<'a, [String]>,
+    recalled: bool,
+    redirected: Option<Cow<'a, Url>>,
+    asked: Option<u64>,
+    hops: u8,
+    failed: bool,
+}
+
+impl<'a> From<&'a OriginRules> for OriginForm<'a> {
+    fn from(origin: &'a OriginRules) -> Self {
+        let OriginRules { rules, recalled, redirected, asked, hops, failed } = origin;
+        Self {
+            rules: rules.as_ref().map(Cow::Borrowed),
+            sitemaps: rules.as_ref().map(|rules| Cow::Borrowed(rules.sitemaps())).unwrap_or_default(),
+            recalled: *recalled,
+            redirected: redirected.as_deref().map(Cow::Borrowed),
+            asked: *asked,
+            hops: *hops,
+            failed: *failed,
+        }
+    }
+}
+
+impl From<OriginForm<'_>> for OriginRules {
+    fn from(form: OriginForm<'_>) -> Self {
+        let OriginForm { rules, sitemaps, recalled, redirected, asked, hops, failed } = form;
+        let sitemaps = sitemaps.into_owned();
+        Self {
+            rules: rules.map(|rules| rules.into_owned().with_sitemaps(sitemaps)),
+            recalled,
+            redirected: redirected.map(|url| Box::new(url.into_owned())),
+            asked,
+            hops,
+            failed,
+        }
+    }
+}
+
 /// Returns how long another host may take to answer a question: five minutes by default, and at least as long as one
 /// fetch may take.
 #[must_use]
@@ -296,3 +369,42 @@ pub const READ_BYTES_MAX: usize = ROBOTS_BYTES_MAX + 1;
 const CACHE: Duration = Duration::from_secs(24 * 3_600);
 /// The most redirects of a robots.txt that are followed: five (RFC 9309 §2.3.1.2).
 const HOPS_MAX: u8 = 5;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn answer(
+        table: &mut RulesTable,
+        scheme: Scheme,
+        status: u16,
+        body: &[u8],
+        location: Option<&Url>,
+    ) -> Learnt {
+        let outcome =
+            if location.is_some() { Outcome::Redirected(status) } else { Outcome::Answered(status) };
+        let proposal =
+            opilio_core::RetryPolicy::default().propose(&ATTEMPT, outcome, Default::default(), 0.0);
+        table.learn(scheme, RulesFacts { outcome, body, location }, proposal, Duration::from_secs(60))
+    }
+
+    #[test]
+    fn a_table_is_the_same_after_a_sleep() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let host = Host::of(&url("http://a.example/")).unwrap();
+        let mut table = RulesTable::new(&host, "Opilio");
+        answer(&mut table, Scheme::Http, 200, b"user-agent: *\ndisallow: /x*y\nsitemap: /map\n", None);
+        let asked = answer(&mut table, Scheme::Https, 301, b"", Some(&url("http://b.example/robots.txt")));
+        let question = asked.elsewhere.unwrap().question;
+        let woken = RulesTable::from_bytes(&table.to_bytes(), &host, "Opilio");
+        assert_eq!(woken.all(), table.all());
+        assert_eq!(woken.sitemaps(Scheme::Http), Some(&["/map".to_owned()][..]));
+        assert!(woken.is_awaited(&question));
+        assert_eq!(woken.readings(), 1);
+
+        answer(&mut table, Scheme::Https, 301, b"", Some(&url("https://a.example/robots")));
+        let woken = RulesTable::from_bytes(&table.to_bytes(), &host, "Opilio");
+        assert_eq!(woken.url(Scheme::Https), Some(url("https://a.example/robots")));
+    }
+}

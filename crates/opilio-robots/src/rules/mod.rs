@@ -108,6 +108,12 @@ impl Robots {
         Self::default()
     }
 
+    /// Returns the same rules with these sitemaps. The serialised form leaves the sitemaps out.
+    #[must_use]
+    pub fn with_sitemaps(self, sitemaps: Vec<String>) -> Self {
+        Self { sitemaps: sitemaps.into(), ..self }
+    }
+
     /// Returns rules that allow nothing but `/robots.txt`, as for a server that could not send its robots.txt
     /// (RFC 9309 §2.3.1.4).
     pub fn disallow_all() -> Self {
