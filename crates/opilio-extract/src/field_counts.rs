@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct FieldCounts {
     /// The field got a value from the page. For a list: at least one value.
     pub filled: u64,
-    /// The page had no value for the field, and the field has no default.
+    /// The page had no value for the field, and the field has no default; or its value is an empty text.
     pub empty: u64,
     /// The page had no value for the field, so that the field got its default.
     pub defaulted: u64,

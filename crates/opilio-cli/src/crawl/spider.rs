@@ -248,7 +248,7 @@ fn plan(fields: &[NamedField]) -> &'static ExtractPlan {
 fn found_in(value: &Value) -> FieldFound {
     let is_there = match value {
         Value::Text(text) => text.as_ref().is_some_and(|text| !text.trim().is_empty()),
-        Value::List(texts) => !texts.is_empty(),
+        Value::List(texts) => texts.iter().any(|text| !text.trim().is_empty()),
     };
     if is_there { FieldFound::Value } else { FieldFound::Nothing }
 }

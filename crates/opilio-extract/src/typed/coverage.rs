@@ -128,7 +128,7 @@ fn is_same(one: &'static ExtractPlan, other: &'static ExtractPlan) -> bool {
 pub enum FieldFound {
     /// A value.
     Value,
-    /// Nothing, and the field has no default.
+    /// Nothing, and the field has no default; or an empty text.
     Nothing,
     /// Nothing, so that the field got its default.
     NothingButDefault,

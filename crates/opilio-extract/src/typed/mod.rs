@@ -123,18 +123,19 @@ use reader::{Subject, Within};
 /// # Coverage
 ///
 /// A crawl counts what it finds for each field (`CrawlReport::coverage`). [`coverage::during`] counts it for any other
-/// piece of work.
+/// piece of work. A list is filled if one of its values is. An empty text counts as empty, also if `with` or `parse` makes
+/// a value of it.
 ///
 /// # Missing and empty values
 ///
-/// | | `T` | `Option<T>` | `T` with `default` | `Vec<T>` |
-/// | --- | --- | --- | --- | --- |
-/// | nothing is found | an error | `None` | the default | an empty list |
-/// | an empty element | an error that says so | `None` | the default | left out |
-/// | an empty attribute: `String` | `""` | `Some("")` | `""` | `""` |
-/// | … `bool` | `true` | `Some(true)` | `true` | `true` |
-/// | … any other type | an error that says so | `None` | the default | left out |
-/// | something that cannot be read | an error | an error | an error | an error |
+/// | | `T` | `Option<T>` | `T` with `default` | `Vec<T>` | the coverage counts it as |
+/// | --- | --- | --- | --- | --- | --- |
+/// | nothing is found | an error | `None` | the default | an empty list | empty, with `default` defaulted |
+/// | an empty element | an error that says so | `None` | the default | left out | empty, with `default` defaulted |
+/// | an empty attribute: `String` | `""` | `Some("")` | `""` | `""` | empty |
+/// | … `bool` | `true` | `Some(true)` | `true` | `true` | filled |
+/// | … any other type | an error that says so | `None` | the default | left out | empty, with `default` defaulted |
+/// | something that cannot be read | an error | an error | an error | an error | unreadable |
 ///
 /// A value of white space alone is empty. The `content` of a `<meta>`, a text in JSON and a header field count as
 /// attributes; `null` in JSON counts as nothing found. An empty text that `re` takes out counts as an empty element.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::coverage::{Counter, FieldFound};
 use super::fault::{ExtractFaults, FieldFault, FoundThere};
 use super::find::{self, Looked};
-use super::plan::{ExtractPlan, FieldPlan, FieldShape, SourcePlan};
+use super::plan::{ExtractPlan, FieldPlan, FieldShape, SourcePlan, ValueKind};
 use super::{Extract, FieldValue, PageAround};
 use crate::document::Document;
 use crate::select::Element;
@@ -150,22 +150,27 @@ impl<'p> FieldReader<'_, 'p> {
 
     /// Reads all values of a field, using a function of the user.
     pub fn list_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Vec<T>> {
-        let read = self.all(&self.plan.fields[field], read);
-        let found = match &read {
-            Some(values) if values.is_empty() => FieldFound::Nothing,
-            Some(_) => FieldFound::Value,
-            None => FieldFound::Unreadable,
-        };
-        self.counter.count(field, found);
+        let mut found = FieldFound::Nothing;
+        let read = self.all(&self.plan.fields[field], &mut found, read);
+        self.counter.count(field, if read.is_some() { found } else { FieldFound::Unreadable });
         read
     }
 
-    fn all<T>(&mut self, plan: &'static FieldPlan, read: ReadRaw<'_, 'p, T>) -> Option<Vec<T>> {
+    /// Reads all values of a field. Sets `found` to `Value` if one of them counts as a value.
+    fn all<T>(
+        &mut self,
+        plan: &'static FieldPlan,
+        found: &mut FieldFound,
+        read: ReadRaw<'_, 'p, T>,
+    ) -> Option<Vec<T>> {
         for (n, source) in plan.sources.iter().enumerate() {
             match find::all(self, plan, source) {
                 Ok(raws) if raws.is_empty() => {}
                 Ok(raws) => {
                     let count = raws.len();
+                    if raws.iter().any(|raw| counts_as_value(raw, plan)) {
+                        *found = FieldFound::Value;
+                    }
                     let values = raws.into_iter().enumerate();
                     let read = values
                         .filter_map(|(at, raw)| self.value(plan, Some(at), (n, source), raw, &mut *read));
@@ -182,11 +187,12 @@ impl<'p> FieldReader<'_, 'p> {
     }
 
     /// Reads the first value of a field. Returns `None` if the value cannot be read; else the value, if there is
-    /// one, and a description of what was found in its place.
+    /// one, and a description of what was found in its place. A value that is an empty text is described as empty.
     fn one<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<(Option<T>, FoundThere)> {
         let plan = &self.plan.fields[field];
         let read = self.first(plan, read);
         let found = match (&read, plan.shape) {
+            (Some((Some(_), FoundThere::Empty)), _) => FieldFound::Nothing,
             (Some((Some(_), _)), _) => FieldFound::Value,
             (Some((None, _)), FieldShape::Defaulted) => FieldFound::NothingButDefault,
             (Some((None, _)), _) => FieldFound::Nothing,
@@ -205,6 +211,8 @@ impl<'p> FieldReader<'_, 'p> {
         for (n, source) in plan.sources.iter().enumerate() {
             match find::first(self, plan, source) {
                 Looked::Raw(raw) => {
+                    let found =
+                        if counts_as_value(&raw, plan) { FoundThere::Nothing } else { FoundThere::Empty };
                     return self.value(plan, None, (n, source), raw, read).map(|value| (Some(value), found));
                 }
                 Looked::Nothing => {}
@@ -293,6 +301,17 @@ impl<'p> FieldReader<'_, 'p> {
         let FaultWords { found, wanted, hint } = fault;
         self.faults.add(FieldFault { field, asked, found, wanted, hint });
     }
+}
+
+/// Returns whether the coverage counts a raw value as a value of its field. An empty text is none, since a site that
+/// empties a field has no value for it. An empty attribute of a `bool` means true.
+fn counts_as_value(raw: &Raw<'_>, plan: &FieldPlan) -> bool {
+    let text = match raw {
+        Raw::Text { text, .. } => text.as_ref(),
+        Raw::Json(serde_json::Value::String(text)) => text.as_str(),
+        Raw::Json(_) | Raw::Element(_) => return true,
+    };
+    matches!(plan.kind, ValueKind::Bool) || !text.trim().is_empty()
 }
 
 /// The parts of a fault besides the name of the field.

@@ -124,3 +124,44 @@ fn structs_beyond_the_limit_are_not_counted() {
     });
     assert_eq!(coverage.structs().len(), 4);
 }
+
+#[test]
+fn an_empty_text_is_the_value_of_a_field_and_counts_as_empty() {
+    #[derive(Extract)]
+    struct Lamp {
+        #[css("b.none")]
+        #[css("p", attr = "data-name")]
+        name: String,
+        #[meta("description")]
+        text: Option<String>,
+        #[json_in("script", "brand", default = "no brand".to_owned())]
+        brand: String,
+        #[css("p", attr = "data-price", parse)]
+        price: String,
+        #[css("i", attr = "title")]
+        tags: Vec<String>,
+        #[css("u", attr = "title")]
+        notes: Vec<String>,
+        #[css("p", attr = "data-new")]
+        new: bool,
+    }
+    let html = "<meta name=description content=''><p data-name='' data-price=' ' data-new=''>x</p><script>{\"brand\": \"\"}</script>\
+                <b class=none></b><i title=''></i><i title=''></i><u title=''></u><u title=a></u>";
+    let (lamp, coverage) = during(|| page(html).extract::<Lamp>());
+    let lamp = lamp.unwrap();
+    assert_eq!((&*lamp.name, lamp.text.as_deref(), &*lamp.brand), ("", Some(""), ""));
+    assert_eq!(
+        (lamp.price.trim(), lamp.tags, lamp.notes, lamp.new),
+        ("", vec!["".into(); 2], vec!["".into(), "a".into()], true)
+    );
+    for field in ["name", "text", "brand", "price", "tags"] {
+        assert_eq!(counts(&coverage, &format!("Lamp.{field}")), [0, 1, 0, 0], "{field}");
+    }
+    for field in ["notes", "new"] {
+        assert_eq!(counts(&coverage, &format!("Lamp.{field}")), [1, 0, 0, 0], "{field}");
+    }
+    let (lamp, coverage) =
+        during(|| page("<b class=none></b><p data-name=x data-price=1 data-new>").extract::<Lamp>());
+    assert_eq!(lamp.unwrap().name, "x");
+    assert_eq!(counts(&coverage, "Lamp.name"), [1, 0, 0, 0], "an empty element before the value is no value");
+}
