@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
+mod asleep;
 #[cfg(feature = "disk")]
 mod cookies;
 #[cfg(feature = "disk")]

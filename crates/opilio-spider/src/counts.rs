@@ -22,7 +22,7 @@ pub struct ShardCounts {
     pub bytes: u64,
     /// The number of answers that were read from the cache.
     pub cached: u64,
-    /// The number of live hosts: those that have an actor.
+    /// The number of live hosts: those that have an actor or sleep.
     pub hosts: u32,
     /// The number of live hosts that may get no request now, because they have to wait.
     pub held: u32,

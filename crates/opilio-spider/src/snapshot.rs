@@ -62,6 +62,8 @@ pub enum PartSnapshot {
         shard: usize,
         /// The number of live hosts.
         live: usize,
+        /// How many of the live hosts sleep: they only wait for a time to come, and have no actor.
+        asleep: usize,
         /// The number of hosts whose actors have stopped and whose saved state the store has not taken yet.
         leaving: usize,
         /// The first hundred live hosts, sorted by name.

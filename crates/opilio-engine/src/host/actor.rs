@@ -2,20 +2,21 @@
 //! the outputs of that state machine. Each handler is one step. Only the state machine decides what may be
 //! done next.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use opilio_core::host::{Delivery, HostEvent, HostLoad, HostState, Input, Output, WakeReason};
 use opilio_core::{Ending, Fault, Host, Lease, LeaseId, Outcome, Timestamp, Verdict};
-use opilio_spider::attempts::Attempts;
 use opilio_spider::memo;
 use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::RulesTable;
 
 use super::errands::{HostErrands, answer};
 use super::events;
-use super::reports::{LastAnswer, Reports};
+use super::progress::HostProgress;
+use super::reports::LastAnswer;
 use super::rules::{RulesNews, count_judged, take_in};
 use crate::context::ShardContext;
 use crate::message::{
@@ -27,9 +28,8 @@ use crate::prepared::PreparedLeases;
 pub(crate) struct HostActor {
     pub(super) cx: Rc<ShardContext>,
     pub(super) host: Host,
-    pub(super) kept: HostParts,
-    pub(super) attempts: Attempts,
-    pub(super) reports: Reports,
+    pub(super) kept: Rc<HostParts>,
+    pub(super) progress: HostProgress,
     /// The timer of this host: when it fires, why the state machine wants to be asked then, and the handle of
     /// the timer.
     timer: Option<(Timestamp, WakeReason, SpawnHandle)>,
@@ -37,44 +37,64 @@ pub(crate) struct HostActor {
     pub(super) slot: Option<Slot>,
     pub(super) random: fastrand::Rng,
     restarted: bool,
-    passive: bool,
-    /// The number of times in a row that a proxy of the crawl did not send on a request for robots.txt.
-    pub(super) rules_uncarried: u16,
+    /// The reason why the actor stops itself, once it does.
+    stops: Option<Gone>,
     /// Whether the current step closed the host. Then the host's saved state (memo) is written at once, so that it is
     /// not lost if the process is killed.
     closed: bool,
-    /// The numbers of this host that are included in the counts of the shard.
-    counted: HostLoad,
+    /// Whether a test makes the actor panic. Such an actor does not sleep.
+    #[cfg(test)]
+    is_to_die: bool,
 }
 
 /// The parts of a live host that its shard keeps. They remain when the host's actor panics.
-#[derive(Clone)]
 pub(crate) struct HostParts {
-    pub(crate) state: Rc<RefCell<HostState>>,
-    pub(crate) rules: Rc<RefCell<RulesTable>>,
-    pub(crate) errands: Rc<RefCell<HostErrands>>,
-    pub(crate) prepared: Rc<RefCell<PreparedLeases>>,
+    pub(crate) state: RefCell<HostState>,
+    pub(crate) rules: RefCell<RulesTable>,
+    pub(crate) errands: RefCell<HostErrands>,
+    pub(crate) prepared: RefCell<PreparedLeases>,
+    /// The progress that an actor left when the host fell asleep. The next actor takes it.
+    pub(crate) progress: Cell<Option<Box<HostProgress>>>,
+}
+
+impl HostParts {
+    pub(crate) fn new(state: HostState, rules: RulesTable) -> Self {
+        Self {
+            state: RefCell::new(state),
+            rules: RefCell::new(rules),
+            errands: RefCell::default(),
+            prepared: RefCell::default(),
+            progress: Cell::default(),
+        }
+    }
 }
 
 impl HostActor {
     /// Starts an actor that uses the parts of the host that the shard keeps.
-    pub(crate) fn start(cx: Rc<ShardContext>, host: Host, kept: HostParts, restarted: bool) -> Addr<Self> {
-        let attempts = Attempts::new(kept.rules.borrow().readings());
+    pub(crate) fn start(
+        cx: Rc<ShardContext>,
+        host: Host,
+        kept: Rc<HostParts>,
+        restarted: bool,
+    ) -> Addr<Self> {
+        let progress = match kept.progress.take() {
+            Some(progress) => *progress,
+            None => HostProgress::new(kept.rules.borrow().readings()),
+        };
         let random = fastrand::Rng::with_seed(cx.settings.seed ^ cx.clock.now().as_micros());
         Actor::start(Self {
             cx,
             host,
             kept,
-            attempts,
-            reports: Reports::default(),
+            progress,
             timer: None,
             slot: None,
             random,
             restarted,
-            passive: false,
-            rules_uncarried: 0,
+            stops: None,
             closed: false,
-            counted: HostLoad::default(),
+            #[cfg(test)]
+            is_to_die: false,
         })
     }
 
@@ -82,9 +102,11 @@ impl HostActor {
     /// state asks for.
     fn step(&mut self, ctx: &mut Context<Self>, input: Input) {
         let now = self.cx.clock.now();
-        let state = self.kept.state.clone();
+        let kept = self.kept.clone();
+        let state = &kept.state;
         state.borrow_mut().handle(now, input);
-        let judged = self.attempts.judge_returned(&self.kept.rules.borrow(), &mut state.borrow_mut(), now);
+        let judged =
+            self.progress.attempts.judge_returned(&self.kept.rules.borrow(), &mut state.borrow_mut(), now);
         count_judged(judged);
         loop {
             let Some(output) = state.borrow_mut().poll(now) else { break };
@@ -92,20 +114,36 @@ impl HostActor {
                 state.borrow_mut().handle(now, input);
             }
         }
-        self.reports.finish(&state.borrow());
+        self.progress.reports.finish(&state.borrow());
         if std::mem::take(&mut self.closed) {
             let memo = state.borrow().memo();
             let memo = memo::write(memo, self.kept.rules.borrow().all(), &self.cx.settings.user_agent);
             self.cx.port.tell_closed(ClosedHost { host: self.host.clone(), memo });
         }
         self.count(state.borrow().load(now));
+        if self.may_sleep(now) {
+            self.stops = Some(Gone::Asleep);
+            return ctx.stop();
+        }
         let wake = state.borrow().wake_at();
         self.rearm(ctx, now, wake);
     }
 
+    /// Whether the host only waits, and for so long that it is worth while to stop the actor until then.
+    fn may_sleep(&self, now: Timestamp) -> bool {
+        #[cfg(test)]
+        if self.is_to_die {
+            return false;
+        }
+        let until = self.kept.state.borrow().may_sleep_until();
+        self.stops.is_none()
+            && self.slot.is_none()
+            && until.is_some_and(|until| until.since(now) >= SLEEP_MIN)
+    }
+
     /// Updates the counts of the shard, so that nothing has to go through all live hosts to count.
     fn count(&mut self, load: HostLoad) {
-        let before = std::mem::replace(&mut self.counted, load);
+        let before = std::mem::replace(&mut self.progress.counted, load);
         if before != load {
             self.cx.count(|counts| {
                 counts.held = counts.held + u32::from(load.is_held) - u32::from(before.is_held);
@@ -142,7 +180,7 @@ impl HostActor {
             Output::Settle { lease, ending } => self.settle(lease, ending),
             Output::Event(event) => self.tell(event),
             Output::Passivate => {
-                self.passive = true;
+                self.stops = Some(Gone::Passive);
                 ctx.stop();
             }
         }
@@ -151,8 +189,8 @@ impl HostActor {
 
     /// Gives a lease that has ended to the spider runner.
     fn deliver(&mut self, lease: Lease, delivery: Delivery, attempts: u16) {
-        self.attempts.end(lease.id);
-        let LastAnswer { answer, location, error, waits } = self.reports.end(lease.id, delivery);
+        self.progress.attempts.end(lease.id);
+        let LastAnswer { answer, location, error, waits } = self.progress.reports.end(lease.id, delivery);
         let waits = waits.or_else(|| answer.is_some().then(|| self.cx.backlog.wait()));
         let (prepared, known) = (self.kept.prepared.borrow_mut().take(&lease), None);
         let deliver = Deliver { lease, prepared, delivery, attempts, answer, location, error, known, waits };
@@ -168,8 +206,8 @@ impl HostActor {
     /// Sends the result of an errand to everyone who asked for it. If there is no report, the host is closed
     /// and nothing was fetched.
     fn end_errand(&mut self, id: LeaseId) {
-        self.attempts.end(id);
-        let report = self.reports.take(id);
+        self.progress.attempts.end(id);
+        let report = self.progress.reports.take(id);
         let facts = report.map_or_else(FetchFacts::nothing, |report| FetchFacts::of(&report));
         for asker in self.kept.errands.borrow_mut().end(id) {
             answer(&self.cx.port, asker, facts.clone());
@@ -178,8 +216,8 @@ impl HostActor {
 
     /// Ends a lease without calling the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
-        self.attempts.end(lease.id);
-        self.reports.forget(lease.id);
+        self.progress.attempts.end(lease.id);
+        self.progress.reports.forget(lease.id);
         self.kept.prepared.borrow_mut().forget(lease.id);
         let (origin, attempts) = (lease.record.url, lease.record.attempts.requests);
         let host = self.host.clone();
@@ -216,6 +254,7 @@ impl Actor for HostActor {
         ctx.set_mailbox_capacity(credit as usize * 2 + 32);
         #[cfg(test)]
         if let Some(age) = super::chaos::due() {
+            self.is_to_die = true;
             ctx.run_later(age, |_, _| super::chaos::die());
         }
         if self.restarted {
@@ -226,9 +265,16 @@ impl Actor for HostActor {
 
 impl Drop for HostActor {
     fn drop(&mut self) {
-        self.count(HostLoad::default());
-        let why = if self.passive { Gone::Passive } else { Gone::Died };
-        if self.passive || std::thread::panicking() {
+        let died = std::thread::panicking().then_some(Gone::Died);
+        let why = died.or(self.stops);
+        if why == Some(Gone::Asleep) {
+            // A host that sleeps still counts.
+            let progress = std::mem::take(&mut self.progress);
+            self.kept.progress.set((!progress.is_empty()).then(|| Box::new(progress)));
+        } else {
+            self.count(HostLoad::default());
+        }
+        if let Some(why) = why {
             self.cx.gone.send(HostGone { host: self.host.clone(), why });
         }
     }
@@ -268,20 +314,21 @@ impl Handler<Report> for HostActor {
     type Result = ();
 
     fn handle(&mut self, mut report: Report, ctx: &mut Self::Context) {
-        self.reports.hear(&report);
+        self.progress.reports.hear(&report);
         match report.what {
             FetchFor::Lease(lease) => {
                 let Report { outcome, proposal, .. } = report;
                 if outcome == Outcome::Failed(Fault::Proxy) {
-                    self.attempts.not_carried(lease);
+                    self.progress.attempts.not_carried(lease);
                 }
-                self.reports.begin(lease, report);
+                self.progress.reports.begin(lease, report);
                 self.step(ctx, Input::Report { lease, outcome, proposal });
             }
             FetchFor::Rules(scheme) => {
                 let proposal = report.proposal;
                 let carried = report.outcome != Outcome::Failed(Fault::Proxy);
-                self.rules_uncarried = if carried { 0 } else { self.rules_uncarried.saturating_add(1) };
+                self.progress.rules_uncarried =
+                    if carried { 0 } else { self.progress.rules_uncarried.saturating_add(1) };
                 if !carried && matches!(proposal.verdict, Verdict::GiveUp(_)) {
                     // The leases that wait for this robots.txt end with this failure.
                     report.outcome = Outcome::Failed(Fault::NoProxy);
@@ -294,3 +341,7 @@ impl Handler<Report> for HostActor {
         }
     }
 }
+
+/// The shortest wait for which a host sleeps. A million hosts that wait less would make a hundred thousand requests a
+/// second, so memory is no concern there.
+const SLEEP_MIN: Duration = Duration::from_secs(10);

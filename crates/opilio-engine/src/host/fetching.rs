@@ -23,9 +23,9 @@ impl HostActor {
     pub(super) fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
         let Start { lease, attempt, resent, probe, failed_before, .. } = start;
         let id = lease.id;
-        self.reports.forget(id);
+        self.progress.reports.forget(id);
         let now = self.cx.clock.now();
-        let earlier = self.attempts.start(id, now);
+        let earlier = self.progress.attempts.start(id, now);
         let facts = RequestFacts {
             repeatable: false,
             attempt,
@@ -126,7 +126,7 @@ impl HostActor {
         let what = FetchFor::Lease(lease);
         let (answer, location, error, waits) = (Some(answer), None, None, None);
         let report = Report { what, outcome, proposal, answer, location, error, waits };
-        self.reports.begin(lease, report);
+        self.progress.reports.begin(lease, report);
         Input::Report { lease, outcome, proposal }
     }
 
@@ -136,7 +136,8 @@ impl HostActor {
         let url = self.kept.rules.borrow().url(scheme);
         let request = url.map(rules_request);
         let first_start = self.cx.clock.now();
-        let advisor = self.advisor(rules::ATTEMPT, Attempt { first_start, uncarried: self.rules_uncarried });
+        let advisor =
+            self.advisor(rules::ATTEMPT, Attempt { first_start, uncarried: self.progress.rules_uncarried });
         // Without a slot no request is sent, and the failure says nothing about the host.
         let outcome = Outcome::Failed(Fault::Ours);
         let proposal = advisor.propose(first_start, outcome, Hints::default());

@@ -5,11 +5,13 @@ mod actor;
 mod errands;
 mod events;
 mod fetching;
+mod progress;
 mod reports;
 mod rules;
 
 pub(crate) use actor::{HostActor, HostParts};
 pub(crate) use errands::{HostErrands, admit, answer};
+pub(crate) use progress::HostProgress;
 #[cfg(test)]
 pub(crate) use rules::judged;
 pub(crate) use rules::{RulesNews, refuse, take_in};

@@ -35,6 +35,11 @@ pub(super) struct LastAnswer {
 }
 
 impl Reports {
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.is_none() && self.undecided.is_empty() && self.last_failure.is_none()
+    }
+
     /// Keeps the error text of a report, if the report is about a failure.
     pub(super) fn hear(&mut self, report: &Report) {
         if let (Outcome::Failed(_), Some(error)) = (report.outcome, &report.error) {

@@ -141,6 +141,8 @@ pub(crate) struct HostGone {
 pub(crate) enum Gone {
     /// The host has no work left.
     Passive,
+    /// The host only waits for a time to come.
+    Asleep,
     /// The actor panicked.
     Died,
 }

@@ -1,30 +1,30 @@
 //! The shard actor owns the table of its live hosts and the state of each of them. So a host whose actor panics
 //! keeps its hold (time without requests) and its strikes (closings in a row).
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
 use opilio_core::host::{Admitted, HostMemo, HostState, Input};
-use opilio_core::{Ending, Hints, Host, Lease, LeaseId, PerScheme, Scheme};
+use opilio_core::{Ending, Hints, Host, Lease, LeaseId, PerScheme, Scheme, Timestamp};
 use opilio_fetch::Fetcher;
 use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::{self, RulesTable, Unjudged};
 use opilio_spider::{HostStatus, memo};
 
+use super::asleep::SleepingHosts;
 use super::cached::{self, Missing};
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::host::{HostActor, HostErrands, HostParts, RulesNews, admit, answer, refuse, take_in};
+use crate::host::{HostActor, HostParts, RulesNews, admit, answer, refuse, take_in};
 use crate::message::{
     AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, FetchFacts, Gone,
     HOSTS_LISTED, HostGone, HostOrder, OrderAnswer, OrderKind, PartSnapshot, Passivated, Settled,
     ShardCounts, ShardReport, Stamp, StopHost, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
-use crate::prepared::{self, PreparedLeases};
+use crate::prepared;
 
 /// The arguments with which a shard is started.
 pub(crate) struct ShardSetup {
@@ -36,7 +36,12 @@ pub(crate) struct ShardSetup {
 
 pub(crate) struct Shard {
     cx: Rc<ShardContext>,
+    /// The live hosts that have an actor.
     live: HashMap<Host, Live>,
+    /// The live hosts that only wait, without an actor.
+    asleep: SleepingHosts,
+    /// The timer of the hosts that sleep: when it fires, and its handle.
+    timer: Option<(Timestamp, SpawnHandle)>,
     /// Passive hosts whose saved states are not yet in the store. If leases for such a host are already on their
     /// way to the shard, they make the host live again.
     leaving: HashMap<Host, Leaving>,
@@ -50,10 +55,7 @@ pub(crate) struct Shard {
 
 struct Live {
     actor: Addr<HostActor>,
-    state: Rc<RefCell<HostState>>,
-    rules: Rc<RefCell<RulesTable>>,
-    errands: Rc<RefCell<HostErrands>>,
-    prepared: Rc<RefCell<PreparedLeases>>,
+    kept: Rc<HostParts>,
     /// The number of batches of this host's leases that are being looked up in the cache now. The host stays live
     /// until this is 0.
     looked_up: u32,
@@ -65,7 +67,7 @@ struct Live {
 /// A passive host. The shard keeps it until its saved state (memo) is in the store.
 struct Leaving {
     memo: HostMemo,
-    rules: Rc<RefCell<RulesTable>>,
+    rules: RulesTable,
     stamp: Stamp,
 }
 
@@ -78,6 +80,8 @@ impl Shard {
             Self {
                 cx: Rc::new((setup.context)(gone)),
                 live: HashMap::new(),
+                asleep: SleepingHosts::default(),
+                timer: None,
                 leaving: HashMap::new(),
                 stamp: Stamp::default(),
                 draining: false,
@@ -92,6 +96,7 @@ impl Shard {
     /// Returns a live host. If the host is not live, makes it live, with its saved state: the one that this shard
     /// still keeps, or else `memo`, which comes from the store.
     fn host(&mut self, host: &Host, memo: Option<&[u8]>) -> &Live {
+        self.wake(host);
         let (cx, leaving, draining) = (&self.cx, &mut self.leaving, self.draining);
         self.live.entry(host.clone()).or_insert_with(|| {
             let (memo, rules) = match leaving.remove(host) {
@@ -102,9 +107,7 @@ impl Shard {
             if draining {
                 state.handle(cx.clock.now(), Input::Drain);
             }
-            let state = Rc::new(RefCell::new(state));
-            let kept = HostParts { state, rules, errands: Rc::default(), prepared: Rc::default() };
-            Live::start(cx, host, kept, false)
+            Live::start(cx, host, Rc::new(HostParts::new(state, rules)), false)
         })
     }
 
@@ -112,7 +115,7 @@ impl Shard {
     fn take_errand(&mut self, errand: Errand) {
         let Some(live) = self.live.get(&errand.host) else { return };
         let host = errand.host.clone();
-        let admitted = admit(&mut live.errands.borrow_mut(), errand);
+        let admitted = admit(&mut live.kept.errands.borrow_mut(), errand);
         match admitted {
             Admitted::New(lease) => self.tell(&host, Input::Assign(vec![*lease])),
             Admitted::Joined => {}
@@ -122,7 +125,7 @@ impl Shard {
 
     /// Performs an order for a host.
     fn obey(&mut self, order: HostOrder) {
-        if !self.live.contains_key(&order.host) {
+        if !self.wake(&order.host) {
             // The host has become passive in the meantime. The scheduler hears that the host is passive before it
             // gets this order back.
             return self.cx.port.send(ToScheduler::Order(order));
@@ -145,9 +148,9 @@ impl Shard {
             let _ = actor.send(StopHost).await;
         });
         let (errands, leases): (Vec<_>, Vec<_>) =
-            live.state.borrow_mut().abandon().into_iter().partition(|lease| lease.id.is_errand());
+            live.kept.state.borrow_mut().abandon().into_iter().partition(|lease| lease.id.is_errand());
         for errand in errands {
-            for asker in live.errands.borrow_mut().end(errand.id) {
+            for asker in live.kept.errands.borrow_mut().end(errand.id) {
                 answer(&self.cx.port, asker, FetchFacts::nothing());
             }
         }
@@ -168,23 +171,30 @@ impl Shard {
     /// Returns the shard's part of a snapshot of the crawl, which lists hosts of the shard.
     fn snapshot(&self) -> PartSnapshot {
         let now = self.cx.clock.now();
-        let mut names: Vec<&Host> = self.live.keys().collect();
+        let mut names: Vec<&Host> = self.live.keys().chain(self.asleep.names()).collect();
         names.sort_unstable();
-        let hosts = names.into_iter().take(HOSTS_LISTED).filter_map(|name| {
-            let state = self.live.get(name)?.state.try_borrow().ok()?;
-            Some(HostStatus::of(name, &state, now))
+        let hosts = names.into_iter().take(HOSTS_LISTED).filter_map(|name| match self.live.get(name) {
+            Some(live) => Some(HostStatus::of(name, &*live.kept.state.try_borrow().ok()?, now)),
+            None => Some(HostStatus::of(name, &self.asleep.state(&self.cx.settings, name)?, now)),
         });
-        let (shard, hosts) = (self.cx.shard, hosts.collect());
-        PartSnapshot::Shard { shard, live: self.live.len(), leaving: self.leaving.len(), hosts }
+        PartSnapshot::Shard {
+            shard: self.cx.shard,
+            hosts: hosts.collect(),
+            live: self.live_hosts(),
+            asleep: self.asleep.len(),
+            leaving: self.leaving.len(),
+        }
     }
 
     /// Sends the state of a host to the store. The shard keeps a copy until the store has saved the state.
     fn passivate(&mut self, host: Host, live: &Live) {
-        let memo = live.state.borrow().memo();
-        let bytes = memo::write(memo, live.rules.borrow().all(), &self.cx.settings.user_agent);
+        let user_agent = &self.cx.settings.user_agent;
+        let memo = live.kept.state.borrow().memo();
+        let rules = live.kept.rules.replace(RulesTable::new(&host, user_agent.clone()));
+        let bytes = memo::write(memo, rules.all(), user_agent);
         self.stamp = Stamp(self.stamp.0 + 1);
         let stamp = self.stamp;
-        self.leaving.insert(host.clone(), Leaving { memo, rules: live.rules.clone(), stamp });
+        self.leaving.insert(host.clone(), Leaving { memo, rules, stamp });
         self.cx.port.send(ToScheduler::Passivated(Passivated { host, memo: bytes, stamp }));
     }
 
@@ -192,13 +202,82 @@ impl Shard {
     fn look_up(&mut self, ctx: &Context<Self>, cache: &Rc<Fetcher>, host: Host, leases: Vec<Lease>) {
         let Some(live) = self.live.get_mut(&host) else { return };
         live.looked_up += 1;
-        let prepared = live.prepared.clone();
+        let kept = live.kept.clone();
         let (cx, cache, shard) = (self.cx.clone(), cache.clone(), ctx.address());
         actix::spawn(async move {
-            let leases = cached::missing(&cx, &cache, &host, &prepared, leases).await;
+            let leases = cached::missing(&cx, &cache, &host, &kept.prepared, leases).await;
             // The message is refused only when the crawl is over.
             let _ = shard.send(Missing { host, leases }).await;
         });
+    }
+
+    /// Gives a live host that sleeps an actor. Returns whether the host is live.
+    fn wake(&mut self, host: &Host) -> bool {
+        if let Some(parts) = self.asleep.wake(&self.cx.settings, host) {
+            let live = Live::start(&self.cx, host, Rc::new(parts), false);
+            let _ = live.actor.try_send(Wake);
+            self.live.insert(host.clone(), live);
+        }
+        self.live.contains_key(host)
+    }
+
+    /// Lets a live host whose actor has stopped sleep. If the host has received an input since then, it gets a new
+    /// actor instead.
+    fn put_to_sleep(&mut self, ctx: &mut Context<Self>, host: Host) {
+        let Some(live) = self.live.remove(&host) else { return };
+        let until = live.kept.state.borrow().may_sleep_until();
+        let Some(until) = until.filter(|_| live.looked_up == 0) else {
+            let awake = Live { looked_up: live.looked_up, ..Live::start(&self.cx, &host, live.kept, false) };
+            if awake.looked_up == 0 {
+                let _ = awake.actor.try_send(Wake);
+            }
+            self.live.insert(host, awake);
+            return;
+        };
+        self.asleep.insert(host, until, &live.kept);
+        self.arm(ctx);
+    }
+
+    /// Sets the timer to the time at which the first host wakes.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(at) = self.asleep.next() else { return };
+        if let Some((armed, handle)) = self.timer {
+            if armed <= at {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let handle = ctx.run_later(at.since(self.cx.clock.now()), |shard, ctx| {
+            shard.timer = None;
+            shard.wake_due();
+            shard.arm(ctx);
+        });
+        self.timer = Some((at, handle));
+    }
+
+    /// Wakes the hosts whose time has come, but not too many at once.
+    fn wake_due(&mut self) {
+        let now = self.cx.clock.now();
+        for _ in 0..WOKEN_AT_ONCE {
+            let Some(host) = self.asleep.due(now) else { break };
+            self.wake(&host);
+        }
+    }
+
+    /// If the shard drains, tells up to `n` hosts that sleep to drain. They become live one after another, so that they
+    /// do not take the memory of as many actors.
+    fn drain_asleep(&mut self, n: usize) {
+        for _ in 0..n {
+            let first = self.asleep.names().next().cloned();
+            let Some(host) = first.filter(|_| self.draining) else { break };
+            self.wake(&host);
+            self.tell(&host, Input::Drain);
+        }
+    }
+
+    /// Returns the number of live hosts, with those that sleep.
+    fn live_hosts(&self) -> usize {
+        self.live.len() + self.asleep.len()
     }
 
     /// Starts a new actor for a host whose actor has panicked.
@@ -210,15 +289,13 @@ impl Shard {
     /// Starts a new actor that uses the state of a live host.
     fn revive(&mut self, host: &Host) {
         let Some(live) = self.live.get_mut(host) else { return };
-        let Live { state, rules, errands, prepared, looked_up, .. } = live;
-        let (state, rules, looked_up) = (state.clone(), rules.clone(), *looked_up);
-        let kept = HostParts { state, rules, errands: errands.clone(), prepared: prepared.clone() };
+        let (kept, looked_up) = (live.kept.clone(), live.looked_up);
         *live = Live { looked_up, ..Live::start(&self.cx, host, kept, true) };
     }
 
     /// Reports that the shard has drained, once that is so. Reports it only once.
     fn say_if_drained(&mut self) {
-        if self.draining && !self.drained_said && self.live.is_empty() {
+        if self.draining && !self.drained_said && self.live_hosts() == 0 {
             self.drained_said = true;
             // The messages of the hosts are on the same queue, so the scheduler receives this message after them.
             self.cx.port.send(ToScheduler::Drained { shard: self.cx.shard });
@@ -227,7 +304,7 @@ impl Shard {
     }
 
     fn counts(&self) -> ShardCounts {
-        ShardCounts { hosts: count(self.live.len()), ..self.cx.counts.get() }
+        ShardCounts { hosts: count(self.live_hosts()), ..self.cx.counts.get() }
     }
 
     fn report(&self) {
@@ -241,7 +318,7 @@ impl Shard {
         let now = self.cx.clock.now();
         let Some(live) = self.live.get(host) else { return };
         {
-            let mut state = live.state.borrow_mut();
+            let mut state = live.kept.state.borrow_mut();
             let assigned: HashSet<LeaseId> = match &input {
                 Input::Assign(leases) => leases.iter().map(|lease| lease.id).collect(),
                 _ => HashSet::new(),
@@ -254,7 +331,7 @@ impl Shard {
             for scheme in [Scheme::Http, Scheme::Https] {
                 // Expired rules are not applied. They are fetched again first.
                 if let Some(unjudged) = unjudged.filter(|_| state.knows_rules(scheme, now)) {
-                    refuse(&live.rules.borrow(), scheme, unjudged, &mut state, now);
+                    refuse(&live.kept.rules.borrow(), scheme, unjudged, &mut state, now);
                 }
             }
         }
@@ -263,10 +340,9 @@ impl Shard {
 }
 
 impl Live {
-    fn start(cx: &Rc<ShardContext>, host: &Host, kept: HostParts, restarted: bool) -> Self {
+    fn start(cx: &Rc<ShardContext>, host: &Host, kept: Rc<HostParts>, restarted: bool) -> Self {
         let actor = HostActor::start(cx.clone(), host.clone(), kept.clone(), restarted);
-        let HostParts { state, rules, errands, prepared } = kept;
-        Self { actor, state, rules, errands, prepared, looked_up: 0, resting: false }
+        Self { actor, kept, looked_up: 0, resting: false }
     }
 }
 
@@ -281,18 +357,14 @@ fn count(n: usize) -> u32 {
 }
 
 /// Reads the saved state of a host (memo) from the bytes in the store, and the robots.txt rules in it.
-fn recall(
-    cx: &ShardContext,
-    host: &Host,
-    memo: Option<&[u8]>,
-) -> (Option<HostMemo>, Rc<RefCell<RulesTable>>) {
+fn recall(cx: &ShardContext, host: &Host, memo: Option<&[u8]>) -> (Option<HostMemo>, RulesTable) {
     let user_agent = &cx.settings.user_agent;
     let read = memo.and_then(|bytes| memo::read(bytes, user_agent));
     if memo.is_some() && read.is_none() {
         tracing::warn!(%host, "the saved state of this host cannot be read: the host is treated as a new one");
     }
     let (memo, rules) = read.map_or((None, PerScheme::default()), |(memo, rules)| (Some(memo), rules));
-    (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent.clone(), rules))))
+    (memo, RulesTable::restored(host, user_agent.clone(), rules))
 }
 
 /// Makes the state with which a host becomes live.
@@ -360,7 +432,7 @@ impl Handler<Missing> for Shard {
     type Result = ();
 
     fn handle(&mut self, Missing { host, leases }: Missing, _: &mut Self::Context) {
-        if !self.live.contains_key(&host) {
+        if !self.wake(&host) {
             // The host was dropped by an order (`lose`) in the meantime.
             return self.give_back(&host, leases);
         }
@@ -387,7 +459,7 @@ impl Handler<Settled> for Shard {
     fn handle(&mut self, Settled(settled): Settled, _: &mut Self::Context) {
         for (host, leases) in settled {
             // A host that is not live holds none of the settled leases.
-            if self.live.contains_key(&host) {
+            if self.wake(&host) {
                 self.tell(&host, Input::Settled(leases));
             }
         }
@@ -399,8 +471,9 @@ impl Handler<ErrandResult> for Shard {
 
     fn handle(&mut self, ErrandResult { question, facts }: ErrandResult, _: &mut Self::Context) {
         // If the host that asked is passive now, it fetches robots.txt again when it becomes live.
+        self.wake(&question.host);
         let Some(live) =
-            self.live.get(&question.host).filter(|live| live.rules.borrow().is_awaited(&question))
+            self.live.get(&question.host).filter(|live| live.kept.rules.borrow().is_awaited(&question))
         else {
             return;
         };
@@ -410,7 +483,7 @@ impl Handler<ErrandResult> for Shard {
         let policy = self.cx.settings.retry_of(&question.host);
         let proposal = policy.propose(&rules::ATTEMPT, facts.outcome, hints, 0.0);
         let news = RulesNews { scheme: question.scheme, facts: &facts, proposal, hints };
-        take_in(&self.cx, &question.host, &live.rules, &live.state, &news);
+        take_in(&self.cx, &question.host, &live.kept.rules, &live.kept.state, &news);
         let _ = live.actor.try_send(Wake);
     }
 }
@@ -431,14 +504,16 @@ impl Handler<HostGone> for Shard {
                     return;
                 }
                 // The state may have received another input after the actor decided to stop.
-                if self.live.get(&host).is_some_and(|live| is_busy(&live.state.borrow())) {
+                if self.live.get(&host).is_some_and(|live| is_busy(&live.kept.state.borrow())) {
                     return self.revive(&host);
                 }
                 if let Some(live) = self.live.remove(&host) {
                     self.passivate(host, &live);
                 }
+                self.drain_asleep(1);
                 self.say_if_drained();
             }
+            Gone::Asleep => self.put_to_sleep(ctx, host),
         }
     }
 }
@@ -452,6 +527,7 @@ impl Handler<Drain> for Shard {
         for host in hosts {
             self.tell(&host, Input::Drain);
         }
+        self.drain_asleep(WOKEN_AT_ONCE);
         self.say_if_drained();
     }
 }
@@ -460,5 +536,7 @@ impl Handler<Drain> for Shard {
 const MAILBOX: usize = 256;
 /// The time between two messages with the shard's counts to the supervisor.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
+/// The most hosts that are woken before other messages are handled.
+const WOKEN_AT_ONCE: usize = 256;
 /// The time between the panic of a host's actor and the start of a new actor for this host.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);

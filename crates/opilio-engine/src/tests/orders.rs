@@ -13,12 +13,11 @@ use crate::message::{Asker, Errand, FetchFacts, HostOrder, OrderKind, ToSchedule
 use crate::supervisor::Command;
 use crate::{OrderAnswer, PartSnapshot};
 
-fn host(name: &str) -> Host {
+pub(super) fn host(name: &str) -> Host {
     Host::of(&url::Url::parse(&format!("http://{name}/")).unwrap()).unwrap()
 }
 
-/// Crawls twenty pages of each host. The future that `asked` returns runs at the same time as the crawl, in the
-/// same virtual time.
+/// Crawls twenty pages of each host, as [`watch`] does.
 fn watched<F>(
     hosts: &[&str],
     live: u32,
@@ -28,11 +27,22 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
+    let spider = List(hosts.iter().flat_map(|host| urls(host, 20)).collect());
+    watch(crawler(spider).live_hosts(live).transport(web(|_, _, _| page())), asked)
+}
+
+/// Runs a crawl. The future that `asked` returns runs at the same time as the crawl, in the same virtual time.
+pub(super) fn watch<F>(
+    crawler: Crawler<List>,
+    asked: impl FnOnce(Handle) -> F,
+) -> (CrawlReport, Vec<(Duration, String)>, F::Output)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     ARRIVALS.with(|arrivals| arrivals.borrow_mut().clear());
-    let spider = List(hosts.iter().flat_map(|host| urls(host, 20)).collect());
-    let crawler = crawler(spider).live_hosts(live).transport(web(|_, _, _| page()));
     let (tell, told) = oneshot::channel();
     let report = LocalSet::new().block_on(&runtime, async move {
         let give = |handle| {
@@ -169,7 +179,7 @@ fn an_order_stands_for_a_host_that_is_not_live_and_holds_it_when_it_wakes() {
 }
 
 /// Gives an order to a host three seconds after the start of the crawl.
-async fn order(handle: Handle, what: OrderKind) -> OrderAnswer {
+pub(super) async fn order(handle: Handle, what: OrderKind) -> OrderAnswer {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (reply, answer) = oneshot::channel();
     let order = HostOrder { host: host("a.example"), what, reply: Some(reply) };
@@ -197,7 +207,7 @@ fn a_host_that_is_lost_is_dropped_and_its_pages_are_leased_again() {
 }
 
 /// Sends a request on behalf of a caller. The limits of the requested host apply.
-async fn errand(handle: &Handle, url: &str) -> oneshot::Receiver<FetchFacts> {
+pub(super) async fn errand(handle: &Handle, url: &str) -> oneshot::Receiver<FetchFacts> {
     let url = url::Url::parse(url).unwrap();
     let (reply, answer) = oneshot::channel();
     let (host, request) = (Host::of(&url).unwrap(), FetchRequest::get(url));
