@@ -9,7 +9,7 @@ use opilio_engine::{Crawler, Spider};
 use opilio_extract::Extract;
 use opilio_extract::typed::ExtractPlan;
 
-use crate::command::{PreparedCommand, SpiderCommand, schema, seeds_of};
+use crate::command::{self, PreparedCommand, SpiderCommand, schema, seeds_of};
 use crate::exit::{Exit, Failure};
 use crate::program::{self, Ended, Program};
 use crate::progress::Display;
@@ -85,6 +85,10 @@ impl<S: Spider> App<S> {
     }
 
     /// Builds the program of a spider that `make` creates from the values of the program's own flags.
+    ///
+    /// Each command has these flags, but for `schema`. Their names and ids must not be those of a flag that a command
+    /// has already, such as `--rate`, `--pages` of `check`, or `--step` and `--from` of `parse`: the program then ends
+    /// with a usage error that names the flag.
     pub fn with_flags(
         flags: impl IntoIterator<Item = Arg>,
         make: impl FnOnce(&ArgMatches) -> anyhow::Result<S> + 'static,
@@ -146,6 +150,7 @@ impl<S: Spider> App<S> {
     /// When a setting is wrong, the crawl fails, or the arguments ask for help. [`Failure::report`] prints each of
     /// these.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
+        command::check_flags::<S>(&self.flags).map_err(Failure::Usage)?;
         let program = Command::new(program_name())
             .bin_name(program_name())
             .subcommand_required(true)
@@ -209,3 +214,20 @@ pub const PROGRAM_MARK: &str = "\
 Crawls with a spider that is built with Opilio. Each command below has flags of its own, which COMMAND --help lists. \
 In the directory of the cargo project, the program opilio calls the same commands, as in: opilio check";
 const WITHOUT_SUBCOMMAND: &str = "Without a subcommand it runs, with the flags of run.";
+
+#[cfg(test)]
+mod tests {
+    use opilio_engine::EachPage;
+
+    use super::*;
+
+    #[test]
+    fn a_flag_that_a_command_has_already_is_usage_for_every_command() {
+        for args in [&["run"][..], &["schema"], &["check", "--pages", "3"], &["--help"]] {
+            let flags = [Arg::new("pages").long("pages")];
+            let app = App::<EachPage>::with_flags(flags, |_| Err(anyhow::anyhow!("not made")));
+            let ended = app.run(args.iter().copied());
+            assert!(matches!(ended, Err(Failure::Usage(_))), "{args:?}: {ended:?}");
+        }
+    }
+}

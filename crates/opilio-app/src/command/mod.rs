@@ -111,6 +111,54 @@ impl SpiderCommand {
     }
 }
 
+/// Makes a flag that only some commands have, not the table of settings.
+fn own_flag(name: &'static str) -> Arg {
+    Arg::new(own_id(name)).long(name)
+}
+
+/// Returns the id of such a flag. It has a prefix, so that a flag of the program may have the name as its id.
+fn own_id(name: &str) -> String {
+    format!("opilio.{name}")
+}
+
+/// Checks that the flags of a program have other names and ids than those of the commands. Clap panics otherwise.
+///
+/// # Errors
+/// When a name or an id occurs twice. The error names the flag and the command.
+pub(crate) fn check_flags<S: Spider>(programs_own: &[Arg]) -> anyhow::Result<()> {
+    // `schema` has none of the program's flags.
+    for command in SpiderCommand::ALL.into_iter().filter(|command| *command != SpiderCommand::Schema) {
+        let known = command.clap::<S>(Vec::new()).arg(Arg::new("help").short('h').long("help"));
+        for (own, known) in
+            programs_own.iter().flat_map(|own| known.get_arguments().map(move |known| (own, known)))
+        {
+            let name = command.name();
+            if let Some(twice) = names(own).into_iter().find(|flag| names(known).contains(flag)) {
+                anyhow::bail!(
+                    "the command {name} has a flag {twice} already: give the program's flag another name"
+                );
+            }
+            if own.get_id() == known.get_id() {
+                let id = own.get_id();
+                anyhow::bail!(
+                    "a flag of the command {name} has the id {id} already: give the program's flag another id"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns all names of a flag, short ones too, as they are written on the command line.
+fn names(flag: &Arg) -> Vec<String> {
+    let long = flag.get_long_and_visible_aliases().unwrap_or_default();
+    let hidden = flag.get_all_aliases().unwrap_or_default();
+    let short = flag.get_short_and_visible_aliases().unwrap_or_default();
+    let hidden_short = flag.get_all_short_aliases().unwrap_or_default();
+    let long = long.into_iter().chain(hidden).map(|name| format!("--{name}"));
+    long.chain(short.into_iter().chain(hidden_short).map(|name| format!("-{name}"))).collect()
+}
+
 /// A subcommand whose settings are read.
 pub(crate) struct PreparedCommand<'a, S: Spider> {
     pub(crate) matches: &'a ArgMatches,
@@ -235,6 +283,7 @@ const OF_OUTPUT_AND_STATE: [&str; 13] = [
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use opilio_engine::EachPage;
 
     use super::*;
@@ -249,5 +298,26 @@ mod tests {
         for flag in FEW_FETCHES.into_iter().chain(OF_OUTPUT_AND_STATE) {
             assert!(all.iter().any(|setting| setting.flag == Some(flag)), "{flag}");
         }
+    }
+    #[test]
+    fn a_programs_flag_that_a_command_has_is_an_error_that_names_both() {
+        let refused =
+            |flag: Arg| check_flags::<EachPage>(&[flag]).map_err(|error| error.to_string()).unwrap_err();
+        for (flag, words) in [
+            (Arg::new("n").long("pages"), "the command check has a flag --pages already"),
+            (Arg::new("n").long("from"), "the command parse has a flag --from already"),
+            (Arg::new("n").long("rate"), "the command run has a flag --rate already"),
+            (Arg::new("n").long("x").alias("proxy"), "the command run has a flag --proxy already"),
+            (Arg::new("n").short('o'), "the command run has a flag -o already"),
+            (Arg::new("n").long("help"), "the command run has a flag --help already"),
+            (Arg::new("rate").long("speed"), "a flag of the command run has the id rate already"),
+        ] {
+            let error = refused(flag);
+            assert!(error.starts_with(words), "{error}");
+        }
+        let own =
+            || ["url", "step", "pages", "json"].map(|id| Arg::new(id).long(format!("my-{id}"))).to_vec();
+        check_flags::<EachPage>(&own()).unwrap();
+        SpiderCommand::ALL.into_iter().for_each(|command| command.clap::<EachPage>(own()).debug_assert());
     }
 }

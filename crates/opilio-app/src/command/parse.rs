@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches};
 use opilio_core::Reason;
 use opilio_engine::{CrawlReport, Page, Request, Spider, parse_page};
 use opilio_export::{Export, JsonLines};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{PreparedCommand, print, step, with_login};
+use super::{FEW_FETCHES, PreparedCommand, own_flag, own_id, print, step, with_login};
 use crate::exit::{Exit, Failure};
 use crate::observed::{Observed, PageRead};
 use crate::program::Ended;
@@ -24,23 +25,20 @@ use crate::watch::{self, Watched};
 pub(super) fn flags() -> Vec<Arg> {
     let path = ValueParser::path_buf();
     vec![
-        Arg::new(URL)
+        Arg::new(own_id(URL))
             .value_name("URL")
             .required(true)
             .value_parser(web_url)
             .help("Page to read (http or https)"),
-        Arg::new(STEP)
-            .long(STEP)
+        own_flag(STEP)
             .value_name("STEP")
             .help("Step of the page, as JSON or as a bare name [default: the step of the first seed]"),
-        Arg::new(SESSION).long(SESSION).value_name("NAME").help("Session of the request"),
-        Arg::new(FROM)
-            .long(FROM)
+        own_flag(SESSION).value_name("NAME").help("Session of the request"),
+        own_flag(FROM)
             .value_name("FILE")
             .value_parser(path)
             .help("Reads the page's body from this file and fetches nothing"),
-        Arg::new(REQUESTS)
-            .long(REQUESTS)
+        own_flag(REQUESTS)
             .action(ArgAction::SetTrue)
             .help("Also prints the requests that the page leads to, each with its step"),
     ]
@@ -52,13 +50,15 @@ pub(super) fn flags() -> Vec<Arg> {
 /// When the step or the file cannot be read, or the crawler refuses the settings.
 pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
     let matches = prepared.matches;
-    let Some(url) = matches.get_one::<Url>(URL).cloned() else {
+    let Some(url) = matches.get_one::<Url>(&own_id(URL)).cloned() else {
         return Err(Failure::usage(anyhow!("URL is missing")));
     };
-    let step = read_step(&prepared.spider, matches.get_one::<String>(STEP)).map_err(Failure::Usage)?;
-    let with_requests = matches.get_flag(REQUESTS);
-    let session = matches.get_one::<String>(SESSION).cloned();
-    if let Some(file) = matches.get_one::<PathBuf>(FROM) {
+    let step =
+        read_step(&prepared.spider, matches.get_one::<String>(&own_id(STEP))).map_err(Failure::Usage)?;
+    let with_requests = matches.get_flag(&own_id(REQUESTS));
+    let session = matches.get_one::<String>(&own_id(SESSION)).cloned();
+    if let Some(file) = matches.get_one::<PathBuf>(&own_id(FROM)) {
+        refuse_flags_of_fetches(matches).map_err(Failure::Usage)?;
         let page = saved_page(file, url, step, session.as_deref()).map_err(Failure::Usage)?;
         let read = parse_page(&prepared.spider, &page);
         let read = ReadPage::of(&page, read.as_ref(), with_requests);
@@ -165,6 +165,17 @@ fn read_step<S: Spider>(spider: &S, written: Option<&String>) -> anyhow::Result<
             let first = seeds.first().map(|seed| seed.step().clone());
             first.with_context(|| format!("the spider has no seed, so the page's step is needed: --{STEP}"))
         }
+    }
+}
+
+/// Refuses flags that say how to fetch, since nothing is fetched. Environment variables are ignored, since they are
+/// meant for all commands.
+fn refuse_flags_of_fetches(matches: &ArgMatches) -> anyhow::Result<()> {
+    let is_given = |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+    let fetching = FEW_FETCHES.iter().filter(|flag| !["config", "verbose", "quiet"].contains(flag));
+    match fetching.into_iter().find(is_given) {
+        Some(flag) => bail!("--{flag} cannot be used with --{FROM}, which reads a file and fetches nothing"),
+        None => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use opilio_cassette::{CassetteDraft, CassetteError, RecordedExchange, Recording};
 use opilio_engine::{CrawlError, CrawlReport, Spider, Stopped};
 
-use super::PreparedCommand;
+use super::{PreparedCommand, own_flag, own_id};
 use crate::exit::{Exit, Failure};
 use crate::observed::Observed;
 use crate::program::Ended;
@@ -20,8 +20,7 @@ use crate::watch::{self, Watched};
 pub(super) fn flags() -> Vec<Arg> {
     vec![
         cassette("File for the cassette, a WARC file; replaced when the crawl has ended"),
-        Arg::new(KEEP_SECRETS)
-            .long(KEEP_SECRETS)
+        own_flag(KEEP_SECRETS)
             .action(ArgAction::SetTrue)
             .help("Records logins, cookies and other secrets, too; without this they are left out"),
     ]
@@ -29,13 +28,13 @@ pub(super) fn flags() -> Vec<Arg> {
 
 /// Returns the flag that names the cassette.
 pub(super) fn cassette(help: &'static str) -> Arg {
-    let arg = Arg::new(CASSETTE).long(CASSETTE).value_name("FILE.warc");
+    let arg = own_flag(CASSETTE).value_name("FILE.warc");
     arg.value_parser(ValueParser::path_buf()).help(format!("{help} [default: {CASSETTE_FILE}]"))
 }
 
 /// Returns the path of the cassette: the one that the flag names, or the default.
 pub(super) fn cassette_path(matches: &ArgMatches) -> PathBuf {
-    matches.get_one::<PathBuf>(CASSETTE).cloned().unwrap_or_else(|| PathBuf::from(CASSETTE_FILE))
+    matches.get_one::<PathBuf>(&own_id(CASSETTE)).cloned().unwrap_or_else(|| PathBuf::from(CASSETTE_FILE))
 }
 
 /// Crawls, and writes the cassette.
@@ -44,7 +43,7 @@ pub(super) fn cassette_path(matches: &ArgMatches) -> PathBuf {
 /// When the cassette cannot be written, the crawler refuses the settings, or the crawl fails.
 pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
     let path = cassette_path(prepared.matches);
-    let recording = Recording::new(prepared.matches.get_flag(KEEP_SECRETS));
+    let recording = Recording::new(prepared.matches.get_flag(&own_id(KEEP_SECRETS)));
     let facts = SummaryFacts::of(&prepared.draft.run);
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler.max_pages(MAX_PAGES))?;
     // A path that cannot be written is found now, and not after the crawl.

@@ -6,14 +6,13 @@ use clap::{Arg, ArgAction, ArgMatches};
 use opilio_extract::typed::{ExtractPlan, FieldPlan, FieldShape, SourcePlan, ValueKind};
 use serde_json::{Value, json};
 
-use super::print;
+use super::{own_flag, own_id, print};
 use crate::exit::Failure;
 
 /// The flags that only this command has.
 pub(super) fn flags() -> Vec<Arg> {
     vec![
-        Arg::new(JSON)
-            .long(JSON)
+        own_flag(JSON)
             .action(ArgAction::SetTrue)
             .help("Prints one JSON object for each struct, on a line of its own"),
     ]
@@ -31,7 +30,7 @@ pub(crate) fn run(plans: &[&'static ExtractPlan], matches: &ArgMatches) -> Resul
         )));
     }
     let all = with_inner(plans);
-    let text = if matches.get_flag(JSON) {
+    let text = if matches.get_flag(&own_id(JSON)) {
         all.iter().map(|plan| format!("{}\n", as_json(plan))).collect()
     } else {
         let texts: Vec<String> = all.iter().map(|plan| as_text(plan)).collect();

@@ -102,6 +102,10 @@ fn wrong_steps_and_urls_are_usage_and_name_what_is_right() {
         (&["parse", "http://127.0.0.1:1/", "--step", "Product"], "--step Product: "),
         (&["parse", "shop.example/7"], "write http:// or https:// in front"),
         (&["parse", "http://127.0.0.1:1/", "--from", "gone.html"], "cannot read gone.html"),
+        (
+            &["parse", "http://127.0.0.1:1/", "--from", "gone.html", "--proxy", "http://127.0.0.1:1"],
+            "--proxy cannot be used with --from, which reads a file and fetches nothing",
+        ),
         (&["parse"], "<URL>"),
         (&["parse", "http://127.0.0.1:1/", "--max-pages", "7"], "'--max-pages'"),
     ] {

@@ -18,7 +18,7 @@ use opilio_engine::{CrawlError, CrawlReport, Crawler, Request, Spider};
 use self::compare::Comparison;
 use self::pages::{CheckedPage, Chosen, choose};
 use super::record::{cassette, cassette_path};
-use super::{PreparedCommand, print, with_login};
+use super::{PreparedCommand, own_flag, own_id, print, with_login};
 use crate::exit::{Exit, Failure};
 use crate::observed::Observed;
 use crate::program::Ended;
@@ -30,8 +30,7 @@ use crate::{state, summary};
 pub(super) fn flags() -> Vec<Arg> {
     vec![
         cassette("Cassette of the pages to compare with, as record writes it"),
-        Arg::new(PAGES)
-            .long(PAGES)
+        own_flag(PAGES)
             .value_name("N")
             .default_value("3")
             .value_parser(ValueParser::from(clap::value_parser!(u16).range(1..)))
@@ -45,7 +44,7 @@ pub(super) fn flags() -> Vec<Arg> {
 /// When the cassette cannot be read, the crawler refuses the settings, or a crawl fails.
 pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
     let path = cassette_path(prepared.matches);
-    let count = prepared.matches.get_one::<u16>(PAGES).copied().map_or(3, usize::from);
+    let count = prepared.matches.get_one::<u16>(&own_id(PAGES)).copied().map_or(3, usize::from);
     let command = format!("{} record --cassette {}", crate::app::program_name(), path.display());
     let exchanges = opilio_cassette::load(&path, &command).map_err(|error| match error {
         CassetteError::Missing { .. } | CassetteError::Format { .. } => Failure::usage(error),
