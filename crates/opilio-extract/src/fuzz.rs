@@ -1,6 +1,7 @@
 //! Functions for fuzzing. Each function takes any bytes, and panics if the parser violates its guarantees. The
 //! property tests call the same functions.
 
+use crate::markup::compare;
 use crate::{Directives, Document, Flaw, Kind, LINKS_MAX, Link, LinkKind};
 use std::collections::HashSet;
 use url::Url;
@@ -87,6 +88,19 @@ pub fn media(bytes: &[u8]) {
     // A meaningless value changes nothing, and neither does another value of the same type.
     assert_eq!(read(&[b"*/*", types]).kind(), typed.kind());
     assert_eq!(read(&[b"html"]).kind(), untyped.kind());
+}
+
+/// Reads the bytes as markup, behind a line whose bytes are the lengths of the pieces in which a parser gets it, and
+/// compares the result with that of complete parsers.
+///
+/// # Panics
+/// When the tree is not that of html5ever, or title and links are those of neither lol_html nor html5ever.
+pub fn markup(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let (steps, page) = end.map_or((&b""[..], bytes), |end| (&bytes[..end], &bytes[end + 1..]));
+    let page = String::from_utf8_lossy(page);
+    compare::assert_same_tree(&page, steps);
+    compare::assert_same_skim(&page);
 }
 
 /// Checks that all links are absolute http or https URLs without fragment, that each URL occurs once, and that there

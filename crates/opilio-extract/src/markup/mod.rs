@@ -4,6 +4,7 @@
 //! unusual form; the rest of the page, or all of it, is then read by a complete parser. Two modules use it:
 //! [`tokens`] gives its pieces to html5ever's tree builder, and [`quick`] collects title and links without a tree.
 
+pub(crate) mod compare;
 pub(crate) mod quick;
 #[cfg(test)]
 mod tests;

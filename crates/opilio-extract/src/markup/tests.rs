@@ -2,71 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use super::compare::{assert_same_skim, assert_same_tree, read_here};
 use super::quick;
-use super::tokens::{MarkupEnd, read, with_line_feeds};
+use super::tokens::with_line_feeds;
 use crate::link::Reach;
 use crate::pass;
-use html5ever::buffer_queue::BufferQueue;
-use html5ever::tendril::StrTendril;
-use html5ever::tendril::TendrilSink;
-use html5ever::tokenizer::{Token, TokenSink, Tokenizer, TokenizerOpts};
-use html5ever::tree_builder::{TreeBuilder, TreeSink};
-use html5ever::{ParseOpts, driver};
 use proptest::prelude::*;
-use scraper::{Html, HtmlTreeSink};
-
-/// Reads a page with the tokenizer here and, from the first unusual form on, with html5ever's. Returns the tree,
-/// and the part of the page that was read here.
-fn read_here(page: &str) -> (Html, usize) {
-    let page = &*with_line_feeds(page);
-    let builder = TreeBuilder::new(HtmlTreeSink::new(Html::new_document()), Default::default());
-    match read(page, &builder, || true) {
-        MarkupEnd::Unusual { from, opts } => {
-            let tokenizer = Tokenizer::new(builder, opts);
-            let mut parser = driver::Parser { tokenizer, input_buffer: BufferQueue::default() };
-            parser.process(StrTendril::from_slice(&page[from..]));
-            (parser.finish(), from)
-        }
-        MarkupEnd::End | MarkupEnd::Limit => {
-            let _ = builder.process_token(Token::EOFToken, 1);
-            builder.end();
-            (builder.sink.finish(), page.len())
-        }
-    }
-}
-
-fn read_by_html5ever(page: &str) -> Html {
-    let sink = HtmlTreeSink::new(Html::new_document());
-    // A mark at the beginning is left out here, since html5ever also leaves out one that follows a script.
-    let page = page.strip_prefix('\u{feff}').unwrap_or(page);
-    let tokenizer = TokenizerOpts { discard_bom: false, ..TokenizerOpts::default() };
-    let options = ParseOpts { tokenizer, ..ParseOpts::default() };
-    driver::parse_document(sink, options).one(StrTendril::from_slice(page))
-}
-
-/// Returns each node on a line of its own, with its depth.
-fn lines(html: &Html) -> Vec<String> {
-    let mut lines = vec![format!("{:?}", html.quirks_mode)];
-    for node in html.tree.root().descendants() {
-        let depth = node.ancestors().count();
-        let text = match node.value() {
-            // The order of attributes is not compared, since scraper keeps them in no order.
-            scraper::Node::Element(element) => {
-                let mut attributes: Vec<_> =
-                    element.attrs.iter().map(|(name, value)| format!("{name:?} {:?}", &**value)).collect();
-                attributes.sort();
-                format!("{:?} {attributes:?}", element.name)
-            }
-            other => format!("{other:?}"),
-        };
-        lines.push(format!("{depth} {text}"));
-    }
-    lines
-}
-
-fn assert_same(page: &str) {
-    assert_eq!(lines(&read_here(page).0), lines(&read_by_html5ever(page)), "{page:?}");
-}
 
 #[test]
 fn common_markup_is_read_here_to_its_end() {
@@ -87,9 +28,9 @@ fn common_markup_is_read_here_to_its_end() {
         "<title>never closed <b>",
         "<noscript><p>x</p></noscript><iframe><p></iframe><xmp><b></xmp>",
     ] {
-        let (_, here) = read_here(page);
+        let (_, here) = read_here(page, &[], true);
         assert_eq!(here, with_line_feeds(page).len(), "{page:?}");
-        assert_same(page);
+        assert_same_tree(page, &[]);
     }
 }
 
@@ -113,9 +54,9 @@ fn unusual_markup_is_read_by_html5ever() {
         "x\0y",
         "x<p.q>",
     ] {
-        let (_, here) = read_here(page);
+        let (_, here) = read_here(page, &[], true);
         assert!(here < page.len(), "{page:?}");
-        assert_same(page);
+        assert_same_tree(page, &[]);
     }
 }
 
@@ -142,13 +83,13 @@ fn markup() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn the_tree_is_html5evers(page in markup()) {
-        assert_same(&page);
+    fn the_tree_is_html5evers(page in markup(), steps in prop::collection::vec(1_u8..20, 0..8)) {
+        assert_same_tree(&page, &steps);
     }
 
     #[test]
     fn the_tree_of_any_text_is_html5evers(page in "[<>/!a-cA-C&;='\" \n\r\t\\-?\\[\\]#\0é]{0,60}") {
-        assert_same(&page);
+        assert_same_tree(&page, &[]);
     }
 
     #[test]
@@ -159,15 +100,6 @@ proptest! {
     #[test]
     fn quick_finds_in_any_text_what_the_pass_finds(page in "[<>/!a-cA-C&;=\\'\" \n\r\t\\-?é]{0,60}") {
         assert_same_skim(&page);
-    }
-}
-
-/// The content of `<noscript>` is left out: it is markup here, as for a browser without scripts, and the pass reads it
-/// as if it were a page of its own.
-fn assert_same_skim(page: &str) {
-    let page = &page.replace("noscript", "nobr");
-    if let Some(quick) = quick::skim(page, Reach::Images) {
-        assert_eq!(quick, pass::stream(page, Reach::Images), "{page:?}");
     }
 }
 
