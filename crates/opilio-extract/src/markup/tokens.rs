@@ -1,7 +1,7 @@
 //! Gives the pieces of a page to html5ever's tree builder.
 //!
 //! html5ever's own tokenizer reads one character at a time and takes most of the time of a parse. It still reads
-//! texts with character references, DOCTYPEs, and the rest of a page from the first unusual form on. The tree is the
+//! texts with rare character references, DOCTYPEs, and the rest of a page from the first unusual form on. The tree is the
 //! same: a test compares them.
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Toke
 use html5ever::{Attribute, LocalName, QualName, ns};
 
 use super::{MarkupPiece, RawAttribute, Scanner};
-use crate::entities::decoded_attribute;
+use crate::entities::{ReferencePlace, decoded_attribute, decoded_common};
 
 /// The most bytes of a page that are read here; a `StrTendril` cannot be longer than 4 GiB.
 const BYTES_MAX: usize = 1 << 30;
@@ -122,10 +122,13 @@ impl<S: TokenSink> Tokens<'_, S> {
         TextMode::Data
     }
 
-    /// Gives text to the sink. Text with character references is read by html5ever's tokenizer.
+    /// Gives text to the sink. Text with rare character references is read by html5ever's tokenizer.
     fn text(&self, text: Range<usize>, state: State, last_start_tag_name: Option<&str>) {
-        if memchr::memchr(b'&', &self.page.as_bytes()[text.clone()]).is_none() {
+        let raw = &self.page[text.clone()];
+        if memchr::memchr(b'&', raw.as_bytes()).is_none() {
             self.characters(text);
+        } else if let Some(decoded) = decoded_common(raw, ReferencePlace::Text) {
+            let _ = self.emit(Token::CharacterTokens(StrTendril::from(decoded)));
         } else {
             self.by_html5ever(text, options(state, last_start_tag_name.map(str::to_owned)));
         }
