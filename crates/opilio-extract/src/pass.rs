@@ -97,6 +97,7 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
     let mut wanted = [false; LISTENERS];
     wanted[Listener::Anchor as usize] = true;
     wanted[Listener::Title as usize] = true;
+    let mut metas = Metas::default();
     for at in memchr::memchr_iter(b'<', text.as_bytes()) {
         let tag = &text.as_bytes()[at + 1..];
         let is = |name: &[u8]| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
@@ -107,7 +108,7 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
             Some(b'i') if is(b"iframe") => Listener::Iframe,
             Some(b'i') if reach == Reach::Images && is(b"img") => Listener::Image,
             Some(b'l') if is(b"link") => Listener::Relation,
-            Some(b'm') if is(b"meta") && says_something(tag) => Listener::Meta,
+            Some(b'm') if is(b"meta") && metas.say_something(tag, at) => Listener::Meta,
             Some(b'n') if is(b"noscript") => Listener::Noscript,
             Some(b'm') if is(b"math") => Listener::ForeignTitle,
             Some(b's') if is(b"svg") => Listener::ForeignTitle,
@@ -120,11 +121,32 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
     SELECTORS.iter().filter(move |(l, _)| wanted[*l as usize]).map(|(l, selector)| (*l, selector))
 }
 
+/// Finds out whether the `<meta>` tags of a page say something to a crawler.
+#[derive(Default)]
+struct Metas {
+    /// Whether one of the tags said something. Then no other tag is read.
+    found: bool,
+    /// The offset of the last tag's end.
+    end: usize,
+}
+
+impl Metas {
+    /// Returns whether this tag, which begins at the offset `at`, or an earlier one may say something. Tags that
+    /// begin inside a tag, as in `<meta <meta <meta`, count without being read: each may be as long as the page.
+    fn say_something(&mut self, tag: &[u8], at: usize) -> bool {
+        if !self.found {
+            let tag = &tag[..end_of_tag(tag)];
+            self.found = at < self.end || says_something(tag);
+            self.end = at + 1 + tag.len();
+        }
+        self.found
+    }
+}
+
 /// Returns whether a `<meta>` tag might contain a directive or a refresh. Most do not, and a page in which none does
 /// needs no listener for `<meta>`. The words may be written in numeric entities, so a tag with such entities counts,
 /// too.
 fn says_something(tag: &[u8]) -> bool {
-    let tag = &tag[..end_of_tag(tag)];
     tag.iter().enumerate().any(|(at, byte)| {
         let begins = |word: &[u8]| tag[at..].get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
         match byte.to_ascii_lowercase() {

@@ -475,6 +475,17 @@ fn deep_markup_hides_no_link_from_the_pass() {
     assert_eq!(page.skim().cut, None);
 }
 
+/// Each of these tags was once searched for its end up to the end of the page.
+#[test]
+fn tags_of_meta_that_never_end_are_read_soon() {
+    for tag in ["<meta ", "<meta x=' ", "<meta name=robots "] {
+        let page = page(&format!("<a href=/first></a>{}", tag.repeat(200_000)));
+        assert_eq!(urls(&page.links()), ["https://site.example/first"], "{tag}");
+    }
+    let page = page("<meta x=\"<meta \"><meta name=robots x='<meta' content=nofollow>");
+    assert!(page.robots("Opilio").nofollow);
+}
+
 #[test]
 fn cloned_formatting_elements_do_not_fill_the_memory() {
     let fonts: String = (0..400).map(|n| format!("<font id={n}>")).collect();
