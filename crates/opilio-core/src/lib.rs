@@ -32,7 +32,7 @@ pub mod verdict;
 pub use canonical::{Fingerprint, canonicalize};
 pub use explain::{Explanation, explain};
 pub use host_pattern::{BadHostPattern, HostPattern, is_below};
-pub use name::{Group, Host, NameError, Origin, PerScheme, Scheme, redacted};
+pub use name::{Group, Host, NameError, Origin, PerScheme, Scheme, redacted, registrable_domain};
 pub use order::Order;
 pub use outcome::{Blame, Fault, Outcome, Reason};
 pub use policy::{Backoff, HostPolicy};

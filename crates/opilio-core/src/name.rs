@@ -178,7 +178,7 @@ impl Host {
         }
         let name = self.name();
         // A name that is itself a public suffix, or has none, forms a group of its own.
-        let domain = psl::domain_str(name).unwrap_or(name);
+        let domain = registrable_domain(name).unwrap_or(name);
         Group(domain.into())
     }
 }
@@ -193,6 +193,13 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Returns the registrable domain of a name in lower case: its public suffix and one label more. `None` for a name
+/// that is itself a public suffix (<https://publicsuffix.org>).
+#[must_use]
+pub fn registrable_domain(name: &str) -> Option<&str> {
+    psl2::lookup(name)?.registrable_domain()
 }
 
 /// The registrable domain of a name (public suffix list), or the host itself for an address.

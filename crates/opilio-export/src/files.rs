@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hmac_sha256::Hash;
 use serde::{Serialize, Serializer};
-use sha2::{Digest, Sha256};
 
 use crate::error::ExportError;
 
@@ -25,7 +25,7 @@ impl ContentHash {
     /// Computes the hash of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        Self(Hash::hash(bytes))
     }
 
     /// Returns the path of these bytes relative to the directory of a [`FileStore`]: `ab/cdef…`.

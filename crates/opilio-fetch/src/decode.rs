@@ -4,16 +4,17 @@
 //! is full, and fails when a limit is exceeded. Between two chained codings only one block is kept in memory, so a
 //! decompression bomb inside another bomb costs no more memory than a single bomb.
 
-use async_compression::codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, ZstdDecoder};
-use async_compression::core::util::{PartialBuffer, WriteBuffer};
-use async_compression::zstd::DParameter;
 use bytes::{Bytes, BytesMut};
 use encoding_rs::Encoding;
 use http::{HeaderMap, header};
 use opilio_core::Fault;
 
-use crate::inflate::Inflate;
+use self::codec::{Broken, Brotli, Codec, RawDeflate, StreamState, Zstd};
+use self::inflate::Inflate;
 use crate::limits::Limits;
+
+mod codec;
+mod inflate;
 
 /// The value of the `Accept-Encoding` header. All these codings can be decoded.
 pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
@@ -175,7 +176,7 @@ impl DecodeBounds {
 struct Stage {
     coding: Coding,
     /// The decoder of this coding; `None` until the first byte, which for deflate decides between zlib and raw.
-    codec: Option<Box<dyn DecodeV2>>,
+    codec: Option<Box<dyn Codec + Send>>,
     block: Box<[u8]>,
     filled: usize,
     taken: usize,
@@ -183,7 +184,6 @@ struct Stage {
     total: u64,
     /// Whether the codec reached the end of its stream. More input may begin another stream.
     stream_done: bool,
-    flushed: bool,
     /// Whether this stage will write no more output.
     ended: bool,
 }
@@ -198,7 +198,6 @@ impl Stage {
             taken: 0,
             total: 0,
             stream_done: false,
-            flushed: false,
             ended: false,
         }
     }
@@ -216,25 +215,25 @@ impl Stage {
         if input.is_empty() {
             return if last { self.end().map(|()| (0, true)) } else { Ok((0, false)) };
         }
-        let codec = self.codec.get_or_insert_with(|| codec(self.coding, input[0]));
+        let codec = match &mut self.codec {
+            Some(codec) => codec,
+            none => none.insert(codec_of(self.coding, input[0])?),
+        };
         if self.stream_done {
             if !starts_again(self.coding, input[0]) {
                 // Bytes after a complete stream are padding and are ignored, as in browsers.
                 self.fill(0);
                 return Ok((input.len(), true));
             }
-            codec.reinit().map_err(|_| Fault::Undecodable)?;
-            self.stream_done = false;
+            codec.reset()?;
         }
-        let mut input = PartialBuffer::new(input);
-        let mut output = WriteBuffer::new_initialized(&mut self.block);
-        self.stream_done = codec.decode(&mut input, &mut output).map_err(|_| Fault::Undecodable)?;
-        let (used, filled) = (input.written_len(), output.written_len());
-        self.fill(filled);
-        if used == 0 && filled == 0 && !self.stream_done {
+        let decoded = codec.decode(input, &mut self.block)?;
+        self.stream_done = decoded.stream == StreamState::Ended;
+        self.fill(decoded.written);
+        if decoded.used == 0 && decoded.written == 0 && !self.stream_done {
             return Err(Fault::Undecodable);
         }
-        Ok((used, true))
+        Ok((decoded.used, true))
     }
 
     /// Writes the remaining output, one block per call, and checks that the stream is complete.
@@ -245,21 +244,15 @@ impl Stage {
             self.fill(0);
             return Ok(());
         };
-        let mut output = WriteBuffer::new_initialized(&mut self.block);
-        if self.flushed {
-            let done = codec.finish(&mut output).map_err(|_| Fault::Undecodable)?;
-            let filled = output.written_len();
-            if !done && filled == 0 {
+        let decoded = codec.decode(&[], &mut self.block)?;
+        self.stream_done = decoded.stream == StreamState::Ended;
+        if decoded.written == 0 {
+            if decoded.stream == StreamState::Incomplete {
                 return Err(Fault::Undecodable);
             }
-            self.ended = done;
-            self.fill(filled);
-        } else {
-            let flushed = codec.flush(&mut output).map_err(|_| Fault::Undecodable)?;
-            let filled = output.written_len();
-            self.flushed = flushed || filled == 0;
-            self.fill(filled);
+            self.ended = true;
         }
+        self.fill(decoded.written);
         Ok(())
     }
 
@@ -270,17 +263,21 @@ impl Stage {
     }
 }
 
-fn codec(coding: Coding, first: u8) -> Box<dyn DecodeV2> {
-    match coding {
+fn codec_of(coding: Coding, first: u8) -> Result<Box<dyn Codec + Send>, Broken> {
+    Ok(match coding {
         Coding::Gzip => Box::new(Inflate::gzip()),
         // By RFC 9110 §8.4.1.2, "deflate" means zlib, but some servers send a raw deflate stream. A zlib header
         // names method 8 and a window of at most 32 KiB; no raw stream begins like this.
         Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(Inflate::zlib()),
-        Coding::Deflate => Box::new(DeflateDecoder::new()),
-        Coding::Brotli => Box::new(BrotliDecoder::new()),
-        // RFC 9659 limits the window to 8 MiB. With larger windows, a few bytes of input could make the decoder
-        // allocate 128 MiB.
-        Coding::Zstd => Box::new(ZstdDecoder::new_with_params(&[DParameter::window_log_max(23)])),
+        Coding::Deflate => Box::new(RawDeflate::new()),
+        Coding::Brotli => Box::new(Brotli::new()),
+        Coding::Zstd => Box::new(Zstd::new()?),
+    })
+}
+
+impl From<Broken> for Fault {
+    fn from(_: Broken) -> Self {
+        Self::Undecodable
     }
 }
 

@@ -20,7 +20,6 @@ mod dns;
 mod fetch;
 pub mod fuzz;
 mod head;
-mod inflate;
 mod limits;
 mod middleware;
 mod proxy;

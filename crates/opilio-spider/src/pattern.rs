@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use globset::{GlobBuilder, GlobMatcher};
-use icu_normalizer::ComposingNormalizerBorrowed;
+use unicode_normalization::UnicodeNormalization;
 use url::{Position, Url};
 
 /// A pattern for URLs. Only `*` is special: it stands for any text, as in robots.txt.
@@ -178,7 +178,7 @@ fn push_escaped(out: &mut String, byte: u8) {
 /// Returns the text in composed form (NFC). Unicode can write some letters in two ways, such as `é` as one character
 /// or as `e` with an accent; both have the same composed form.
 fn composed(text: &str) -> String {
-    ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
+    text.nfc().collect()
 }
 
 /// Makes the matcher of a pattern. Only `*` has a special meaning; `?`, brackets and braces are ordinary characters.

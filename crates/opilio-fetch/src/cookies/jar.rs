@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use http::HeaderValue;
-use opilio_core::is_below;
+use opilio_core::{is_below, registrable_domain};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
@@ -320,12 +320,12 @@ fn is_address(host: &str) -> bool {
 /// Returns whether the name is a public suffix, either by a rule of the public suffix list or because it is an
 /// unknown top-level domain.
 fn is_public_suffix(name: &str) -> bool {
-    psl::domain_str(name).is_none()
+    registrable_domain(name).is_none()
 }
 
 /// Returns the registrable domain of a host, or the host itself if it has no registrable domain.
 fn group_of(host: &str) -> &str {
-    if is_address(host) { host } else { psl::domain_str(host).unwrap_or(host) }
+    if is_address(host) { host } else { registrable_domain(host).unwrap_or(host) }
 }
 
 /// Returns the path up to its last slash, without that slash (RFC 6265bis §5.1.4).

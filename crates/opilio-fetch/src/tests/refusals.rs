@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use async_compression::codecs::{EncodeV2, GzipEncoder};
-use async_compression::core::util::{PartialBuffer, WriteBuffer};
 use opilio_core::{Fault, Outcome};
 use tokio::net::TcpListener;
 
 use super::server::{Act, Server, answer, page, send};
 use super::{SHORT, assert_fault, fetcher, fetcher_with, get, impatient, local};
+use crate::decode::tests::encode;
 use crate::{DnsCache, FetchRequest, Limits, WebSettings};
 
 async fn expect(acts: Vec<Act>, fault: Fault, what: &str) {
@@ -169,17 +168,6 @@ async fn a_connection_that_never_stands_is_no_timeout_of_the_url() {
     assert_fault(&get(&impatient(), &url).await, Fault::Connect, "deadline while connecting");
 }
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzipEncoder::new(async_compression::core::Level::Default.into());
-    let mut out = vec![0; plain.len() / 4 + 4_096];
-    let mut output = WriteBuffer::new_initialized(&mut out);
-    encoder.encode(&mut PartialBuffer::new(plain), &mut output).unwrap();
-    assert!(encoder.finish(&mut output).unwrap());
-    let length = output.written_len();
-    out.truncate(length);
-    out
-}
-
 fn coded(coding: &str, body: &[u8]) -> Act {
     answer("200 OK", &format!("Content-Encoding: {coding}\r\nContent-Length: {}\r\n", body.len()), body)
 }
@@ -187,10 +175,12 @@ fn coded(coding: &str, body: &[u8]) -> Act {
 #[tokio::test]
 async fn codings_are_undone_or_named() {
     let html = "<p>hello</p>".repeat(1_000);
-    let once = gzip(html.as_bytes());
-    for (coding, body) in
-        [("gzip", once.clone()), ("gzip, gzip", gzip(&once)), ("identity", html.clone().into_bytes())]
-    {
+    let once = encode("gzip", html.as_bytes());
+    for (coding, body) in [
+        ("gzip", once.clone()),
+        ("gzip, gzip", encode("gzip", &once)),
+        ("identity", html.clone().into_bytes()),
+    ] {
         let server = Server::answering(vec![coded(coding, &body)]).await;
         let fetched = get(&fetcher(), &server.url("/")).await;
         assert_eq!(fetched.outcome, Outcome::Answered(200), "{coding}: {:?}", fetched.error);
@@ -210,9 +200,10 @@ async fn codings_are_undone_or_named() {
 
 #[tokio::test]
 async fn bodies_beyond_the_limit_are_failures_and_never_cut_pages() {
-    let zeros = gzip(&vec![0; 9 << 20]);
+    let zeros = encode("gzip", &vec![0; 9 << 20]);
     expect(vec![coded("gzip", &zeros)], Fault::DecompressionBomb, "bomb by ratio").await;
-    expect(vec![coded("gzip, gzip", &gzip(&zeros))], Fault::DecompressionBomb, "bomb in a bomb").await;
+    expect(vec![coded("gzip, gzip", &encode("gzip", &zeros))], Fault::DecompressionBomb, "bomb in a bomb")
+        .await;
     expect(
         vec![answer("200 OK", "Content-Length: 20000000\r\n", "x"), Act::Stall],
         Fault::BodyTooLarge,
@@ -236,7 +227,7 @@ async fn of_a_body_of_which_the_beginning_counts_the_rest_is_not_read() {
     const ENOUGH: usize = 300_000;
     let rules = "Disallow: /x\n".repeat(100_000);
     let endless = Act::Drip("#".repeat(10_000).into_bytes(), Duration::ZERO);
-    let zeros = gzip(&vec![0; 9 << 20]);
+    let zeros = encode("gzip", &vec![0; 9 << 20]);
     for (acts, what) in [
         (vec![page(&rules)], "a long one"),
         (
@@ -244,7 +235,7 @@ async fn of_a_body_of_which_the_beginning_counts_the_rest_is_not_read() {
             "a longer one than allowed",
         ),
         (vec![answer("200 OK", "Connection: close\r\n", ""), endless], "one without end"),
-        (vec![coded("gzip", &gzip(rules.as_bytes()))], "a coded one"),
+        (vec![coded("gzip", &encode("gzip", rules.as_bytes()))], "a coded one"),
         (vec![coded("gzip", &zeros)], "a bomb"),
     ] {
         let server = Server::answering(acts).await;

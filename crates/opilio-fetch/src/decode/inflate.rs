@@ -4,16 +4,14 @@
 //! part of the page is lost without the trailer, and browsers show such a page. A stream that ends before its last
 //! block counts as cut off, and the part of the trailer that was sent must be correct.
 
-use std::io::{Error, ErrorKind, Result};
-
 use adler2::Adler32;
-use async_compression::codecs::{DecodeV2, DeflateDecoder};
-use async_compression::core::util::{PartialBuffer, WriteBuffer};
 use flate2::Crc;
 
+use super::codec::{Broken, Codec, Decoded, RawDeflate, StreamState};
+
 /// Decodes gzip (RFC 1952) or zlib (RFC 1950).
-pub(crate) struct Inflate {
-    stream: DeflateDecoder,
+pub(super) struct Inflate {
+    stream: RawDeflate,
     format: StreamFormat,
     at: At,
 }
@@ -57,101 +55,89 @@ enum HeaderPart {
 }
 
 impl Inflate {
-    pub(crate) fn gzip() -> Self {
+    pub(super) fn gzip() -> Self {
         let (format, at) = (StreamFormat::Gzip(Crc::new()), At::GzipHeader(GzipHeader::new()));
-        Self { stream: DeflateDecoder::new(), format, at }
+        Self { stream: RawDeflate::new(), format, at }
     }
 
-    pub(crate) fn zlib() -> Self {
+    pub(super) fn zlib() -> Self {
         let (format, at) = (StreamFormat::Zlib(Adler32::new()), At::ZlibHeader(None));
-        Self { stream: DeflateDecoder::new(), format, at }
+        Self { stream: RawDeflate::new(), format, at }
     }
 
-    /// Decodes part of the stream, and records the end of the stream when it is reached.
-    fn inflate(&mut self, input: &mut PartialBuffer<&[u8]>, output: &mut WriteBuffer<'_>) -> Result<()> {
-        let before = output.written_len();
-        let ended = self.stream.decode(input, output);
-        self.format.update(&output.written()[before..]);
-        if ended? {
-            self.at = At::Trailer(0);
+    /// Reads one byte of the header or the trailer.
+    fn take(&mut self, byte: u8) -> Result<(), Broken> {
+        match &mut self.at {
+            At::GzipHeader(header) => {
+                if header.take(byte)? {
+                    self.at = At::Stream;
+                }
+            }
+            At::ZlibHeader(first) => match first.replace(byte) {
+                None => {}
+                Some(first) => {
+                    check_zlib_header(first, byte)?;
+                    self.at = At::Stream;
+                }
+            },
+            At::Trailer(read) => {
+                let (trailer, length) = self.format.trailer();
+                if byte != trailer[*read] {
+                    return Err(Broken);
+                }
+                *read += 1;
+                if *read == length {
+                    self.at = At::End;
+                }
+            }
+            At::Stream | At::End => {}
         }
         Ok(())
     }
+
+    fn state(&self) -> StreamState {
+        match self.at {
+            At::GzipHeader(_) | At::ZlibHeader(_) | At::Stream => StreamState::Incomplete,
+            At::Trailer(_) => StreamState::Complete,
+            At::End => StreamState::Ended,
+        }
+    }
 }
 
-impl DecodeV2 for Inflate {
-    fn reinit(&mut self) -> Result<()> {
+impl Codec for Inflate {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Broken> {
+        let (mut used, mut written) = (0, 0);
+        loop {
+            match self.at {
+                At::Stream => {
+                    let decoded = self.stream.decode(&input[used..], &mut output[written..])?;
+                    self.format.update(&output[written..written + decoded.written]);
+                    used += decoded.used;
+                    written += decoded.written;
+                    if decoded.stream != StreamState::Ended {
+                        break;
+                    }
+                    self.at = At::Trailer(0);
+                }
+                At::End => break,
+                At::GzipHeader(_) | At::ZlibHeader(_) | At::Trailer(_) => {
+                    let Some(byte) = input.get(used) else { break };
+                    self.take(*byte)?;
+                    used += 1;
+                }
+            }
+        }
+        Ok(Decoded { used, written, stream: self.state() })
+    }
+
+    fn reset(&mut self) -> Result<(), Broken> {
         let fresh = match self.format {
             StreamFormat::Gzip(_) => Self::gzip(),
             StreamFormat::Zlib(_) => Self::zlib(),
         };
-        self.stream.reinit()?;
+        self.stream.reset()?;
         (self.format, self.at) = (fresh.format, fresh.at);
         Ok(())
-    }
-
-    fn decode(&mut self, input: &mut PartialBuffer<&[u8]>, output: &mut WriteBuffer<'_>) -> Result<bool> {
-        loop {
-            if let At::Stream = self.at {
-                if input.unwritten().is_empty() || output.has_no_spare_space() {
-                    return Ok(false);
-                }
-                self.inflate(input, output)?;
-                continue;
-            }
-            if let At::End = self.at {
-                return Ok(true);
-            }
-            let Some(byte) = input.unwritten().first().copied() else { return Ok(false) };
-            input.advance(1);
-            match &mut self.at {
-                At::GzipHeader(header) => {
-                    if header.take(byte)? {
-                        self.at = At::Stream;
-                    }
-                }
-                At::ZlibHeader(first) => match first.replace(byte) {
-                    None => {}
-                    Some(first) => {
-                        check_zlib_header(first, byte)?;
-                        self.at = At::Stream;
-                    }
-                },
-                At::Trailer(read) => {
-                    let (trailer, length) = self.format.trailer();
-                    if byte != trailer[*read] {
-                        return Err(broken("the checksum or the length in the trailer is another one"));
-                    }
-                    *read += 1;
-                    if *read == length {
-                        self.at = At::End;
-                    }
-                }
-                At::Stream | At::End => {}
-            }
-        }
-    }
-
-    fn flush(&mut self, output: &mut WriteBuffer<'_>) -> Result<bool> {
-        while let At::Stream = self.at {
-            if output.has_no_spare_space() {
-                return Ok(false);
-            }
-            let before = output.written_len();
-            // If no output was written, either all output was already written or the stream is cut off; `finish`
-            // decides which.
-            if self.inflate(&mut PartialBuffer::new(&[]), output).is_err() || output.written_len() == before {
-                break;
-            }
-        }
-        Ok(true)
-    }
-
-    fn finish(&mut self, _: &mut WriteBuffer<'_>) -> Result<bool> {
-        match self.at {
-            At::Trailer(_) | At::End => Ok(true),
-            At::GzipHeader(_) | At::ZlibHeader(_) | At::Stream => Err(Error::from(ErrorKind::UnexpectedEof)),
-        }
     }
 }
 
@@ -186,11 +172,11 @@ impl GzipHeader {
     }
 
     /// Reads the next byte of the header. Returns true if this byte was the last of the header.
-    fn take(&mut self, byte: u8) -> Result<bool> {
+    fn take(&mut self, byte: u8) -> Result<bool, Broken> {
         match &mut self.part {
             HeaderPart::Fixed(at) => {
                 if MAGIC.get(*at).is_some_and(|magic| *magic != byte) {
-                    return Err(broken("no gzip"));
+                    return Err(Broken);
                 }
                 if *at == FLAGS_AT {
                     self.flags = byte & (EXTRA | NAME | COMMENT | SUM);
@@ -249,16 +235,12 @@ impl GzipHeader {
     }
 }
 
-fn check_zlib_header(first: u8, second: u8) -> Result<()> {
+fn check_zlib_header(first: u8, second: u8) -> Result<(), Broken> {
     let sum = u16::from_be_bytes([first, second]);
     if first & 0x0f != 8 || !sum.is_multiple_of(31) || second & PRESET_DICTIONARY != 0 {
-        return Err(broken("no zlib"));
+        return Err(Broken);
     }
     Ok(())
-}
-
-fn broken(why: &'static str) -> Error {
-    Error::new(ErrorKind::InvalidData, why)
 }
 
 /// The first bytes of a gzip member, up to its compression method (RFC 1952 §2.3).
