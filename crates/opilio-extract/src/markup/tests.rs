@@ -103,6 +103,16 @@ proptest! {
     }
 }
 
+/// lol_html opens SVG at `<svg/>`, too, and does not close it at a `</svg>` inside a label.
+#[test]
+fn quick_closes_svg_where_html5ever_does() {
+    for page in ["<svg/><style><a href=1></style>", "<svg><title></svg></title><style><a href=1></style>"] {
+        let quick = quick::skim(page, Reach::Pages).unwrap();
+        assert_ne!(quick, pass::stream(page, Reach::Pages), "{page}");
+        assert_same_skim(page);
+    }
+}
+
 #[test]
 fn common_pages_are_skimmed_without_a_stack() {
     let page = "<!DOCTYPE html><html><head><meta charset=utf-8><title>Tea &amp; <b>cups</title><base href=/b/>\
