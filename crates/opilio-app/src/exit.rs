@@ -105,22 +105,37 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Joins the lines of a text into one line, with `;` between paragraphs. Escapes control characters: the text may
-/// quote a file, and a terminal would execute control characters in it.
-fn one_line(text: &str) -> String {
+/// Joins the lines of a text into one line, with `;` between paragraphs, and makes it [`printable`].
+pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let paragraphs = lines.split(|line| line.is_empty()).filter(|lines| !lines.is_empty());
     let joined = paragraphs.map(|lines| lines.join(" ")).collect::<Vec<_>>().join("; ");
-    joined.chars().fold(String::with_capacity(joined.len()), |mut out, c| {
-        if c.is_control() {
+    printable(&joined)
+}
+
+/// Returns a line as it may be printed: shortened, and with control characters escaped. The line may quote a page or a
+/// file, and a terminal would execute control characters in it.
+pub(crate) fn printable(line: &str) -> String {
+    let mut out = String::new();
+    for (nth, c) in line.chars().enumerate() {
+        if nth == LINE_CHARS_MAX {
+            out.push('…');
+            break;
+        }
+        // The named characters change the direction of writing.
+        if c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
-        out
-    })
+    }
+    out
 }
 
+/// The most characters of a line. Twenty fields that cannot be read are described in fewer.
+const LINE_CHARS_MAX: usize = 8_000;
 const ERRORS: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -131,6 +146,8 @@ mod tests {
     #[test]
     fn what_goes_wrong_fits_on_one_line() {
         assert_eq!(one_line("error: a\n  b\n\n  tip: c\n"), "error: a b; tip: c");
-        assert_eq!(one_line("seed \u{1b}[2J"), "seed \\u{1b}[2J");
+        assert_eq!(one_line("seed \u{1b}[2J\u{202e}"), "seed \\u{1b}[2J\\u{202e}");
+        assert_eq!(printable("  a\nb"), "  a\\nb");
+        assert_eq!(one_line(&"x".repeat(10_000)).chars().count(), LINE_CHARS_MAX + 1);
     }
 }

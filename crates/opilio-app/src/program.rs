@@ -8,7 +8,7 @@ use opilio_export::ExportError;
 use opilio_fetch::Cache;
 use url::Url;
 
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, Failure, one_line, printable, say};
 use crate::output::{self, Output};
 use crate::progress::Display;
 use crate::report_file::ReportFile;
@@ -66,11 +66,12 @@ impl Ended {
         Self { exit, report: None, output: None, summary: Vec::new(), error: None, display }
     }
 
-    /// Prints the summary and the error. Returns the exit status.
+    /// Prints the summary and the error. Returns the exit status. Texts of pages in them are shortened, and their
+    /// control characters are escaped.
     #[must_use]
     pub fn tell(self) -> Exit {
-        self.summary.iter().for_each(|line| self.display.say(line));
-        self.error.iter().for_each(|line| say(line));
+        self.summary.iter().for_each(|line| self.display.say(&printable(line)));
+        self.error.iter().for_each(|line| say(&one_line(line)));
         self.exit
     }
 }

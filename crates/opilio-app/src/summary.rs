@@ -148,9 +148,10 @@ fn first_failures(report: &CrawlReport) -> Vec<String> {
     lines
 }
 
-/// Returns a failure without the credentials in its URL, since the failure goes to terminals and logs.
+/// Returns a failure without the credentials in its URLs, since the failure goes to terminals and logs.
 pub(crate) fn shown(failure: &FailureRecord) -> FailureRecord {
-    FailureRecord { url: redacted(&failure.url), ..failure.clone() }
+    let referrer = failure.referrer.as_deref().map(redacted);
+    FailureRecord { url: redacted(&failure.url), referrer, ..failure.clone() }
 }
 
 /// Returns a hint if the pages link to another host that is not crawled. It names the flag that follows such links.

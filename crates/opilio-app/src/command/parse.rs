@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::builder::ValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
-use opilio_core::Reason;
+use opilio_core::{Reason, redacted};
 use opilio_engine::{CrawlReport, Page, Request, Spider, parse_page};
 use opilio_export::{Export, JsonLines};
 use serde_json::{Value, json};
@@ -18,18 +18,14 @@ use crate::exit::{Exit, Failure};
 use crate::observed::{Observed, PageRead};
 use crate::program::Ended;
 use crate::state;
-use crate::summary::PRIVATE_HINT;
+use crate::summary::{self, PRIVATE_HINT};
 use crate::watch::{self, Watched};
 
 /// The flags that only this command has.
 pub(super) fn flags() -> Vec<Arg> {
     let path = ValueParser::path_buf();
     vec![
-        Arg::new(own_id(URL))
-            .value_name("URL")
-            .required(true)
-            .value_parser(web_url)
-            .help("Page to read (http or https)"),
+        Arg::new(own_id(URL)).value_name("URL").required(true).help("Page to read (http or https)"),
         own_flag(STEP)
             .value_name("STEP")
             .help("Step of the page, as JSON or as a bare name [default: the step of the first seed]"),
@@ -50,9 +46,8 @@ pub(super) fn flags() -> Vec<Arg> {
 /// When the step or the file cannot be read, or the crawler refuses the settings.
 pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
     let matches = prepared.matches;
-    let Some(url) = matches.get_one::<Url>(&own_id(URL)).cloned() else {
-        return Err(Failure::usage(anyhow!("URL is missing")));
-    };
+    let url = matches.get_one::<String>(&own_id(URL)).map(String::as_str).unwrap_or_default();
+    let url = web_url(url).map_err(|why| Failure::usage(anyhow!("the URL {:?}: {why}", redacted(url))))?;
     let step =
         read_step(&prepared.spider, matches.get_one::<String>(&own_id(STEP))).map_err(Failure::Usage)?;
     let with_requests = matches.get_flag(&own_id(REQUESTS));
@@ -135,9 +130,10 @@ impl ReadPage {
                 print(&lines)?;
                 let s = |count: usize| if count == 1 { "" } else { "s" };
                 ended.summary = vec![format!(
-                    "{items} item{}, {requests} request{} at the step {step} of {url}",
+                    "{items} item{}, {requests} request{} at the step {step} of {}",
                     s(items),
-                    s(requests)
+                    s(requests),
+                    redacted(url.as_str())
                 )];
             }
             Err(error) => {
@@ -198,6 +194,7 @@ fn saved_page<Step>(file: &Path, url: Url, step: Step, session: Option<&str>) ->
 
 /// Returns the line that says why the page could not be read.
 fn why_unread(url: &Url, report: Option<&CrawlReport>) -> String {
+    let url = redacted(url.as_str());
     let failure = report.and_then(|report| report.failures.first());
     let hint = match failure.map(|failure| failure.reason) {
         Some(Reason::BlockedAddress) => format!("; {PRIVATE_HINT}"),
@@ -206,7 +203,7 @@ fn why_unread(url: &Url, report: Option<&CrawlReport>) -> String {
     };
     let filtered = report.and_then(|report| report.filtered.keys().next());
     match (failure, filtered) {
-        (Some(failure), _) => format!("error: {failure}{hint}"),
+        (Some(failure), _) => format!("error: {}{hint}", summary::shown(failure)),
         (None, Some(why)) => format!("error: {url} was not requested: filtered as {why}"),
         (None, None) => format!("error: {url} was not read"),
     }

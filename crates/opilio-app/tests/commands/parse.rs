@@ -106,6 +106,7 @@ fn wrong_steps_and_urls_are_usage_and_name_what_is_right() {
             &["parse", "http://127.0.0.1:1/", "--from", "gone.html", "--proxy", "http://127.0.0.1:1"],
             "--proxy cannot be used with --from, which reads a file and fetches nothing",
         ),
+        (&["parse", "ftp://me:hush@127.0.0.1/"], "the URL \"ftp://…@127.0.0.1/\": ftp is not http or https"),
         (&["parse"], "<URL>"),
         (&["parse", "http://127.0.0.1:1/", "--max-pages", "7"], "'--max-pages'"),
     ] {
@@ -113,4 +114,27 @@ fn wrong_steps_and_urls_are_usage_and_name_what_is_right() {
         assert_eq!(ended.code, 2, "{args:?}: {}", ended.stderr);
         assert!(ended.stderr.contains(words), "{args:?}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn texts_of_pages_and_credentials_do_not_reach_the_terminal_as_they_are() {
+    let text = format!("\u{1b}[2J{}", "x".repeat(20_000));
+    let host = HostConfig::new().products(1).answer("/loud", 200, [], format!("<h1 class=fails>{text}</h1>"));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let (dir, base) = (tempfile::tempdir().unwrap(), shop.base(0));
+    let with_login = |path: &str| shop.url(0, path).replace("//", "//me:hush@");
+    for (url, words) in [
+        (with_login("/loud"), "error: parse_error at the step Listing: it says \\u{1b}[2Jxxx"),
+        (with_login("/nowhere"), "/nowhere ended as http_4xx"),
+        (with_login("/admin/x"), "ended as robots"),
+        (with_login("/products"), "at the step Listing of http://"),
+    ] {
+        let ended = run(&dir, &["parse", &url, "--base", &base]);
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("hush") && !ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
+        assert!(ended.stderr.len() < 20_000, "{}", ended.stderr.len());
+    }
+    std::fs::write(dir.path().join("list.html"), "<p>").unwrap();
+    let ended = run(&dir, &["parse", &with_login("/x"), "--base", &base, "--from", "list.html"]);
+    assert!(ended.code == 0 && !ended.stderr.contains("hush"), "{}", ended.stderr);
 }

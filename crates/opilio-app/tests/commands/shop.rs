@@ -53,6 +53,9 @@ impl Spider for Shop {
     fn parse(&self, page: &Page<Step>, found: &mut Found<Self>) -> Result<(), ParseError> {
         match page.step() {
             Step::Listing => {
+                if let Some(text) = page.css("h1.fails")?.text() {
+                    return Err(ParseError::new(format!("it says {text}")));
+                }
                 found.follow(page, "a.product", Step::Product { from: page.url().path().to_owned() })?;
                 found.follow(page, "a.next", Step::Listing)?;
             }

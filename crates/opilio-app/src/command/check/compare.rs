@@ -164,7 +164,7 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
             let _ = writeln!(
                 text,
                 "the step {step} leads to no requests now\n  page:     {}\n  recorded: {} requests",
-                page.url,
+                opilio_cassette::without_secrets(&page.url),
                 page.requests.unwrap_or_default()
             );
         }
