@@ -72,6 +72,11 @@ impl ProjectArgs {
         named.flatten().chain(release).map(OsString::from).collect()
     }
 
+    /// Returns whether the flags name the program itself, and not only its package.
+    fn asks_for_one(&self) -> bool {
+        self.bin.is_some() || self.example.is_some()
+    }
+
     fn asks_for_help(&self) -> bool {
         self.args.iter().any(|arg| arg == "--help" || arg == "-h")
     }
@@ -97,10 +102,15 @@ pub(crate) fn run(command: &ProjectCommand) -> Result<ExitCode, Failure> {
             command.name()
         )));
     }
-    let programs = build(args).map_err(Failure::Run)?;
-    check(&programs).map_err(Failure::Usage)?;
+    // A build that fails is a usage error: exit code 1 would say, for check, that a field fell silent.
+    let programs = build(args).map_err(Failure::Usage)?;
+    let program = choose(programs, args.asks_for_one()).map_err(Failure::Usage)?;
     let mut cargo = cargo();
-    cargo.args(["run", "--quiet"]).args(args.choice()).arg("--").arg(command.name()).args(&args.args);
+    cargo.args(["run", "--quiet"]).args(args.choice());
+    if !args.asks_for_one() {
+        cargo.args(program.choice());
+    }
+    cargo.arg("--").arg(command.name()).args(&args.args);
     replace(cargo).map_err(Failure::Run)
 }
 
@@ -108,8 +118,36 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Builds the program. Cargo prints errors of the compiler on stderr, and on a terminal its progress. Returns the paths of the programs.
-fn build(args: &ProjectArgs) -> anyhow::Result<Vec<PathBuf>> {
+/// A program that cargo has built.
+struct BuiltProgram {
+    /// The name of the target in its package.
+    name: String,
+    is_example: bool,
+    path: PathBuf,
+}
+
+impl BuiltProgram {
+    /// Reads a message of cargo. Returns `None` for a message about anything but a program.
+    fn of(message: &Value) -> Option<Self> {
+        let path = PathBuf::from(message["executable"].as_str()?);
+        let target = &message["target"];
+        let name = target["name"].as_str().map_or_else(
+            || path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            str::to_owned,
+        );
+        let is_example =
+            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "example"));
+        Some(Self { name, is_example, path })
+    }
+
+    /// Returns the arguments for cargo that choose this program.
+    fn choice(&self) -> [&str; 2] {
+        [if self.is_example { "--example" } else { "--bin" }, &self.name]
+    }
+}
+
+/// Builds the programs. Cargo prints errors of the compiler on stderr, and on a terminal its progress.
+fn build(args: &ProjectArgs) -> anyhow::Result<Vec<BuiltProgram>> {
     let mut cargo = cargo();
     cargo.args(["build", "--message-format=json-render-diagnostics"]).args(args.choice());
     if !std::io::stderr().is_terminal() {
@@ -121,24 +159,34 @@ fn build(args: &ProjectArgs) -> anyhow::Result<Vec<PathBuf>> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    Ok(messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).collect())
+    Ok(messages.filter_map(|message| BuiltProgram::of(&message)).collect())
 }
 
-/// Checks that a program uses `opilio::main`, before it is run: another program could do anything.
-fn check(programs: &[PathBuf]) -> anyhow::Result<()> {
+/// Returns the program that uses `opilio::main`. Any other program could do anything, so it is not run. `is_named` says
+/// that the user has named the program.
+fn choose(programs: Vec<BuiltProgram>, is_named: bool) -> anyhow::Result<BuiltProgram> {
     let Some(first) = programs.first() else {
         bail!("this package has no program: write src/main.rs, with opilio::main(Spider) as its main");
     };
+    let first = first.name.clone();
+    let mut marked = Vec::new();
     for program in programs {
-        if is_marked(program)? {
-            return Ok(());
+        if is_marked(&program.path)? {
+            marked.push(program);
         }
     }
-    bail!(
-        "the program {} does not use opilio::main: write fn main() -> std::process::ExitCode {{ opilio::main(Spider) }}, \
-         with the feature app of opilio",
-        first.file_stem().unwrap_or_default().display()
-    )
+    match <[BuiltProgram; 1]>::try_from(marked) {
+        Ok([program]) => Ok(program),
+        Err(none) if none.is_empty() => bail!(
+            "the program {first} does not use opilio::main: write fn main() -> std::process::ExitCode \
+             {{ opilio::main(Spider) }}, with the feature app of opilio"
+        ),
+        Err(several) => {
+            let names: Vec<&str> = several.iter().map(|program| program.name.as_str()).collect();
+            let how = if is_named { "--package NAME" } else { "--bin NAME, or --package NAME" };
+            bail!("several programs use opilio::main ({}): choose one by {how}", names.join(", "))
+        }
+    }
 }
 
 /// Returns whether the file contains the text that `opilio::main` puts into each program.

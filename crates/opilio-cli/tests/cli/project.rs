@@ -10,11 +10,25 @@ use crate::support::{Run, finish, opilio, signal, until};
 
 /// Makes a project whose cargo builds a program with this content, and runs it as a script with this text.
 fn project(dir: &Path, program: &str, script: &str) {
+    project_of(dir, &[("program", program)], script);
+}
+
+/// Makes a project whose cargo builds programs of these names and contents.
+fn project_of(dir: &Path, programs: &[(&str, &str)], script: &str) {
     std::fs::write(dir.join("Cargo.toml"), "[package]\nname = \"shop\"\n").unwrap();
-    std::fs::write(dir.join("program"), program).unwrap();
-    let built = format!("{{\"reason\":\"compiler-artifact\",\"executable\":\"{}/program\"}}", dir.display());
+    let mut built = String::new();
+    for (name, content) in programs {
+        std::fs::write(dir.join(name), content).unwrap();
+        let target = format!("{{\"kind\":[\"bin\"],\"name\":\"{name}\"}}");
+        let file = dir.join(name);
+        let message = format!(
+            "{{\"reason\":\"compiler-artifact\",\"target\":{target},\"executable\":\"{}\"}}",
+            file.display()
+        );
+        built.push_str(&format!("echo '{message}'; "));
+    }
     let cargo = format!(
-        "#!/bin/sh\necho \"$@\" >> {}/calls\nif [ $1 = build ]; then echo '{built}'; exit 0; fi\n{script}\n",
+        "#!/bin/sh\necho \"$@\" >> {}/calls\nif [ $1 = build ]; then {built}exit 0; fi\n{script}\n",
         dir.display()
     );
     std::fs::write(dir.join("cargo"), cargo).unwrap();
@@ -36,14 +50,17 @@ fn the_program_gets_the_command_and_its_arguments_and_its_exit_code_is_passed_on
     let below = dir.path().join("src/deep");
     std::fs::create_dir_all(&below).unwrap();
     for (args, call) in [
-        (&["run", "--rate", "2/s", "-o", "x.csv"][..], "run --quiet -- run --rate 2/s -o x.csv"),
+        (
+            &["run", "--rate", "2/s", "-o", "x.csv"][..],
+            "run --quiet --bin program -- run --rate 2/s -o x.csv",
+        ),
         (&["check", "-p", "shop", "--bin", "lamps"], "run --quiet --package shop --bin lamps -- check"),
         (
             &["parse", "--release", "http://a.example/", "-p", "x"],
-            "run --quiet --release -- parse http://a.example/ -p x",
+            "run --quiet --release --bin program -- parse http://a.example/ -p x",
         ),
-        (&["schema", "--help"], "run --quiet -- schema --help"),
-        (&["record", "--", "--bin", "x"], "run --quiet -- record --bin x"),
+        (&["schema", "--help"], "run --quiet --bin program -- schema --help"),
+        (&["record", "--", "--bin", "x"], "run --quiet --bin program -- record --bin x"),
     ] {
         let run = finish(
             opilio().args(args).current_dir(&below).env("CARGO", dir.path().join("cargo")).spawn().unwrap(),
@@ -52,6 +69,26 @@ fn the_program_gets_the_command_and_its_arguments_and_its_exit_code_is_passed_on
         let calls = std::fs::read_to_string(dir.path().join("calls")).unwrap();
         assert_eq!(calls.lines().last(), Some(call));
     }
+}
+
+#[test]
+fn the_program_that_uses_opilio_main_is_run_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let marked = marked();
+    let call =
+        || std::fs::read_to_string(dir.path().join("calls")).unwrap().lines().last().unwrap().to_owned();
+    // `cargo run` without a name could run the server, if the package names it as default-run.
+    project_of(dir.path(), &[("server", "another program"), ("spider", &marked)], "exit 7");
+    assert_eq!(
+        (run_in(dir.path(), &["run"]).code, call()),
+        (7, "run --quiet --bin spider -- run".to_owned())
+    );
+
+    project_of(dir.path(), &[("lamps", &marked), ("server", ""), ("chairs", &marked)], "exit 7");
+    let run = run_in(dir.path(), &["run"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    let words = "several programs use opilio::main (lamps, chairs): choose one by --bin NAME";
+    assert!(run.error().contains(words) && call().starts_with("build "), "{}", run.stderr);
 }
 
 #[test]
@@ -90,8 +127,8 @@ fn without_a_project_or_without_opilio_main_the_error_says_what_is_missing() {
     project(dir.path(), "", "exit 0");
     let cargo = "#!/bin/sh\necho 'error[E0425]: what' >&2; exit 101\n";
     std::fs::write(dir.path().join("cargo"), cargo).unwrap();
-    let run = run_in(dir.path(), &["run"]);
-    assert_eq!(run.code, 1);
+    let run = run_in(dir.path(), &["check"]);
+    assert_eq!(run.code, 2, "1 says that a field fell silent");
     assert!(
         run.stderr.ends_with("error[E0425]: what\nerror: cargo could not build the program\n"),
         "{}",
