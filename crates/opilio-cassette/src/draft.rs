@@ -5,11 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
-use crate::CassetteError;
-use crate::exchange::{self, RecordedExchange};
-use crate::warc::WarcRecord;
+use crate::cassette::{Cassette, CassetteError};
+use crate::exchange::RecordedExchange;
 
 /// A cassette that is not written yet. Its draft is a file in the same directory, which is removed if the cassette is
 /// never saved.
@@ -41,18 +39,20 @@ impl CassetteDraft {
         Ok(Self { path: path.to_owned(), draft, file })
     }
 
-    /// Writes the exchanges, and replaces an older cassette by this one.
+    /// Writes the cassette, and replaces an older one by it.
     ///
     /// # Errors
-    /// When the file cannot be written. When the exchanges have no page and the older cassette has one: then nothing
+    /// When the file cannot be written. When the cassette has no page and the older cassette has one: then nothing
     /// was recorded that a spider could read, and the older cassette stays.
-    pub fn save(mut self, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
+    pub fn save(mut self, cassette: &Cassette) -> Result<(), CassetteError> {
+        let exchanges = cassette.exchanges();
         if !exchanges.iter().any(RecordedExchange::has_page) && has_page(&self.path) {
             let why = exchanges.iter().find_map(RecordedExchange::why_no_page).unwrap_or_default();
             return Err(CassetteError::NoPage { path: self.path.clone(), why });
         }
-        let written =
-            self.file.write_all(&file_of(exchanges)).and_then(|()| fs::rename(&self.draft, &self.path));
+        let mut file = Vec::new();
+        cassette.records().for_each(|record| record.write(&mut file));
+        let written = self.file.write_all(&file).and_then(|()| fs::rename(&self.draft, &self.path));
         written.map_err(|source| CassetteError::File { path: self.path.clone(), source })
     }
 }
@@ -66,23 +66,7 @@ impl Drop for CassetteDraft {
 
 /// Returns whether there is a cassette at this path that has a page.
 fn has_page(path: &Path) -> bool {
-    crate::load(path, "").is_ok_and(|exchanges| exchanges.iter().any(RecordedExchange::has_page))
-}
-
-fn file_of(exchanges: &[RecordedExchange]) -> Vec<u8> {
-    let mut file = Vec::new();
-    let about = "software: opilio\r\nformat: WARC File Format 1.1\r\n";
-    let began = exchanges.iter().map(|exchange| exchange.request.at).min();
-    let date = exchange::date(began.unwrap_or(SystemTime::UNIX_EPOCH));
-    let info = WarcRecord::new("warcinfo")
-        .with("WARC-Record-ID", "<urn:uuid:6f70696c-696f-8000-8000-636173736574>")
-        .with("WARC-Date", date)
-        .with("Content-Type", "application/warc-fields");
-    info.block(about).write(&mut file);
-    for (nth, exchange) in exchanges.iter().enumerate() {
-        exchange.records(nth).iter().for_each(|record| record.write(&mut file));
-    }
-    file
+    Cassette::load(path, "").is_ok_and(|cassette| cassette.exchanges().iter().any(RecordedExchange::has_page))
 }
 
 impl RecordedExchange {
@@ -111,7 +95,7 @@ mod tests {
     use http::{HeaderMap, Method};
     use opilio_core::Fault;
     use opilio_fetch::Phase;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::{RecordedAnswer, RecordedFault, RecordedRequest, RequestKey};
@@ -119,7 +103,7 @@ mod tests {
     fn exchange(path: &str, result: Result<u16, Fault>) -> RecordedExchange {
         let url: url::Url = format!("http://a.example{path}").parse().unwrap();
         let key = RequestKey { method: Method::GET, url: url.clone(), body: Bytes::new(), session: None };
-        let (headers, body, at) = (HeaderMap::new(), Bytes::new(), SystemTime::UNIX_EPOCH);
+        let (headers, body, at) = (HeaderMap::new(), Bytes::new(), Some(SystemTime::UNIX_EPOCH));
         let result = match result {
             Ok(status) => Ok(RecordedAnswer { status, ..RecordedAnswer::default() }),
             Err(fault) => Err(RecordedFault { phase: Phase::Connect, fault, words: "refused".into() }),
@@ -129,7 +113,7 @@ mod tests {
     }
 
     fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
-        CassetteDraft::open(path).unwrap().save(exchanges)
+        CassetteDraft::open(path).unwrap().save(&exchanges.to_vec().into())
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -163,11 +147,11 @@ mod tests {
         let drafts = [CassetteDraft::open(&path).unwrap(), CassetteDraft::open(&path).unwrap()];
         assert_eq!(names(dir.path()).len(), 2);
         for (draft, path) in drafts.into_iter().zip(["/a", "/b"]) {
-            draft.save(&[exchange(path, Ok(200))]).unwrap();
+            draft.save(&vec![exchange(path, Ok(200))].into()).unwrap();
         }
         drop(CassetteDraft::open(&path).unwrap());
         assert_eq!(names(dir.path()), ["shop.warc"]);
-        assert_eq!(crate::load(&path, "").unwrap()[0].request.url.path(), "/b");
+        assert_eq!(Cassette::load(&path, "").unwrap().exchanges()[0].request.url.path(), "/b");
         assert!(CassetteDraft::open(dir.path()).is_err());
         assert!(CassetteDraft::open(&path.join("below")).is_err());
     }

@@ -12,7 +12,7 @@ use opilio_fetch::{Phase, TransportRequest};
 use url::Url;
 
 use crate::http_text;
-use crate::secrets;
+use crate::secrets::{Redactor, SecretRules};
 use crate::warc::WarcRecord;
 
 /// The parts by which two requests count as the same: method, URL, body and session, without their secrets.
@@ -30,12 +30,11 @@ pub struct RequestKey {
 
 impl RequestKey {
     /// Returns the key of a request that is to be sent.
-    #[must_use]
-    pub fn of(ask: &TransportRequest) -> Self {
-        let body = ask.body.as_ref().map(|body| secrets::body_without_secrets(&ask.headers, body));
+    pub(crate) fn of(ask: &TransportRequest, redactor: &Redactor<'_>) -> Self {
+        let body = ask.body.as_ref().map(|body| redactor.body(&ask.headers, body));
         Self {
             method: ask.method.clone(),
-            url: secrets::without_secrets(&ask.url),
+            url: redactor.url(&ask.url),
             body: body.unwrap_or_default(),
             session: ask.session.clone(),
         }
@@ -69,19 +68,26 @@ pub struct RecordedRequest {
     pub headers: HeaderMap,
     /// The body as it is recorded.
     pub body: Bytes,
-    /// The time at which the request was sent.
-    pub at: SystemTime,
+    /// The time at which the request was sent; `None` if the file does not say it.
+    pub at: Option<SystemTime>,
 }
 
 impl RecordedRequest {
-    pub(crate) fn of(ask: &TransportRequest, keep_secrets: bool, at: SystemTime) -> Self {
-        let key = RequestKey::of(ask);
-        if keep_secrets {
+    pub(crate) fn of(ask: &TransportRequest, rules: &SecretRules, at: SystemTime) -> Self {
+        let (key, at) = (RequestKey::of(ask, &rules.plain()), Some(at));
+        if rules.are_kept {
             let (url, headers) = (ask.url.clone(), ask.headers.clone());
             return Self { url, headers, body: ask.body.clone().unwrap_or_default(), key, at };
         }
-        let (url, body) = (key.url.clone(), key.body.clone());
-        Self { url, headers: secrets::request_fields(&ask.headers), body, key, at }
+        let RequestKey { url, body, .. } = RequestKey::of(ask, &rules.written());
+        let headers = rules.written().request_fields(&ask.url, &ask.headers);
+        Self { url, headers, body, key, at }
+    }
+
+    /// Returns the key of the request with the secrets that another redactor leaves.
+    pub(crate) fn key_by(&self, redactor: &Redactor<'_>) -> RequestKey {
+        let (url, body) = (redactor.url(&self.url), redactor.body(&self.headers, &self.body));
+        RequestKey { url, body, ..self.key.clone() }
     }
 }
 
@@ -143,7 +149,8 @@ impl RecordedExchange {
         let RecordedRequest { key, url, headers, body, at } = &self.request;
         let [request_id, answer_id] = [record_id("request", nth, key), record_id("answer", nth, key)];
         let fields = |kind: &str, id: &str, other: &str| {
-            let record = WarcRecord::new(kind).with("WARC-Record-ID", id).with("WARC-Date", date(*at));
+            let record = WarcRecord::new(kind).with("WARC-Record-ID", id);
+            let record = at.iter().fold(record, |record, at| record.with("WARC-Date", date(*at)));
             record.with("WARC-Target-URI", url.as_str()).with("WARC-Concurrent-To", other)
         };
         let mut request = fields("request", &request_id, &answer_id).with("Content-Type", HTTP_REQUEST);
@@ -173,7 +180,7 @@ impl RecordedExchange {
 
     /// Returns all exchanges of a file, in the order of the file. Skips records of other kinds, and answers
     /// whose URL or head cannot be read.
-    pub(crate) fn all_of(records: &[WarcRecord]) -> Vec<Self> {
+    pub(crate) fn all_of(records: &[WarcRecord], rules: &SecretRules) -> Vec<Self> {
         let requests: Vec<&WarcRecord> =
             records.iter().filter(|record| record.field("WARC-Type") == Some("request")).collect();
         let mut by_id: HashMap<&str, &WarcRecord> = HashMap::new();
@@ -186,12 +193,12 @@ impl RecordedExchange {
         let answers = records.iter().filter_map(|record| {
             let names = [record.field("WARC-Concurrent-To"), record.field("WARC-Record-ID")];
             let request = names.into_iter().flatten().find_map(|name| by_id.get(name).copied());
-            Self::of(record, request)
+            Self::of(record, request, rules)
         });
         answers.collect()
     }
 
-    fn of(record: &WarcRecord, request: Option<&WarcRecord>) -> Option<Self> {
+    fn of(record: &WarcRecord, request: Option<&WarcRecord>, rules: &SecretRules) -> Option<Self> {
         let kind = record.field("WARC-Type")?;
         let result = match kind {
             "response"
@@ -213,11 +220,11 @@ impl RecordedExchange {
         let sent = request.and_then(|request| http_text::read_request(&request.block));
         let (method, headers, body) = sent.unwrap_or((Method::GET, HeaderMap::new(), Bytes::new()));
         let session = request.and_then(|request| request.field(SESSION)).map(Arc::from);
-        let key_body = secrets::body_without_secrets(&headers, &body);
-        let key = RequestKey { method, url: secrets::without_secrets(&url), body: key_body, session };
+        let key_body = rules.plain().body(&headers, &body);
+        let key = RequestKey { method, url: rules.plain().url(&url), body: key_body, session };
         let at = record.field("WARC-Date").and_then(|date| date.parse::<jiff::Timestamp>().ok());
-        let since = at.map_or(0, |at| u64::try_from(at.as_second()).unwrap_or(0));
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(since);
+        let since = at.and_then(|at| u64::try_from(at.as_second()).ok());
+        let at = since.map(|since| SystemTime::UNIX_EPOCH + Duration::from_secs(since));
         let latency = record.field(LATENCY).and_then(|millis| millis.parse().ok()).unwrap_or(0);
         let request = RecordedRequest { key, url, headers, body, at };
         Some(Self { request, latency: Duration::from_millis(latency), result })
@@ -329,7 +336,7 @@ mod tests {
             body: Bytes::from_static(b"q=lamp"),
             session: Some("alice".into()),
         };
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_033_352);
+        let at = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_033_352));
         let request = RecordedRequest { url, headers, body: key.body.clone(), key, at };
         RecordedExchange { request, latency: Duration::from_millis(12), result }
     }
@@ -337,7 +344,7 @@ mod tests {
     fn read_back(exchange: &RecordedExchange) -> RecordedExchange {
         let mut file = Vec::new();
         exchange.records(3).iter().for_each(|record| record.write(&mut file));
-        let mut all = RecordedExchange::all_of(&warc::read(&file).unwrap());
+        let mut all = RecordedExchange::all_of(&warc::read(&file).unwrap(), &SecretRules::BUILT_IN);
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
@@ -383,9 +390,9 @@ mod tests {
             let _ = warc::read(&file);
             let _ = warc::read(&[head.as_bytes(), &block].concat());
             let record = |kind: &str| WarcRecord::new(kind).with("WARC-Target-URI", "http://a.example/").block(block.clone());
-            let _ = RecordedExchange::all_of(&[record("request"), record("response"), record("metadata")]);
+            let _ = RecordedExchange::all_of(&[record("request"), record("response"), record("metadata")], &SecretRules::BUILT_IN);
             let chunked = [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &block[..]].concat();
-            let _ = RecordedExchange::all_of(&[record("response").block(chunked)]);
+            let _ = RecordedExchange::all_of(&[record("response").block(chunked)], &SecretRules::BUILT_IN);
         }
     }
 }

@@ -1,8 +1,22 @@
 //! Cassettes: files with the exchanges of a crawl, from which the same requests are answered later.
 //!
-//! A cassette is a WARC 1.1 file. [`Recording`] records the traffic of a crawl's transport, [`CassetteDraft`] writes the file
-//! and leaves secrets out, [`load`] reads it, also if another tool has written it, and [`Replay`] answers from it.
+//! A cassette is a WARC 1.1 file. [`Recording`] records the traffic of a crawl's transport, [`CassetteDraft`] writes
+//! the file, [`Cassette::load`] reads it, also if another tool has written it, and [`Replay`] answers from it.
+//!
+//! # Secrets
+//! Unless the recording keeps them, a cassette has no logins (user info, `Authorization`), no values of cookies, no
+//! header fields that the crawl marks as secret, and no values of parameters, forms, JSON and header fields whose
+//! names look like those of passwords, keys, signatures, tokens or session ids. A body in which such names stand and
+//! that cannot be read (several JSON values, XML, forms with files) is left out as a whole. URLs in header fields
+//! lose their fragments and secrets, too. [`Recording::secret_names`] adds names. The content of pages is recorded as
+//! it is.
+//!
+//! Two requests that differ only in a secret are told apart in a replay if the secret has several values in the
+//! recording, such as the cursor of an API (`token=…`): a cassette has a hash of such a value if it has at least 16
+//! characters and is not a password. A secret with one value in the whole recording matches any value, so that a
+//! replay needs no login. Names of cursors such as `pageToken` are not secrets.
 
+mod cassette;
 mod draft;
 mod exchange;
 mod http_text;
@@ -12,84 +26,10 @@ mod secrets;
 mod tape;
 mod warc;
 
-use std::path::{Path, PathBuf};
-
+pub use cassette::{Cassette, CassetteError};
 pub use draft::CassetteDraft;
 pub use exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest, RequestKey};
 pub use recorder::Recording;
-pub use replay::Replay;
+pub use replay::{Replay, deliver};
 pub use secrets::without_secrets;
-pub use tape::Tape;
-use warc::WarcError;
-
-/// Why a cassette cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CassetteError {
-    /// There is no cassette at this path.
-    #[error("there is no cassette at {}; record it: {command}", path.display())]
-    Missing {
-        /// The path of the missing cassette.
-        path: PathBuf,
-        /// The command that records the cassette.
-        command: String,
-    },
-    /// The file cannot be read or written.
-    #[error("cannot read or write the cassette {}", path.display())]
-    File {
-        /// The path of the cassette.
-        path: PathBuf,
-        /// The operating system's error.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is not a WARC file.
-    #[error("cannot read the cassette {} as a WARC file: {why}", path.display())]
-    Format {
-        /// The path of the cassette.
-        path: PathBuf,
-        /// The place at which the file breaks the format, and how.
-        why: String,
-    },
-    /// The recording has no page, and the cassette that it would replace has one.
-    #[error("the recording has no page, so the cassette {} stays as it was{why}", path.display())]
-    NoPage {
-        /// The path of the cassette.
-        path: PathBuf,
-        /// What became of the first request, as the end of a sentence; empty if there was no request.
-        why: String,
-    },
-    /// The crawl that was to be recorded could not run.
-    #[error("cannot record a crawl to {}", path.display())]
-    Crawl {
-        /// The path of the cassette.
-        path: PathBuf,
-        /// The reason why the crawl could not run.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// Reads a cassette, or a WARC file that another tool has written. `command` is the command that records the
-/// cassette, for the message that there is none.
-///
-/// # Errors
-/// When the file cannot be read, or is not a WARC file.
-pub fn load(path: &Path, command: &str) -> Result<Vec<RecordedExchange>, CassetteError> {
-    let file = std::fs::read(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => {
-            CassetteError::Missing { path: path.to_owned(), command: command.to_owned() }
-        }
-        _ => CassetteError::File { path: path.to_owned(), source },
-    })?;
-    let format = |why: WarcError| CassetteError::Format { path: path.to_owned(), why: why.to_string() };
-    Ok(RecordedExchange::all_of(&warc::read(&file).map_err(format)?))
-}
-
-/// Writes a cassette, as [`CassetteDraft::save`] does.
-///
-/// # Errors
-/// As [`CassetteDraft::open`] and [`CassetteDraft::save`].
-pub fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
-    CassetteDraft::open(path)?.save(exchanges)
-}
+pub use tape::{MissingAnswer, Tape};

@@ -13,23 +13,33 @@ use opilio_fetch::{
 };
 use tokio::time::Instant;
 
+use crate::cassette::Cassette;
 use crate::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest};
-use crate::secrets;
+use crate::secrets::SecretRules;
 
 /// The exchanges recorded so far. The shards write to it from several threads.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Recording {
     /// The exchanges in the order in which their requests were sent; `None` for an exchange that has not
     /// ended.
     exchanges: Arc<Mutex<Vec<Option<RecordedExchange>>>>,
-    keep_secrets: bool,
+    rules: Arc<SecretRules>,
 }
 
 impl Recording {
     /// Makes an empty recording. `keep_secrets` says whether logins, cookies and other secrets are recorded.
     #[must_use]
     pub fn new(keep_secrets: bool) -> Self {
-        Self { exchanges: Arc::default(), keep_secrets }
+        Self { exchanges: Arc::default(), rules: Arc::new(SecretRules::new(keep_secrets)) }
+    }
+
+    /// Adds names of secrets. The values of parameters, form fields, JSON fields and header fields with these names
+    /// are left out, too. Only the letters and digits of a name count, not their case.
+    #[must_use]
+    pub fn secret_names<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let rules = Arc::make_mut(&mut self.rules);
+        names.into_iter().for_each(|name| rules.add_name(name));
+        self
     }
 
     /// Returns a function that wraps a transport, so that its traffic is recorded.
@@ -38,10 +48,10 @@ impl Recording {
         move |inner| Rc::new(RecordingTransport { inner, recording: recording.clone() })
     }
 
-    /// Returns all exchanges that have ended.
+    /// Returns a cassette of all exchanges that have ended.
     #[must_use]
-    pub fn exchanges(&self) -> Vec<RecordedExchange> {
-        self.lock().iter().flatten().cloned().collect()
+    pub fn cassette(&self) -> Cassette {
+        Cassette::recorded(self.lock().iter().flatten().cloned().collect(), (*self.rules).clone())
     }
 
     fn begin(&self, ask: &TransportRequest) -> OpenRecord {
@@ -49,7 +59,7 @@ impl Recording {
         exchanges.push(None);
         OpenRecord {
             nth: exchanges.len() - 1,
-            request: RecordedRequest::of(ask, self.keep_secrets, SystemTime::now()),
+            request: RecordedRequest::of(ask, &self.rules, SystemTime::now()),
             began: Instant::now(),
             recording: self.clone(),
             progress: ask.progress.clone(),
@@ -122,10 +132,11 @@ struct OpenRecord {
 
 impl OpenRecord {
     fn heard(&mut self, status: u16, headers: &http::HeaderMap) {
-        let headers = if self.recording.keep_secrets {
+        let rules = &self.recording.rules;
+        let headers = if rules.are_kept {
             headers.clone()
         } else {
-            secrets::answer_fields(&self.request.url, headers)
+            rules.written().answer_fields(&self.request.url, headers)
         };
         let answer = RecordedAnswer { status, headers, ..RecordedAnswer::default() };
         self.answered = Some((answer, self.began.elapsed()));

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::Version;
 use opilio_core::Fault;
-use opilio_fetch::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
+use opilio_fetch::{Answer, Phase, Progress, Sending, Transport, TransportError, TransportRequest};
 
-use crate::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RequestKey};
-use crate::tape::Tape;
+use crate::exchange::{RecordedAnswer, RecordedExchange, RecordedFault};
+use crate::tape::{MissingAnswer, Tape};
 
 /// A cassette that is replayed. The transports of all threads share it.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl Replay {
     /// Returns the requests so far, in words, to which the cassette has no answer.
     #[must_use]
     pub fn unknown(&self) -> Vec<String> {
-        self.lock().unknown.clone()
+        self.lock().unknown()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tape> {
@@ -46,28 +46,37 @@ struct ReplayTransport(Replay);
 impl Transport for ReplayTransport {
     fn send(&self, ask: TransportRequest) -> Sending<'_> {
         async move {
-            let found = self.0.lock().answer(&RequestKey::of(&ask));
-            match found {
-                Ok(exchange) => deliver(exchange, &ask).await,
-                // The crawl never retries after this fault (an address that it may not connect to), so the
-                // missing answer ends the URL at once.
-                Err(words) => Err(TransportError::new(Phase::Waiting, Fault::BlockedAddress, words)),
-            }
+            let found = self.0.lock().answer(&ask);
+            deliver(found?, &ask.progress).await
         }
         .boxed_local()
     }
 }
 
-async fn deliver(exchange: RecordedExchange, ask: &TransportRequest) -> Result<Answer, TransportError> {
+/// Delivers a recorded answer or failure, after the time that it took in the recording.
+///
+/// # Errors
+/// When the recorded request got no answer.
+pub async fn deliver(exchange: RecordedExchange, progress: &Progress) -> Result<Answer, TransportError> {
     let error = |RecordedFault { phase, fault, words }| TransportError::new(phase, fault, words);
-    ask.progress.enter(exchange.result.as_ref().err().map_or(Phase::Head, |fault| fault.phase));
-    tokio::time::sleep(exchange.latency).await;
+    progress.enter(exchange.result.as_ref().err().map_or(Phase::Head, |fault| fault.phase));
+    if !exchange.latency.is_zero() {
+        tokio::time::sleep(exchange.latency).await;
+    }
     let answer = exchange.result.map_err(error)?;
     let end = answer.end();
     let RecordedAnswer { status, headers, body, .. } = answer;
-    ask.progress.enter(Phase::Body);
+    progress.enter(Phase::Body);
     let pieces: Vec<Result<Bytes, TransportError>> =
         Some(Ok(body)).into_iter().chain(end.map(|fault| Err(error(fault)))).collect();
     let body = stream::iter(pieces).boxed_local();
     Ok(Answer { status, version: Version::HTTP_11, headers, body, reused: false, remote: None })
+}
+
+impl From<MissingAnswer> for TransportError {
+    fn from(missing: MissingAnswer) -> Self {
+        // The crawl never retries after this fault (an address that it may not connect to), so the missing answer
+        // ends the URL at once.
+        Self::new(Phase::Waiting, Fault::BlockedAddress, missing.to_string())
+    }
 }

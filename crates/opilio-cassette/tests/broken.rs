@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Version, header};
-use opilio_cassette::{RecordedExchange, Recording, Replay, Tape};
+use opilio_cassette::{Cassette, CassetteDraft, Recording, Replay, Tape};
 use opilio_core::{Fault, Outcome};
 use opilio_fetch::{
     Answer, FetchRequest, Fetched, Fetcher, Limits, Phase, Sending, Transport, TransportError,
@@ -64,12 +64,12 @@ fn order(path: &str) -> FetchRequest {
     FetchRequest::get(format!("http://a.example{path}").parse().unwrap())
 }
 
-async fn replayed(exchanges: Vec<RecordedExchange>, order: FetchRequest) -> Fetched {
+async fn replayed(cassette: Cassette, order: FetchRequest) -> Fetched {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("broken.warc");
-    opilio_cassette::save(&path, &exchanges).unwrap();
-    let exchanges = opilio_cassette::load(&path, "record").unwrap();
-    let replay = Replay::of(Tape::new(path, exchanges, "record".to_owned()));
+    CassetteDraft::open(&path).unwrap().save(&cassette).unwrap();
+    let cassette = Cassette::load(&path, "record").unwrap();
+    let replay = Replay::of(Tape::new(path, cassette, "record".to_owned()));
     fetcher(replay.transports()()).fetch(order).await
 }
 
@@ -88,8 +88,8 @@ fn an_answer_that_breaks_off_is_replayed_as_broken() {
             let recording = Recording::new(false);
             let fetched = fetcher(recording.around()(Rc::new(Server))).fetch(order(path)).await;
             assert_eq!(fetched.outcome, outcome, "{path}");
-            assert_eq!(recording.exchanges().len(), 1, "{path}");
-            let again = replayed(recording.exchanges(), order(path)).await;
+            assert_eq!(recording.cassette().exchanges().len(), 1, "{path}");
+            let again = replayed(recording.cassette(), order(path)).await;
             assert_eq!((again.outcome, again.body), (outcome, fetched.body), "{path}");
             assert_eq!(again.error, fetched.error, "{path}");
         }
@@ -103,9 +103,9 @@ fn a_body_that_was_cut_on_purpose_is_not_replayed_as_whole() {
         let beginning = || FetchRequest { enough: Some(3), ..order("/half") };
         let fetched = fetcher(recording.around()(Rc::new(Server))).fetch(beginning()).await;
         assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(200), &b"<p>"[..]));
-        let again = replayed(recording.exchanges(), beginning()).await;
+        let again = replayed(recording.cassette(), beginning()).await;
         assert_eq!((again.outcome, &again.body[..], again.cut), (Outcome::Answered(200), &b"<p>"[..], true));
-        let whole = replayed(recording.exchanges(), order("/half")).await;
+        let whole = replayed(recording.cassette(), order("/half")).await;
         assert_eq!(whole.outcome, Outcome::Failed(Fault::Reset));
         let error = whole.error.unwrap();
         assert!(error.ends_with("the recording has only the beginning of this body"), "{error}");
@@ -121,7 +121,7 @@ fn an_exchange_that_ends_with_the_crawl_is_not_recorded() {
             let ended = tokio::time::timeout(Duration::from_millis(10), fetcher.fetch(order(path))).await;
             assert!(ended.is_err());
             drop(fetcher);
-            assert!(recording.exchanges().is_empty(), "{path}: {:?}", recording.exchanges());
+            assert!(recording.cassette().exchanges().is_empty(), "{path}: {:?}", recording.cassette());
         }
     });
 }

@@ -230,15 +230,22 @@ pub(crate) fn location(headers: &HeaderMap, base: &Url, limits: &Limits) -> Opti
     if values.any(|other| other.as_bytes().trim_ascii() != value) || value.len() > limits.url_bytes_max {
         return None;
     }
-    let text = match std::str::from_utf8(value) {
-        Ok("") => return None,
-        Ok(text) => text.to_owned(),
-        Err(_) => value.iter().map(escape).collect(),
-    };
-    let mut target = base.join(&without_needless_slashes(&text)).ok()?;
+    let mut target = redirect_target(base, value)?;
     clean(&mut target);
     let usable = matches!(target.scheme(), "http" | "https") && target.has_host();
     (usable && target.as_str().len() <= limits.url_bytes_max).then_some(target)
+}
+
+/// Returns the URL to which the value of a header field such as `Location` leads from `base`; `None` if the value is
+/// empty or no URL. Bytes that are not UTF-8 are escaped.
+#[must_use]
+pub fn redirect_target(base: &Url, value: &[u8]) -> Option<Url> {
+    let text = match std::str::from_utf8(value.trim_ascii()) {
+        Ok("") => return None,
+        Ok(text) => text.to_owned(),
+        Err(_) => value.trim_ascii().iter().map(escape).collect(),
+    };
+    base.join(&without_needless_slashes(&text)).ok()
 }
 
 /// Replaces more than two leading slashes by two (WHATWG URL Standard, "special authority ignore slashes state"),

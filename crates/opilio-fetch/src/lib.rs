@@ -36,7 +36,7 @@ pub use cache::Cache;
 pub use cookies::{CookieFileError, CookieRefused, Cookies, Jar, KeptCookies};
 pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};
 pub use fetch::{FetchRequest, Fetched, Fetcher, Purpose};
-pub use head::{Accept, Head};
+pub use head::{Accept, Head, redirect_target};
 pub use limits::Limits;
 pub use middleware::{Incoming, Middleware, Outgoing};
 pub use opilio_core::{BadProxy, Proxy, USER_AGENT};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use opilio::core::Host;
 use opilio::export::{Collect, Collected};
 use opilio::{CrawlError, CrawlReport, Crawler, HostPolicy, HostSettings, JsonLines, Spider};
-use opilio_cassette::{CassetteDraft, CassetteError, Recording, Tape};
+use opilio_cassette::{Cassette, CassetteDraft, CassetteError, Recording, Tape};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -30,6 +30,7 @@ pub fn crawl<S: Spider>(spider: S) -> TestCrawl<S> {
         web: Web::new(),
         cassette: None,
         keep_secrets: false,
+        secret_names: Vec::new(),
         settings: Vec::new(),
         kills: Vec::new(),
         rest: Duration::ZERO,
@@ -44,6 +45,7 @@ pub struct TestCrawl<S: Spider> {
     web: Web,
     cassette: Option<PathBuf>,
     keep_secrets: bool,
+    secret_names: Vec<String>,
     settings: Vec<SetUp<S>>,
     kills: Vec<Kill>,
     rest: Duration,
@@ -97,11 +99,18 @@ impl<S: Spider> TestCrawl<S> {
     }
 
     /// Records secrets, too. By default a cassette has no logins (user info, `Authorization`), no cookies, no
-    /// header fields that the crawl marks as secret, and no values of forms, parameters and JSON whose names
-    /// look like those of passwords. The content of pages is always recorded, even content that only a
-    /// logged-in user sees.
+    /// header fields that the crawl marks as secret, and no values of parameters, forms, JSON and header fields whose
+    /// names look like those of passwords, keys, signatures, tokens or session ids. The content of pages is always
+    /// recorded, even content that only a logged-in user sees.
     pub fn keeping_secrets(mut self) -> Self {
         self.keep_secrets = true;
+        self
+    }
+
+    /// Adds a name of secrets: the values of parameters, form fields, JSON fields and header fields with this name
+    /// are not recorded, either.
+    pub fn secret_name(mut self, name: impl Into<String>) -> Self {
+        self.secret_names.push(name.into());
         self
     }
 
@@ -227,7 +236,8 @@ impl<S: Spider> TestCrawl<S> {
         let path = cassette.as_ref();
         let crawl = |source| CassetteError::Crawl { path: path.to_owned(), source: Box::new(source) };
         let draft = CassetteDraft::open(path)?;
-        let recording = Recording::new(self.keep_secrets);
+        let names = self.secret_names.iter().map(String::as_str);
+        let recording = Recording::new(self.keep_secrets).secret_names(names);
         let (rows, _) = Collect::new();
         let crawler =
             self.settings.iter().fold(Crawler::shared(self.spider.clone()), |crawler, set| set(crawler));
@@ -243,14 +253,15 @@ impl<S: Spider> TestCrawl<S> {
                 ended = &mut crawl => ended,
                 () = limit.exceeded() => {
                     crawl.handle().abort();
-                    let exchanges = recording.exchanges();
-                    let last = exchanges.iter().rev().map(|exchange| exchange.request.key.describe());
+                    let cassette = recording.cassette();
+                    let last = cassette.exchanges().iter().rev().map(|exchange| exchange.request.key.describe());
                     panic_without_end(self.requests_max, last)
                 }
             }
         });
-        let exchanges = recording.exchanges();
-        let saved = if exchanges.is_empty() && ended.is_err() { Ok(()) } else { draft.save(&exchanges) };
+        let cassette = recording.cassette();
+        let is_void = cassette.exchanges().is_empty() && ended.is_err();
+        let saved = if is_void { Ok(()) } else { draft.save(&cassette) };
         let report = ended.map_err(crawl)?;
         saved?;
         Ok(report)
@@ -267,9 +278,9 @@ impl<S: Spider> TestCrawl<S> {
         if again::is_recording() {
             self.record(&path)?;
         }
-        let exchanges = opilio_cassette::load(&path, &again::recording_command())?;
+        let cassette = Cassette::load(&path, &again::recording_command())?;
         let home = seed.and_then(|seed| Host::of(&Url::parse(&seed).ok()?).ok());
-        Ok((home, WebStage::of_tape(Tape::new(path, exchanges, again::recording_command()))))
+        Ok((home, WebStage::of_tape(Tape::new(path, cassette, again::recording_command()))))
     }
 
     fn crawler(&self, output: &ItemsAt) -> Result<Crawler<S>, CrawlError> {

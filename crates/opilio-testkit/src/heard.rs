@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use opilio::core::{Hints, Host};
-use opilio_cassette::RecordedExchange;
+use opilio_cassette::{RecordedExchange, Tape};
 use opilio_sandbox::{Arrival, ArrivalId, Log};
 
 /// The logs of all hosts of a cassette.
 pub(crate) struct CassetteLogs {
     hosts: BTreeMap<Host, Heard>,
+    /// The wall time at which the recording began.
+    began: SystemTime,
 }
 
 /// The requests to one host of the cassette, as the host itself would have logged them.
@@ -20,9 +22,10 @@ struct Heard {
 }
 
 impl CassetteLogs {
-    /// Makes an empty log for each of these hosts.
-    pub(crate) fn of<'a>(hosts: impl Iterator<Item = &'a Host>) -> Self {
-        Self { hosts: hosts.map(|host| (host.clone(), Heard::default())).collect() }
+    /// Makes an empty log for each host of a cassette.
+    pub(crate) fn of(tape: &Tape) -> Self {
+        let hosts = tape.hosts().map(|host| (host.clone(), Heard::default())).collect();
+        Self { hosts, began: tape.began() }
     }
 
     pub(crate) fn logs(&self) -> impl Iterator<Item = (Host, Log)> {
@@ -31,13 +34,19 @@ impl CassetteLogs {
 
     /// Writes a request into the log of its host, as the host itself would do it.
     pub(crate) fn hear(&mut self, host: &Host, now: Duration, exchange: &RecordedExchange) -> ArrivalId {
+        let began = self.began;
         let heard = self.hosts.entry(host.clone()).or_default();
         heard.in_flight += 1;
         let sent = now + exchange.latency;
         let status = exchange.result.as_ref().map_or(0, |answer| answer.status);
         let stated = exchange.result.as_ref().ok().filter(|answer| matches!(answer.status, 429 | 503));
         let stated = stated.and_then(|answer| {
-            let at = exchange.request.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let at = exchange
+                .request
+                .at
+                .unwrap_or(began)
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
             let wall_ms = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
             Hints::read(&answer.headers, answer.status, wall_ms).retry_after
         });

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use opilio::core::{Fault, Host};
 use opilio::fetch::{Answer, Phase, Progress, Sending, Transport, TransportError, TransportRequest};
-use opilio_cassette::{RecordedAnswer, RecordedFault, RequestKey, Tape};
+use opilio_cassette::{RecordedAnswer, RecordedExchange, Tape};
 use opilio_sandbox::{ArrivalId, Ask, Fault as SiteFault, HostConfig};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -28,7 +28,7 @@ pub(crate) struct WebStage(Arc<Mutex<StageState>>);
 
 enum WebSource {
     Sites(BTreeMap<Host, opilio_sandbox::Host>),
-    Cassette(Tape, CassetteLogs),
+    Cassette(Box<Tape>, CassetteLogs),
 }
 
 struct StageState {
@@ -57,9 +57,8 @@ impl WebStage {
 
     /// Creates a web that answers from a cassette. The web's dates are those of the recording.
     pub(crate) fn of_tape(tape: Tape) -> Self {
-        let began = tape.began;
-        let logs = CassetteLogs::of(tape.hosts());
-        Self::new(WebSource::Cassette(tape, logs), began)
+        let (began, logs) = (tape.began(), CassetteLogs::of(&tape));
+        Self::new(WebSource::Cassette(Box::new(tape), logs), began)
     }
 
     fn new(source: WebSource, wall_start: SystemTime) -> Self {
@@ -128,7 +127,7 @@ impl WebStage {
     pub(crate) fn unknown(&self) -> Vec<String> {
         match &self.lock().source {
             WebSource::Sites(_) => Vec::new(),
-            WebSource::Cassette(tape, _) => tape.unknown.clone(),
+            WebSource::Cassette(tape, _) => tape.unknown(),
         }
     }
 
@@ -149,28 +148,28 @@ impl StageState {
     }
 
     /// Accepts a request, and returns its answer; `None` if the web is cut off.
-    fn arrive(&mut self, ask: &TransportRequest) -> Option<SiteDelivery> {
+    fn arrive(&mut self, ask: &TransportRequest) -> Option<StageDelivery> {
         if self.requests.len() >= self.requests_max {
             self.cut.notify_one();
             return None;
         }
         let now = self.now();
+        let refused = |words: String| TransportError::new(Phase::Resolve, Fault::NoSuchName, words);
         let delivery = match (&mut self.source, Host::of(&ask.url).ok()) {
             (WebSource::Sites(sites), Some(host)) => match sites.get_mut(&host) {
-                Some(site) => SiteDelivery::of_site(site, host, now, ask),
-                None => SiteDelivery::refused(
-                    Phase::Resolve,
-                    Fault::NoSuchName,
-                    format!("the test's web has no host {host}"),
-                ),
+                Some(site) => StageDelivery::Site(SiteDelivery::of_site(site, host, now, ask)),
+                None => StageDelivery::Refused(refused(format!("the test's web has no host {host}"))),
             },
-            (WebSource::Cassette(tape, logs), Some(host)) => {
-                SiteDelivery::of_tape((tape, logs), host, now, ask)
-            }
-            (_, None) => {
-                SiteDelivery::refused(Phase::Resolve, Fault::NoSuchName, "the URL has no host".to_owned())
-            }
+            (WebSource::Cassette(tape, logs), Some(host)) => match tape.answer(ask) {
+                Ok(exchange) => {
+                    let id = logs.hear(&host, now, &exchange);
+                    StageDelivery::Recorded((host, id), Box::new(exchange))
+                }
+                Err(missing) => StageDelivery::Refused(missing.into()),
+            },
+            (_, None) => StageDelivery::Refused(refused("the URL has no host".to_owned())),
         };
+        let (status, answer) = delivery.seen();
         self.requests.push(WebRequest {
             at: now,
             method: ask.method.clone(),
@@ -178,8 +177,8 @@ impl StageState {
             headers: ask.headers.clone(),
             body: ask.body.clone().unwrap_or_default(),
             session: ask.session.clone(),
-            status: Some(delivery.status).filter(|status| *status != 0),
-            answer: delivery.body.clone(),
+            status: Some(status).filter(|status| *status != 0),
+            answer,
         });
         Some(delivery)
     }
@@ -197,10 +196,32 @@ impl StageState {
     }
 }
 
+/// What follows a request.
+enum StageDelivery {
+    Site(SiteDelivery),
+    /// An exchange of a cassette, with the number of the request in the log of its host.
+    Recorded((Host, ArrivalId), Box<RecordedExchange>),
+    Refused(TransportError),
+}
+
+impl StageDelivery {
+    /// Returns the status and the body for the log of requests; the status is 0 if there is no answer.
+    fn seen(&self) -> (u16, Bytes) {
+        match self {
+            Self::Site(site) => (site.status, site.body.clone()),
+            Self::Recorded(_, exchange) => match &exchange.result {
+                Ok(answer) => (answer.status, answer.body.clone()),
+                Err(_) => (0, Bytes::new()),
+            },
+            Self::Refused(_) => (0, Bytes::new()),
+        }
+    }
+}
+
 /// The answer to a request: its bytes, the pace at which they are sent, and how the answer ends.
 struct SiteDelivery {
-    /// The number of the request in the log of its host; `None` if there is no such host.
-    arrival: Option<(Host, ArrivalId)>,
+    /// The number of the request in the log of its host.
+    arrival: (Host, ArrivalId),
     /// The status; 0 if there is no answer.
     status: u16,
     headers: HeaderMap,
@@ -226,18 +247,6 @@ enum DeliveryEnd {
 }
 
 impl SiteDelivery {
-    fn refused(phase: Phase, fault: Fault, words: String) -> Self {
-        Self {
-            arrival: None,
-            status: 0,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            latency: Duration::ZERO,
-            pace: (usize::MAX, Duration::ZERO),
-            ending: DeliveryEnd::Broken { phase, fault, words },
-        }
-    }
-
     fn of_site(site: &mut opilio_sandbox::Host, host: Host, now: Duration, ask: &TransportRequest) -> Self {
         let path_and_query = &ask.url[url::Position::BeforePath..url::Position::AfterQuery];
         let body = ask.body.as_deref().unwrap_or_default();
@@ -262,7 +271,7 @@ impl SiteDelivery {
             _ => (usize::MAX, Duration::ZERO),
         };
         Self {
-            arrival: Some((host, answer.id)),
+            arrival: (host, answer.id),
             status: answer.status,
             body: answer.sent_body(),
             headers: fields(answer.headers),
@@ -270,31 +279,6 @@ impl SiteDelivery {
             pace,
             ending,
         }
-    }
-
-    fn of_tape(
-        (tape, logs): (&mut Tape, &mut CassetteLogs),
-        host: Host,
-        now: Duration,
-        ask: &TransportRequest,
-    ) -> Self {
-        let exchange = match tape.answer(&RequestKey::of(ask)) {
-            Ok(exchange) => exchange,
-            // The crawl never retries after this fault (an address that it may not connect to), so the
-            // missing answer ends the URL at once.
-            Err(words) => return Self::refused(Phase::Waiting, Fault::BlockedAddress, words),
-        };
-        let id = logs.hear(&host, now, &exchange);
-        let broken = |RecordedFault { phase, fault, words }| DeliveryEnd::Broken { phase, fault, words };
-        let (RecordedAnswer { status, headers, body, .. }, ending) = match exchange.result {
-            Ok(answer) => {
-                let ending = answer.end().map_or(DeliveryEnd::Whole, broken);
-                (answer, ending)
-            }
-            Err(fault) => (RecordedAnswer::default(), broken(fault)),
-        };
-        let (arrival, pace) = (Some((host, id)), (usize::MAX, Duration::ZERO));
-        Self { arrival, status, headers, body, latency: exchange.latency, pace, ending }
     }
 }
 
@@ -305,7 +289,12 @@ impl Transport for StageTransport {
         async move {
             let arrived = self.0.lock().arrive(&ask);
             match arrived {
-                Some(delivery) => deliver(self.0.clone(), delivery, &ask.progress).await,
+                Some(StageDelivery::Site(delivery)) => deliver(self.0.clone(), delivery, &ask.progress).await,
+                Some(StageDelivery::Recorded(arrival, exchange)) => {
+                    let open = OpenExchange { stage: self.0.clone(), arrival, over: false };
+                    replay(open, *exchange, &ask.progress).await
+                }
+                Some(StageDelivery::Refused(error)) => Err(error),
                 // The web is cut off: the run ends here, and the request gets no answer.
                 None => std::future::pending().await,
             }
@@ -314,7 +303,33 @@ impl Transport for StageTransport {
     }
 }
 
-/// Sends an answer to the client.
+/// Replays an exchange, and writes its end into the log of its host.
+async fn replay(
+    mut open: OpenExchange,
+    exchange: RecordedExchange,
+    progress: &Progress,
+) -> Result<Answer, TransportError> {
+    let is_empty = |answer: &RecordedAnswer| answer.body.is_empty() && answer.end().is_none();
+    let is_empty = exchange.result.as_ref().is_ok_and(is_empty);
+    match opilio_cassette::deliver(exchange, progress).await {
+        Ok(Answer { status, version, headers, body, reused, remote }) => {
+            open.over = is_empty;
+            let pieces = stream::unfold((body.peekable(), open), |(mut body, mut open)| async move {
+                let piece = body.next().await;
+                // A client that knows the length does not read on after the last piece.
+                open.over |= piece.is_none() || std::pin::Pin::new(&mut body).peek().await.is_none();
+                piece.map(|piece| (piece, (body, open)))
+            });
+            Ok(Answer { status, version, headers, body: pieces.boxed_local(), reused, remote })
+        }
+        Err(error) => {
+            open.over = true;
+            Err(error)
+        }
+    }
+}
+
+/// Sends an answer of a scripted site to the client.
 async fn deliver(
     stage: WebStage,
     delivery: SiteDelivery,
@@ -379,15 +394,14 @@ fn fields(headers: Vec<(&'static str, String)>) -> HeaderMap {
 /// says that the client has gone away.
 struct OpenExchange {
     stage: WebStage,
-    arrival: Option<(Host, ArrivalId)>,
+    arrival: (Host, ArrivalId),
     over: bool,
 }
 
 impl Drop for OpenExchange {
     fn drop(&mut self) {
-        if let Some((host, id)) = &self.arrival {
-            self.stage.lock().left(host, *id, !self.over);
-        }
+        let (host, id) = &self.arrival;
+        self.stage.lock().left(host, *id, !self.over);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches};
-use opilio_cassette::{CassetteDraft, CassetteError, RecordedExchange, Recording};
+use opilio_cassette::{Cassette, CassetteDraft, CassetteError, Recording};
 use opilio_engine::{CrawlError, CrawlReport, Spider, Stopped};
 
 use super::{PreparedCommand, own_flag, own_id};
@@ -23,6 +23,10 @@ pub(super) fn flags() -> Vec<Arg> {
         own_flag(KEEP_SECRETS)
             .action(ArgAction::SetTrue)
             .help("Records logins, cookies and other secrets, too; without this they are left out"),
+        own_flag(SECRET_NAME)
+            .value_name("NAME")
+            .action(ArgAction::Append)
+            .help("Leaves out the values with this name, too: of parameters, fields and header fields"),
     ]
 }
 
@@ -43,14 +47,16 @@ pub(super) fn cassette_path(matches: &ArgMatches) -> PathBuf {
 /// When the cassette cannot be written, the crawler refuses the settings, or the crawl fails.
 pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
     let path = cassette_path(prepared.matches);
+    let names = prepared.matches.get_many::<String>(&own_id(SECRET_NAME)).unwrap_or_default();
     let recording = Recording::new(prepared.matches.get_flag(&own_id(KEEP_SECRETS)));
+    let recording = recording.secret_names(names.map(String::as_str));
     let facts = SummaryFacts::of(&prepared.draft.run);
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler.max_pages(MAX_PAGES))?;
     // A path that cannot be written is found now, and not after the crawl.
     let draft = CassetteDraft::open(&path).map_err(Failure::usage)?;
     let crawler = crawler.with_spider(Observed::whole(spider, |_, _, _| ()));
     let watched = watch::run(crawler.transport_around(recording.around()), &display, None);
-    let saved = Saved::of(draft, &path, &recording.exchanges());
+    let saved = Saved::of(draft, &path, &recording.cassette());
     end(watched, saved, &facts, display)
 }
 
@@ -64,11 +70,12 @@ enum Saved {
 }
 
 impl Saved {
-    fn of(draft: CassetteDraft, path: &Path, exchanges: &[RecordedExchange]) -> Self {
+    fn of(draft: CassetteDraft, path: &Path, cassette: &Cassette) -> Self {
+        let exchanges = cassette.exchanges();
         if exchanges.is_empty() {
             return Self::Nothing("nothing was requested, so no cassette was written".to_owned());
         }
-        match draft.save(exchanges) {
+        match draft.save(cassette) {
             Ok(()) => {
                 Self::Written(format!("{} exchanges are recorded in {}", exchanges.len(), path.display()))
             }
@@ -146,6 +153,7 @@ fn cut(report: &CrawlReport) -> Option<String> {
 const OUTGROWN: &str = "error: stopped by --memory-limit, so the cassette has only a part of the site: fewer --max-pages need less memory";
 const CASSETTE: &str = "cassette";
 const KEEP_SECRETS: &str = "keep-secrets";
+const SECRET_NAME: &str = "secret-name";
 const CASSETTE_FILE: &str = "cassette.warc";
 const MAX_PAGES: u64 = 200;
 pub(super) const MAX_PAGES_HELP: &str = "Ends after this many pages [default: 200]";
@@ -155,8 +163,8 @@ Crawls, and records all requests and answers in a cassette: a WARC file from whi
 the same requests.
 
 Asks for uncompressed answers, so that the file can be read and compared. Leaves out logins (user info, \
-Authorization), cookies, and values of forms, parameters and JSON whose names look like those of passwords. The \
-content of pages is recorded as it is. Writes no items. The recording is kept in memory until the crawl ends. A \
+Authorization), cookies, and values of forms, parameters, JSON and header fields whose names look like those of \
+passwords, keys, signatures, tokens or session ids. The content of pages is recorded as it is. Writes no items. The recording is kept in memory until the crawl ends. A \
 cassette that has pages is not replaced by a recording that has none.";
 pub(super) const HELP: &str = "Exit codes: 0 the cassette is written; 1 not a single page, or the cassette could not be written, or \
      --memory-limit ended the crawl; 2 usage, such as a path that cannot be written: nothing was fetched; 130 or 143 after a gentle stop by SIGINT or SIGTERM, whose cassette has what came until then.";
@@ -167,7 +175,7 @@ mod tests {
     use std::time::SystemTime;
 
     use http::{HeaderMap, Method};
-    use opilio_cassette::{RecordedAnswer, RecordedRequest, RequestKey};
+    use opilio_cassette::{RecordedAnswer, RecordedExchange, RecordedRequest, RequestKey};
     use url::Url;
 
     use super::*;
@@ -175,7 +183,7 @@ mod tests {
 
     fn page() -> RecordedExchange {
         let url: Url = "http://a.example/".parse().unwrap();
-        let (headers, body, at) = (HeaderMap::new(), Default::default(), SystemTime::UNIX_EPOCH);
+        let (headers, body, at) = (HeaderMap::new(), Default::default(), Some(SystemTime::UNIX_EPOCH));
         let key = RequestKey { method: Method::GET, url: url.clone(), body, session: None };
         let body = key.body.clone();
         let request = RecordedRequest { key, url, headers, body, at };
@@ -185,7 +193,7 @@ mod tests {
 
     fn ended(watched: Result<Watched, CrawlError>, path: &Path) -> Result<Ended, Failure> {
         let facts = SummaryFacts { private_allowed: true, state: None, is_proxied: false };
-        let saved = Saved::of(CassetteDraft::open(path).unwrap(), path, &[page()]);
+        let saved = Saved::of(CassetteDraft::open(path).unwrap(), path, &vec![page()].into());
         end(watched, saved, &facts, Display::new(true, false))
     }
 
@@ -195,7 +203,7 @@ mod tests {
         let path = dir.path().join("shop.warc");
         let failure = ended(Err(CrawlError::Died { name: "shard" }), &path).unwrap_err();
         assert!(matches!(failure, Failure::Run(_)), "{failure:?}");
-        assert_eq!(opilio_cassette::load(&path, "").unwrap().len(), 1);
+        assert_eq!(Cassette::load(&path, "").unwrap().exchanges().len(), 1);
     }
 
     #[test]

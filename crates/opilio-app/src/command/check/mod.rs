@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Arg;
 use clap::builder::ValueParser;
-use opilio_cassette::{CassetteError, RecordedExchange, Replay, Tape};
+use opilio_cassette::{Cassette, CassetteError, Replay, Tape};
 use opilio_engine::{CrawlError, CrawlReport, Crawler, Request, Spider};
 
 use self::compare::Comparison;
@@ -46,14 +46,14 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     let path = cassette_path(prepared.matches);
     let count = prepared.matches.get_one::<u16>(&own_id(PAGES)).copied().map_or(3, usize::from);
     let command = format!("{} record --cassette {}", crate::app::program_name(), path.display());
-    let exchanges = opilio_cassette::load(&path, &command).map_err(|error| match error {
+    let cassette = Cassette::load(&path, &command).map_err(|error| match error {
         CassetteError::Missing { .. } | CassetteError::Format { .. } => Failure::usage(error),
         error => Failure::run(error),
     })?;
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler)?;
     let crawler = crawler.shards(1).max_pages(u64::MAX).max_duration(LONG);
-    let replayed = replay(&crawler, &spider, &path, exchanges.clone(), &command)?;
-    let Chosen { pages: chosen, left_out } = choose(&replayed.pages, &exchanges, &replayed.requested, count);
+    let replayed = replay(&crawler, &spider, &path, cassette.clone(), &command)?;
+    let Chosen { pages: chosen, left_out } = choose(&replayed.pages, &cassette, &replayed.requested, count);
     if chosen.is_empty() {
         return Err(nothing_to_compare(&path, &command, &replayed.unknown, &left_out));
     }
@@ -95,11 +95,11 @@ fn replay<S: Spider>(
     crawler: &Crawler<S>,
     spider: &Arc<S>,
     path: &Path,
-    exchanges: Vec<RecordedExchange>,
+    cassette: Cassette,
     command: &str,
 ) -> Result<Replayed<S::Step>, Failure> {
-    let tape = Tape::new(path.to_owned(), exchanges, command.to_owned());
-    let began = tape.began;
+    let tape = Tape::new(path.to_owned(), cassette, command.to_owned());
+    let began = tape.began();
     let replay = Replay::of(tape);
     let pages = Arc::new(Mutex::new(Vec::new()));
     let seen = pages.clone();

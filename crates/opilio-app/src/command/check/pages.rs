@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use opilio_cassette::{RecordedExchange, without_secrets};
+use opilio_cassette::Cassette;
 use opilio_engine::{Page, Request, Spider};
 use opilio_extract::FieldCounts;
 use opilio_extract::typed::coverage::Coverage;
@@ -113,11 +113,12 @@ pub(super) struct Chosen<'p, Step> {
 /// them as possible.
 pub(super) fn choose<'p, Step: Clone + serde::Serialize>(
     pages: &'p [CheckedPage<Step>],
-    exchanges: &[RecordedExchange],
+    cassette: &Cassette,
     requested: &Requested<Step>,
     count: usize,
 ) -> Chosen<'p, Step> {
-    let safe: HashSet<&Url> = exchanges
+    let safe: HashSet<&Url> = cassette
+        .exchanges()
         .iter()
         .filter(|exchange| exchange.request.key.method.is_safe())
         .map(|exchange| &exchange.request.key.url)
@@ -130,7 +131,7 @@ pub(super) fn choose<'p, Step: Clone + serde::Serialize>(
             Err(method) => {
                 others.insert(format!("by {method}"));
             }
-            Ok(_) if !safe.contains(&without_secrets(&page.url)) => {
+            Ok(_) if !safe.contains(&cassette.without_secrets(&page.url)) => {
                 others.insert("otherwise than by GET".to_owned());
             }
             // A request that the spider has sent several times is sent once.
