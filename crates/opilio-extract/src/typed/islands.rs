@@ -77,7 +77,35 @@ fn last_candidate(bytes: &[u8]) -> Option<usize> {
             _ => false,
         }
     };
-    memchr::memrchr_iter(b'<', bytes).find(begins)
+    let mut end = bytes.len();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK_BYTES);
+        // The block at the start may be shorter, and the last one has no bytes after it: these two are always searched.
+        if bytes[start..].first_chunk().filter(|_| end - start == BLOCK_BYTES).is_none_or(has_candidate) {
+            let found = memchr::memrchr_iter(b'<', &bytes[start..end]).map(|at| start + at).find(begins);
+            if found.is_some() {
+                return found;
+            }
+        }
+        end = start;
+    }
+    None
+}
+
+/// The number of bytes that are searched at once for the beginning of a candidate.
+const BLOCK_BYTES: usize = 128;
+
+/// Returns whether `<me` or `<sc` begins in a block, in upper or lower case. The block has two more bytes, so that all
+/// three letters can be read. Without branches, the compiler makes this a comparison of many bytes at once: a search
+/// for each `<` would take half of the time of reading JSON-LD and `<meta>` from a page.
+fn has_candidate(block: &[u8; BLOCK_BYTES + 2]) -> bool {
+    let mut found = false;
+    for at in 0..BLOCK_BYTES {
+        let (second, third) = (block[at + 1] | 0x20, block[at + 2] | 0x20);
+        let named = ((second == b'm') & (third == b'e')) | ((second == b's') & (third == b'c'));
+        found |= (block[at] == b'<') & named;
+    }
+    found
 }
 
 /// Returns what comes after a name at the start of `bytes`, in upper or lower case.
@@ -321,7 +349,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_tags_up_to_the_last_candidate_are_enough(
-            text in "(<meta name=a content=|<META|<script type='application/ld(\\+|&#43;)json'>|<SCRIPT TYPE=application/ld\\+JSON |<script>|<script src=|<scripted>|</script>|<!--|-->|<template>|</template>|<title>|</title>|<p a=|['\"<>/= é]|x){0,30}",
+            text in "(<meta name=a content=|<META|<script type='application/ld(\\+|&#43;)json'>|<SCRIPT TYPE=application/ld\\+JSON |<script>|<script src=|<scripted>|</script>|<!--|-->|<template>|</template>|<title>|</title>|<p a=|['\"<>/= é]|x){0,60}",
         ) {
             let (cut, whole) = (Islands::read(&text), read_to_the_end(&text));
             prop_assert_eq!((cut.blocks, cut.metas), (whole.blocks, whole.metas));
