@@ -205,6 +205,14 @@ impl<'a> Element<'a> {
         visible_text(self.node, usize::MAX, usize::MAX)
     }
 
+    /// Returns the beginning of [`Element::text`]: reads at most this many bytes of text, and as many nodes. For code
+    /// that looks at many elements of a page that may be hostile: elements nest, so their texts together may be much
+    /// longer than the page.
+    #[must_use]
+    pub fn text_of(&self, bytes_max: usize, nodes_max: usize) -> String {
+        visible_text(self.node, bytes_max, nodes_max)
+    }
+
     /// Returns the text directly in the element, without the text of elements inside it. White space is handled as
     /// by [`Element::text`].
     #[must_use]
@@ -267,12 +275,6 @@ impl<'a> Element<'a> {
     #[cfg(feature = "derive")]
     pub(crate) fn document(&self) -> &'a Document {
         self.document
-    }
-
-    /// Returns the text of [`Element::text`], cut off after a number of bytes and of nodes.
-    #[cfg(feature = "derive")]
-    pub(crate) fn text_of(&self, bytes_max: usize, nodes_max: usize) -> String {
-        visible_text(self.node, bytes_max, nodes_max)
     }
 
     /// Returns a number that identifies the element in its document.

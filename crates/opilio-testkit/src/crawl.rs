@@ -15,6 +15,7 @@ use tokio::task::LocalSet;
 use url::Url;
 
 use crate::again;
+use crate::error::TestCrawlError;
 use crate::request_limit::RequestLimit;
 use crate::run::TestRun;
 use crate::stage::WebStage;
@@ -185,17 +186,14 @@ impl<S: Spider> TestCrawl<S> {
     /// panic if the cassette lacks a request: the requests that the cassette lacks fail.
     ///
     /// # Errors
-    /// As [`Crawler::run`].
+    /// As [`Crawler::run`]; when the cassette cannot be used.
     ///
     /// # Panics
-    /// When the crawl is endless, or ends before one of its kills; when the cassette cannot be used.
+    /// When the crawl is endless, or ends before one of its kills; within a runtime.
     #[track_caller]
-    pub fn try_run(mut self) -> Result<TestRun, CrawlError> {
+    pub fn try_run(mut self) -> Result<TestRun, TestCrawlError> {
         refuse_a_runtime();
-        let (home, stage) = match self.stage() {
-            Ok(stage) => stage,
-            Err(error) => panic!("{}", in_full(&error)),
-        };
+        let (home, stage) = self.stage()?;
         let output = ItemsAt::new(!self.kills.is_empty());
         let kills = std::mem::take(&mut self.kills);
         for (nth, kill) in kills.iter().enumerate() {

@@ -76,6 +76,7 @@
 mod again;
 mod crawl;
 mod diff;
+mod error;
 mod heard;
 mod log;
 mod polite;
@@ -86,6 +87,7 @@ mod stage;
 mod web;
 
 pub use crawl::{TestCrawl, crawl};
+pub use error::TestCrawlError;
 pub use log::{WebLog, WebRequest};
 pub use opilio_cassette::CassetteError;
 pub use run::TestRun;

@@ -11,6 +11,7 @@ use opilio_sandbox::Log;
 use url::Url;
 
 use crate::polite;
+use crate::web::path_of;
 
 /// A request as it arrived at the scripted web.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ impl WebRequest {
     #[must_use]
     pub fn is_to(&self, target: &str) -> bool {
         if target.starts_with('/') {
-            return self.path() == target;
+            return self.path() == path_of(target);
         }
         Url::parse(target).is_ok_and(|url| url == self.url)
     }
@@ -185,8 +186,10 @@ impl WebLog {
 
     /// Returns, for a message, the requests that are most similar to a target.
     fn closest(&self, target: &str) -> String {
+        let is_path = target.starts_with('/');
+        let target = if is_path { path_of(target) } else { target.to_owned() };
         let alike = |request: &WebRequest| {
-            let text = if target.starts_with('/') { request.path() } else { request.url.as_str() };
+            let text = if is_path { request.path() } else { request.url.as_str() };
             text.bytes().zip(target.bytes()).take_while(|(a, b)| a == b).count()
         };
         let mut requests: Vec<_> = self.requests.iter().collect();

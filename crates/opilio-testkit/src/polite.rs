@@ -27,17 +27,17 @@ pub(crate) fn breaches(log: &WebLog) -> Vec<String> {
 
 fn waits(host: &Host, site: &Log, found: &mut Vec<String>) {
     for closing in site.closings() {
-        let knocks: Vec<_> = site
+        let early: Vec<_> = site
             .entries()
             .iter()
             .filter(|arrival| arrival.at > closing.from && arrival.at < closing.until)
             .map(|arrival| format!("{} at {}", arrival.path, seconds(arrival.at)))
             .collect();
-        if !knocks.is_empty() {
+        if !early.is_empty() {
             let (from, until) = (seconds(closing.from), seconds(closing.until));
             found.push(format!(
                 "{host} was closed from {from} to {until}, and was asked for {}",
-                list(&knocks)
+                list(&early)
             ));
         }
     }

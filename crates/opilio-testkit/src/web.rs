@@ -141,12 +141,8 @@ impl Web {
         headers: Vec<(&'static str, String)>,
         body: Bytes,
     ) -> Self {
-        let (draft, path) = if target.starts_with('/') {
-            (&mut self.home, target.to_owned())
-        } else {
-            let path = place(target).0[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-            (self.other(target), path)
-        };
+        let path = path_of(target);
+        let draft = if target.starts_with('/') { &mut self.home } else { self.other(target) };
         draft.pages.push(DraftPage { path, status, content_type, headers, body });
         self
     }
@@ -185,6 +181,17 @@ impl SiteDraft {
             }
         })
     }
+}
+
+/// Returns the path and query of a target, as a request has them: `/lämpe` becomes `/l%C3%A4mpe`.
+#[track_caller]
+pub(crate) fn path_of(target: &str) -> String {
+    let url = match target.starts_with('/') {
+        // The host does not matter. Joining would take a path that begins with `//` for a host.
+        true => place(&format!("http://home.invalid{target}")).0,
+        false => place(target).0,
+    };
+    url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
 }
 
 /// Returns a text as a URL, and the host that serves the URL.

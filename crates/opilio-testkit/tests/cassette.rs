@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use opilio_testkit::prelude::*;
 use opilio_testkit::sandbox::Sandbox;
-use opilio_testkit::{CassetteError, opilio};
+use opilio_testkit::{CassetteError, TestCrawlError, opilio};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Step {
@@ -235,6 +235,9 @@ fn a_cassette_that_is_not_there_or_none_is_said() {
         words.contains("there is no cassette at ") && words.contains("OPILIO_RECORD=1 cargo test"),
         "{words}"
     );
+    let error = crawl(Shop { base: "http://a.example".into() }).replaying(place(&dir)).try_run().unwrap_err();
+    let is_missing = matches!(error, TestCrawlError::Cassette(CassetteError::Missing { .. }));
+    assert!(is_missing && error.to_string().contains("OPILIO_RECORD=1 cargo test"), "{error:?}");
     let error = fast(Shop { base: "no URL".into() }).record(place(&dir)).unwrap_err();
     assert!(matches!(error, CassetteError::Crawl { .. }), "{error:?}");
 }

@@ -38,6 +38,30 @@ fn panics(test: impl FnOnce() + std::panic::UnwindSafe) -> String {
 }
 
 #[test]
+fn paths_are_written_as_in_the_page_or_as_in_the_request() {
+    let web = Web::new()
+        .page(
+            "/",
+            "<title>home</title><a href='/lämpe?größe=1'>a</a><a href='/a b/../c'>b</a><a href='/x//y'>c</a>",
+        )
+        .page("/lämpe?größe=1", "<title>lamp</title>")
+        .page("/a b/../c", "<title>c</title>")
+        .page("https://shop.example/x//y", "<title>y</title>");
+    let run = crawl(Titles).on(web).run();
+    run.assert_finished();
+    run.assert_items(["home", "lamp", "c", "y"]);
+    for target in [
+        "/lämpe?größe=1",
+        "/l%C3%A4mpe?gr%C3%B6%C3%9Fe=1",
+        "/c",
+        "/a b/../c",
+        "https://shop.example/lämpe?größe=1",
+    ] {
+        run.log.assert_requested_once(target);
+    }
+}
+
+#[test]
 fn hosts_robots_redirects_and_json_are_what_the_web_says() {
     let web = Web::new()
         .robots("User-agent: *\nDisallow: /private\nCrawl-delay: 5\n")

@@ -22,13 +22,11 @@ impl ElementSketch {
     }
 
     fn of(element: &Element<'_>) -> Self {
-        let attr = |name: &str| element.attr(name).unwrap_or_default().trim().to_owned();
-        let text = element.text();
         Self {
             tag: element.name().to_owned(),
-            class: attr("class"),
-            id: attr("id"),
-            text: if text.len() <= TEXT_BYTES_MAX { text } else { String::new() },
+            class: attr(element, "class").to_owned(),
+            id: attr(element, "id").to_owned(),
+            text: short_text(element).unwrap_or_default(),
             shown: shown(&element.html()),
         }
     }
@@ -50,30 +48,41 @@ impl ElementSketch {
 
     /// Returns how much an element is like this one: by its name, class and id, and by its text.
     fn likeness(&self, element: &Element<'_>) -> f64 {
-        let attr = |name: &str| element.attr(name).unwrap_or_default().trim();
+        let (class, id) = (attr(element, "class"), attr(element, "id"));
         let mut likeness = 0.0;
         if element.name() == self.tag {
             likeness += 2.0;
         }
-        if !self.id.is_empty() && attr("id") == self.id {
+        if !self.id.is_empty() && id == self.id {
             likeness += 2.0;
         }
-        if !self.class.is_empty() && !attr("class").is_empty() {
-            likeness += 2.0 * strsim::jaro_winkler(&self.class, attr("class"));
-        } else if self.class.is_empty() && attr("class").is_empty() {
+        if !self.class.is_empty() && !class.is_empty() {
+            likeness += 2.0 * strsim::jaro_winkler(&self.class, class);
+        } else if self.class.is_empty() && class.is_empty() {
             likeness += 0.5;
         }
         // The text is compared last, since it costs most.
         if likeness >= 1.0 && !self.text.is_empty() {
-            let text = element.text();
+            let text = short_text(element).unwrap_or_default();
             if text == self.text {
                 likeness += 4.0;
-            } else if !text.is_empty() && text.len() <= TEXT_BYTES_MAX && form(&text) == form(&self.text) {
+            } else if !text.is_empty() && form(&text) == form(&self.text) {
                 likeness += 2.0;
             }
         }
         likeness
     }
+}
+
+/// Returns the value of an attribute, or its beginning if it is long.
+fn attr<'p>(element: &Element<'p>, name: &str) -> &'p str {
+    let value = element.attr(name).unwrap_or_default().trim();
+    &value[..value.floor_char_boundary(TEXT_BYTES_MAX)]
+}
+
+/// Returns the text of an element; `None` if it is long. Elements nest, so only a part of a long text is read.
+fn short_text(element: &Element<'_>) -> Option<String> {
+    Some(element.text_of(READ_BYTES_MAX, READ_NODES_MAX)).filter(|text| text.len() <= TEXT_BYTES_MAX)
 }
 
 /// Returns the form of a text: `a` for each run of letters, `0` for each run of digits, other characters as they are.
@@ -116,6 +125,9 @@ fn shown(html: &str) -> String {
 
 /// A longer text says less about its element.
 const TEXT_BYTES_MAX: usize = 200;
+/// The most bytes of text that are read of one element. They may be white space, which the text does not have.
+const READ_BYTES_MAX: usize = 20 * TEXT_BYTES_MAX;
+const READ_NODES_MAX: usize = 500;
 /// The most elements of a page that are looked at.
 const ELEMENTS_MAX: usize = 5_000;
 const SHOWN_CHARS: usize = 120;
@@ -152,5 +164,18 @@ mod tests {
     fn markup_is_shown_in_one_short_line() {
         assert_eq!(shown("<p>\n a\u{1b}[2J  b</p>"), "<p> a\\u{1b}[2J b</p>");
         assert_eq!(shown(&"x".repeat(500)).chars().count(), SHOWN_CHARS + 1);
+    }
+    #[test]
+    fn nested_elements_around_a_long_text_are_looked_at_quickly() {
+        let deep = |class: &str| {
+            let (open, text) = (format!("<div class={class}>").repeat(4_000), "word ".repeat(400_000));
+            page(&format!("{open}<b>{text}</b>{}", "</div>".repeat(4_000)))
+        };
+        let began = std::time::Instant::now();
+        let was = ElementSketch::first(&deep("a"), "div").unwrap();
+        assert_eq!(was.text, "");
+        let was = ElementSketch { text: "a word".to_owned(), ..was };
+        was.nearest(&deep("ab"));
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     }
 }
