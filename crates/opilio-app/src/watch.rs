@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opilio_engine::{CrawlError, CrawlReport, Crawler, Spider};
+use opilio_engine::{Crawl, CrawlError, CrawlReport, Crawler, Spider};
 use tokio::sync::oneshot;
 
 use crate::progress::Display;
@@ -27,19 +27,26 @@ pub fn run<S: Spider>(
     display: &Display,
     news: Option<&str>,
 ) -> Result<Watched, CrawlError> {
+    watch_from_start(Box::new(move || crawler.start()), display, news)
+}
+
+/// Starts a crawl. A trait object, so that a program compiles what follows only once for all its spiders.
+type Start = Box<dyn FnOnce() -> Result<Crawl, CrawlError> + Send>;
+
+fn watch_from_start(start: Start, display: &Display, news: Option<&str>) -> Result<Watched, CrawlError> {
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {
         // Signals are caught before the crawl begins, so that no signal is missed.
         let signals = Signals::catch().map_err(thread)?;
-        watch(crawler, signals, display, news).await
+        watch(start, signals, display, news).await
     });
     display.end();
     watched
 }
 
-async fn watch<S: Spider>(
-    crawler: Crawler<S>,
+async fn watch(
+    start: Start,
     mut signals: Signals,
     display: &Display,
     news: Option<&str>,
@@ -49,7 +56,7 @@ async fn watch<S: Spider>(
     let (opened, mut opening) = oneshot::channel();
     std::thread::Builder::new()
         .name("open".into())
-        .spawn(move || opened.send(crawler.start()))
+        .spawn(move || opened.send(start()))
         .map_err(|source| CrawlError::Thread { name: "open", source })?;
     let mut signal = None;
     let mut crawl = loop {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::Crawler;
 use crate::clock::{Clock, year_of};
 use crate::launch::{ExporterPlan, Plan, SchedulerPlan, ShardsPlan};
+use crate::runner::{MakeReader, SpiderReader};
 use crate::scheduler::QueuedScope;
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -35,7 +36,7 @@ struct BegunRun {
 
 impl<S: Spider> Crawler<S> {
     /// Checks all settings, opens the outputs and the store, and records in the store that a run begins.
-    pub(super) fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
+    pub(super) fn plan(mut self) -> Result<(Plan, watch::Receiver<Progress>), CrawlError> {
         self.hosts.check()?;
         self.hosts.table.send_to_all(&self.identity.take_headers()?);
         self.limits.check()?;
@@ -46,7 +47,7 @@ impl<S: Spider> Crawler<S> {
         let mut scope = self.urls.take_scope(year_of(self.wall()));
         let mut logins = Logins::default();
         let mut seeds = seed_admissions::<S>(self.spider.seeds(), &mut scope, &mut logins)?;
-        let encoders = self.outputs.encoders(self.limits.shards());
+        let readers = self.readers();
         let user_agent = self.identity.user_agent_value()?;
         self.fetching.warn();
         let mut sinks = self.outputs.take_sinks()?;
@@ -74,7 +75,7 @@ impl<S: Spider> Crawler<S> {
             expectations: self.outputs.expectations,
             seeds: seeds.admissions,
             shards: ShardsPlan {
-                encoders,
+                readers,
                 in_flight: self.limits.in_flight,
                 fetchers: self.fetching.fetchers(
                     user_agent,
@@ -102,6 +103,16 @@ impl<S: Spider> Crawler<S> {
             supervisor: self.limits.supervisor(clock.now(), publish, signals),
         };
         Ok((plan, progress))
+    }
+
+    /// Returns what makes the reader of each shard.
+    fn readers(&self) -> Vec<MakeReader> {
+        let encoders = self.outputs.encoders(self.limits.shards());
+        let reader = |encoders| -> MakeReader {
+            let spider = self.spider.clone();
+            Box::new(move |shard| Box::new(SpiderReader::new(spider, encoders, shard)))
+        };
+        encoders.into_iter().map(reader).collect()
     }
 
     /// Returns the wall time now, or the wall time that was set for virtual time.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use actix::{Addr, System};
 use opilio_frontier::Admission;
 use opilio_spider::run_history::RunHistory;
-use opilio_spider::{CrawlError, CrawlReport, Expectation, Spider};
+use opilio_spider::{CrawlError, CrawlReport, Expectation};
 use tokio::sync::mpsc;
 
 pub(crate) use self::exporter::ExporterPlan;
@@ -36,41 +36,42 @@ use self::report::ReportFacts;
 use self::scheduler::SchedulerEnds;
 use self::shards::{CrawlParts, ShardParts};
 use self::supervisor::Conductor;
+pub(crate) use self::supervisor::SpiderHooks;
 use self::threads::Arbiters;
 use crate::clock::Clock;
 use crate::settings::Settings;
 use crate::supervisor::{Command, Supervisor, SupervisorPlan};
 
 /// All that a crawl needs, before any part of the crawl runs.
-pub(crate) struct Plan<S: Spider> {
-    pub(crate) spider: Arc<S>,
+pub(crate) struct Plan {
+    pub(crate) spider: Arc<dyn SpiderHooks>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Clock,
     pub(crate) history: RunHistory,
     /// How often fields are expected to have a value.
     pub(crate) expectations: Vec<Expectation>,
     pub(crate) seeds: Vec<Admission>,
-    pub(crate) shards: ShardsPlan<S>,
+    pub(crate) shards: ShardsPlan,
     pub(crate) scheduler: SchedulerPlan,
     pub(crate) exporter: ExporterPlan,
     pub(crate) supervisor: SupervisorPlan,
 }
 
 /// A crawl whose supervisor runs, and whose other parts are made but not started.
-struct Prepared<S: Spider> {
-    shards: Vec<ShardParts<S>>,
+struct Prepared {
+    shards: Vec<ShardParts>,
     scheduler: SchedulerPlan,
     scheduler_ends: SchedulerEnds,
     exporter: ExporterPlan,
     supervisor: Addr<Supervisor>,
-    conductor: Conductor<S>,
+    conductor: Conductor,
     clock: Clock,
     facts: ReportFacts,
 }
 
-impl<S: Spider> Prepared<S> {
+impl Prepared {
     /// Starts the supervisor on this thread, and makes the other parts of the crawl.
-    fn new(plan: Plan<S>) -> Self {
+    fn new(plan: Plan) -> Self {
         let Plan {
             spider,
             settings,
@@ -88,7 +89,6 @@ impl<S: Spider> Prepared<S> {
         let (senders, scheduler_ends) = scheduler::channels();
         let (supervisor, ended) = supervisor::start(supervisor, clock, history.totals, senders.clone());
         let shards = shards.parts(CrawlParts {
-            spider: spider.clone(),
             settings,
             clock,
             scheduler: senders.clone(),
@@ -102,8 +102,8 @@ impl<S: Spider> Prepared<S> {
 }
 
 /// Runs a crawl on threads of its own and returns when it is over.
-pub(crate) fn on_own_threads<S: Spider>(
-    plan: Plan<S>,
+pub(crate) fn on_own_threads(
+    plan: Plan,
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
     System::new().block_on(async move {
@@ -131,10 +131,7 @@ pub(crate) fn on_own_threads<S: Spider>(
 
 /// Runs a crawl within the [`tokio::task::LocalSet`] of this thread. The store and the exporter run on this thread,
 /// too.
-pub(crate) async fn here<S: Spider>(
-    plan: Plan<S>,
-    commands: mpsc::Receiver<Command>,
-) -> Result<CrawlReport, CrawlError> {
+pub(crate) async fn here(plan: Plan, commands: mpsc::Receiver<Command>) -> Result<CrawlReport, CrawlError> {
     let Prepared { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts } =
         Prepared::new(plan);
     let spider = conductor.spider.clone();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
 use opilio_spider::run_history::RunHistory;
-use opilio_spider::{CrawlError, CrawlReport, Expectation, Spider, Stopped};
+use opilio_spider::{CrawlError, CrawlReport, Expectation, Stopped};
 
-use super::supervisor::hook;
+use super::supervisor::{SpiderHooks, hook};
 use crate::scheduler::SchedulerOutcome;
 use crate::settings::Settings;
 use crate::supervisor::Ended;
@@ -25,9 +25,9 @@ impl ReportFacts {
     ///
     /// # Errors
     /// When a sink or the store failed, or an actor panicked.
-    pub(super) fn conclude<S: Spider>(
+    pub(super) fn conclude(
         self,
-        spider: &S,
+        spider: &dyn SpiderHooks,
         ended: Ended,
         scheduler: Result<SchedulerOutcome, FrontierError>,
         export: Result<(), ExportError>,

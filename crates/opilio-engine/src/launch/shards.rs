@@ -9,10 +9,10 @@ use actix::Addr;
 use opilio_core::Timestamp;
 use opilio_core::host::HostLimits;
 use opilio_core::scheduling::GroupBudgets;
-use opilio_export::{Encoder, FileStore};
+use opilio_export::FileStore;
 use opilio_fetch::Fetcher;
 use opilio_fetch::connections::ConnectionPlaces;
-use opilio_spider::{CrawlError, Spider};
+use opilio_spider::CrawlError;
 use tokio::sync::Semaphore;
 
 use super::fetchers::Fetchers;
@@ -24,16 +24,16 @@ use crate::fetcher::{Pool, PoolSetup, connection_places};
 use crate::message::{ActorDied, Deliver, PoolLink, ShardCounts};
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
-use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
+use crate::runner::{MakeReader, ParseWatch, Runner, RunnerContext};
 use crate::scheduler::ShardRoad;
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardSetup};
 use crate::supervisor::{ShardLink, Supervisor};
 
 /// The shards' part of the plan of a crawl.
-pub(crate) struct ShardsPlan<S: Spider> {
-    /// The encoders of each shard, one for each output. The length of the outer list is the number of shards.
-    pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
+pub(crate) struct ShardsPlan {
+    /// What makes the reader of each shard. There are as many as shards.
+    pub(crate) readers: Vec<MakeReader>,
     pub(crate) in_flight: u32,
     pub(crate) fetchers: Fetchers,
     /// The store for the files that the spider keeps, if there is one.
@@ -41,8 +41,7 @@ pub(crate) struct ShardsPlan<S: Spider> {
 }
 
 /// The values that all shards of a crawl share.
-pub(super) struct CrawlParts<S: Spider> {
-    pub(super) spider: Arc<S>,
+pub(super) struct CrawlParts {
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Clock,
     pub(super) scheduler: SchedulerSenders,
@@ -51,32 +50,32 @@ pub(super) struct CrawlParts<S: Spider> {
 }
 
 /// The parts of one shard that is not started. They can be moved to the thread that starts the shard.
-pub(super) struct ShardParts<S: Spider> {
+pub(super) struct ShardParts {
     shard: usize,
     slots: u32,
     connections: ConnectionPlaces,
     fetchers: Fetchers,
-    encoders: Vec<Box<dyn Encoder<S::Item>>>,
+    make_reader: MakeReader,
     files: Option<FileStore>,
     /// Limits how many pages are parsed on blocking threads at once, in the whole crawl, to the number of cores.
     cores: Arc<Semaphore>,
-    crawl: Arc<CrawlParts<S>>,
+    crawl: Arc<CrawlParts>,
 }
 
-impl<S: Spider> ShardsPlan<S> {
+impl ShardsPlan {
     /// Makes the parts of all shards. The slots and the connections of the crawl are divided among the shards.
-    pub(super) fn parts(self, crawl: CrawlParts<S>) -> Vec<ShardParts<S>> {
-        let Self { encoders, in_flight, fetchers, files } = self;
-        let shards = encoders.len().max(1) as u32;
+    pub(super) fn parts(self, crawl: CrawlParts) -> Vec<ShardParts> {
+        let Self { readers, in_flight, fetchers, files } = self;
+        let shards = readers.len().max(1) as u32;
         let crawl = Arc::new(crawl);
         let connections = connection_places(in_flight);
         let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
-        let parts = encoders.into_iter().enumerate().map(|(shard, encoders)| ShardParts {
+        let parts = readers.into_iter().enumerate().map(|(shard, make_reader)| ShardParts {
             shard,
             slots: in_flight / shards + u32::from((shard as u32) < in_flight % shards),
             connections: connections.clone(),
             fetchers: fetchers.clone(),
-            encoders,
+            make_reader,
             files: files.clone(),
             cores: cores.clone(),
             crawl: crawl.clone(),
@@ -85,13 +84,13 @@ impl<S: Spider> ShardsPlan<S> {
     }
 }
 
-impl<S: Spider> ShardParts<S> {
+impl ShardParts {
     /// Starts the actors of the shard on this thread.
     ///
     /// # Errors
     /// When the shard's HTTP client cannot be made.
     pub(super) fn start(self) -> Result<(ShardLink, ShardRoad), CrawlError> {
-        let Self { shard, slots, connections, fetchers, encoders, files, cores, crawl } = self;
+        let Self { shard, slots, connections, fetchers, make_reader, files, cores, crawl } = self;
         let (clock, supervisor) = (crawl.clock, crawl.supervisor.clone());
         let has_cache = fetchers.has_cache();
         let fetcher = Rc::new(fetchers.fetcher(clock)?);
@@ -109,20 +108,19 @@ impl<S: Spider> ShardParts<S> {
         };
         let watch = ParseWatch::default();
         let pool = shared.pool(slots, connections, fetcher);
-        let runner = SpiderRunner::start(RunnerSetup {
+        let context = |runner| RunnerContext {
             shard,
             clock,
-            spider: crawl.spider.clone(),
             settings: shared.settings.clone(),
-            encoders,
             port: shared.port.clone(),
             watch: watch.clone(),
             backlog: shared.backlog.clone(),
             cores,
             files,
-            death: shared.death("spider runner"),
             refused: Outbox::new(shared.supervisor.clone().recipient()),
-        });
+            runner,
+        };
+        let runner = Runner::start(make_reader, context, shared.death("spider runner"));
         let fetches = Outbox::new(pool.clone().recipient());
         let pool_link = PoolLink { slots: pool.clone().recipient(), fetches };
         let deliveries = Outbox::new(runner.clone().recipient());

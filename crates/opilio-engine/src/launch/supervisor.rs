@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix::Addr;
 use opilio_frontier::Admission;
 use opilio_spider::run_history::Totals;
-use opilio_spider::{CrawlError, Spider};
+use opilio_spider::{CrawlError, CrawlReport, Spider};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -27,16 +27,37 @@ pub(super) fn start(
     (supervisor, ended)
 }
 
+/// The methods of a spider that are called once in a crawl.
+pub(crate) trait SpiderHooks: Send + Sync {
+    fn name(&self) -> &str;
+    fn opened(&self);
+    fn closed(&self, report: &CrawlReport);
+}
+
+impl<S: Spider> SpiderHooks for S {
+    fn name(&self) -> &str {
+        Spider::name(self)
+    }
+
+    fn opened(&self) {
+        Spider::opened(self);
+    }
+
+    fn closed(&self, report: &CrawlReport) {
+        Spider::closed(self, report);
+    }
+}
+
 /// Leads a crawl whose actors have started from its first seed to its end.
-pub(super) struct Conductor<S: Spider> {
-    pub(super) spider: Arc<S>,
+pub(super) struct Conductor {
+    pub(super) spider: Arc<dyn SpiderHooks>,
     pub(super) supervisor: Addr<Supervisor>,
     pub(super) scheduler: SchedulerSenders,
     pub(super) ended: oneshot::Receiver<Ended>,
     pub(super) seeds: Vec<Admission>,
 }
 
-impl<S: Spider> Conductor<S> {
+impl Conductor {
     /// Begins the crawl, gives the seeds to the scheduler, passes commands on, and waits for the end.
     ///
     /// # Errors

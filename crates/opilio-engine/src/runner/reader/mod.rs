@@ -1,17 +1,15 @@
-//! The runner actor: takes the answer to a lease, calls the spider with it, and sends the result of the lease to
-//! the scheduler.
+//! The reader of a runner: takes the answer to a lease, calls the spider with it, and sends the result of the lease to
+//! the scheduler. It is the only part of a shard that knows the types of the spider.
 
 mod threads;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, WeakAddr};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Lease, Reason};
-use opilio_export::FileStore;
 use opilio_frontier::{Cause, Known, Redirect};
 use opilio_spider::admission::{Encoders, Links};
 use opilio_spider::context::{LeaseRef, PageContext, Unread};
@@ -24,73 +22,29 @@ use opilio_spider::redirect::{self, DeadEnd, Hop, RedirectRules, Whose};
 use opilio_spider::results::{Beside, PageResults};
 use opilio_spider::slow::SlowSteps;
 use opilio_spider::{Answer, Spider};
-use tokio::sync::Semaphore;
 use url::Url;
 
-use super::watch::ParseWatch;
-use crate::backlog::ParseBacklog;
-use crate::clock::Clock;
-use crate::death::DeathWatch;
-use crate::message::{AskSnapshot, Deliver, OutputRefused, PartSnapshot};
-use crate::outbox::Outbox;
-use crate::port::SchedulerPort;
+use super::actor::{ReadPages, RunnerContext};
+use crate::message::{Deliver, OutputRefused};
 use crate::settings::Settings;
 
-/// The arguments of a runner.
-pub(crate) struct RunnerSetup<S: Spider> {
-    pub(crate) shard: usize,
-    pub(crate) clock: Clock,
-    pub(crate) spider: Arc<S>,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) encoders: Encoders<S::Item>,
-    pub(crate) port: SchedulerPort,
-    pub(crate) watch: ParseWatch,
-    /// Counts the pages that are fetched but not yet given to the scheduler.
-    pub(crate) backlog: ParseBacklog,
-    /// Limits how many pages of the whole crawl are parsed on blocking threads at the same time.
-    pub(crate) cores: Arc<Semaphore>,
-    /// The place where the files of pages are stored, if the crawl stores files.
-    pub(crate) files: Option<FileStore>,
-    pub(crate) death: DeathWatch,
-    pub(crate) refused: Outbox<OutputRefused>,
-}
-
-pub(crate) struct SpiderRunner<S: Spider> {
-    shard: usize,
-    clock: Clock,
+/// Reads pages with a spider.
+pub(crate) struct SpiderReader<S: Spider> {
     spider: Arc<S>,
-    settings: Arc<Settings>,
     results: PageResults<S>,
-    port: SchedulerPort,
     slow: SlowSteps<S::Step>,
-    watch: ParseWatch,
-    backlog: ParseBacklog,
-    cores: Arc<Semaphore>,
-    files: Option<FileStore>,
-    /// The runner's own address. Work on other threads sends its results to this address.
-    me: Option<WeakAddr<Self>>,
-    _death: DeathWatch,
-    refused: Outbox<OutputRefused>,
+    shard: RunnerContext,
 }
 
-impl<S: Spider> SpiderRunner<S> {
-    pub(crate) fn start(setup: RunnerSetup<S>) -> actix::Addr<Self> {
-        Actor::start(Self {
-            shard: setup.shard,
-            clock: setup.clock,
-            spider: setup.spider,
-            settings: setup.settings,
-            results: PageResults::new(setup.encoders),
-            port: setup.port,
-            slow: SlowSteps::default(),
-            watch: setup.watch,
-            backlog: setup.backlog,
-            cores: setup.cores,
-            files: setup.files,
-            me: None,
-            _death: setup.death,
-            refused: setup.refused,
-        })
+impl<S: Spider> ReadPages for SpiderReader<S> {
+    fn read(&mut self, deliver: Deliver) {
+        self.guarded(LeaseRef::of(&deliver.lease, deliver.attempts), |reader| reader.deliver(deliver));
+    }
+}
+
+impl<S: Spider> SpiderReader<S> {
+    pub(crate) fn new(spider: Arc<S>, encoders: Encoders<S::Item>, shard: RunnerContext) -> Self {
+        Self { spider, results: PageResults::new(encoders), slow: SlowSteps::default(), shard }
     }
 
     /// Runs `work`, which calls user code. If the user code panics, this page alone fails. User code may run not
@@ -98,7 +52,7 @@ impl<S: Spider> SpiderRunner<S> {
     /// before the panic, the store ignores the failure.
     fn guarded(&mut self, lease_ref: LeaseRef, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
-            self.watch.end();
+            self.shard.watch.end();
             let error = words_of_panic(&*panic);
             tracing::error!(url = %lease_ref.url, error, "the spider panicked");
             let LeaseRef { lease, host, url, attempts } = lease_ref;
@@ -109,34 +63,34 @@ impl<S: Spider> SpiderRunner<S> {
 
     /// Sends the result of a lease to the scheduler.
     fn give(&self, parsed: Parsed) {
-        self.port.give(self.shard, parsed);
+        self.shard.port.give(self.shard.shard, parsed);
     }
 
     /// Handles a lease according to its delivery: as a page, a redirect, a sitemap or a failure.
-    fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
+    fn deliver(&mut self, deliver: Deliver) {
         let Deliver { lease, prepared, delivery, attempts, answer, location, error, known, .. } = deliver;
         let Some(context) = self.open(lease, prepared, attempts) else { return };
         match (known, delivery, answer, location) {
             (Some(Known::Page), .., Some(target)) => {
-                let alias = self.results.alias(&context, &target, &self.settings.scope);
+                let alias = self.results.alias(&context, &target, &self.shard.settings.scope);
                 self.give(alias);
             }
             (Some(Known::Wall), .., Some(target)) => self.pass_wall(context, &target, Whose::Other),
             (Some(Known::OwnWall), .., Some(target)) => self.pass_wall(context, &target, Whose::Own),
             (_, Delivery::Page, Some(answer), _) if context.reads != Reads::Page => {
-                self.list(ctx, context, answer)
+                self.list(context, answer)
             }
-            (_, Delivery::Page, Some(answer), _) => self.page(ctx, context, answer),
+            (_, Delivery::Page, Some(answer), _) => self.page(context, answer),
             (_, Delivery::Redirect, answer, Some(location)) => {
-                let hop =
-                    answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock.unix_millis()));
+                let hop = answer
+                    .map_or_else(Hop::default, |answer| Hop::of(&answer, self.shard.clock.unix_millis()));
                 self.redirect(context, location, &hop);
             }
             // If robots.txt does not exist, it names no sitemap, and that is not a failure.
             (_, Delivery::Failure(Reason::Http4xx), Some(answer), _)
                 if context.reads == Reads::SitemapsOf =>
             {
-                self.list(ctx, context, Answer { body: Bytes::new(), ..answer });
+                self.list(context, Answer { body: Bytes::new(), ..answer });
             }
             (_, Delivery::Failure(reason), answer, _) => self.failure(context, reason, answer, error),
             (_, Delivery::Page | Delivery::Redirect, answer, _) => {
@@ -162,7 +116,7 @@ impl<S: Spider> SpiderRunner<S> {
     /// Continues a redirect chain at the target of the redirect. The result counts for the URL at which the chain
     /// began.
     fn redirect(&mut self, context: PageContext<S::Step>, location: Url, hop: &Hop) {
-        let settings = self.settings.clone();
+        let settings = self.shard.settings.clone();
         let has_cookies = || settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
         let rules = self.redirect_rules(&settings, &context, &has_cookies);
         let next = self.results.follow(&context, location, hop, &rules);
@@ -172,7 +126,7 @@ impl<S: Spider> SpiderRunner<S> {
     /// Continues a redirect chain that led to a known URL and set a cookie, as the redirects of a consent or login
     /// page do. With this cookie the server may now show the page at which the chain began.
     fn pass_wall(&mut self, context: PageContext<S::Step>, known: &Url, whose: Whose) {
-        let settings = self.settings.clone();
+        let settings = self.shard.settings.clone();
         let rules = self.redirect_rules(&settings, &context, &|| true);
         let next = self.results.pass_wall(&context, known, whose, &rules);
         self.go_on(context, next);
@@ -190,7 +144,7 @@ impl<S: Spider> SpiderRunner<S> {
             hold_max: settings.hosts.of(context.host()).policy.hold_max(),
             keeps_cookies: settings.cookies.is_some(),
             has_cookies,
-            now: self.clock.now(),
+            now: self.shard.clock.now(),
         }
     }
 
@@ -205,24 +159,24 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     /// Parses a page, on this thread or on a blocking thread.
-    fn page(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
-        context.fetched = context.fetched(&answer, self.settings.keep_history);
-        context.is_repeated = self.results.is_repeated(&context, &answer, &self.settings.scope);
-        redirect::grow_scope(&mut context, &self.settings.scope);
+    fn page(&mut self, mut context: PageContext<S::Step>, answer: Answer) {
+        context.fetched = context.fetched(&answer, self.shard.settings.keep_history);
+        context.is_repeated = self.results.is_repeated(&context, &answer, &self.shard.settings.scope);
+        redirect::grow_scope(&mut context, &self.shard.settings.scope);
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&context.step);
         if elsewhere {
-            return self.parse_elsewhere(ctx, context, answer);
+            return self.parse_elsewhere(context, answer);
         }
-        let facts = context.facts(&self.settings.user_agent);
-        let naming = context.naming(self.settings.merge);
+        let facts = context.facts(&self.shard.settings.user_agent);
+        let naming = context.naming(self.shard.settings.merge);
         let step = context.step.clone();
         let kind = std::mem::discriminant(&step);
-        self.watch.begin(&context.record.url);
+        self.shard.watch.begin(&context.record.url);
         let began = Instant::now();
         let (read, coverage) = parse(&*self.spider, answer, step, facts, &context.record.url, naming);
         context.coverage = coverage;
         self.slow.took(kind, began.elapsed());
-        self.watch.end();
+        self.shard.watch.end();
         self.finish(context, read);
     }
 
@@ -259,7 +213,7 @@ impl<S: Spider> SpiderRunner<S> {
         match read {
             Read::Found(found, name) => {
                 let names = name
-                    .map(|name| self.results.names(&context, *name, &self.settings.scope))
+                    .map(|name| self.results.names(&context, *name, &self.shard.settings.scope))
                     .unwrap_or_default();
                 self.hand_over(context, found, Ending::Page, Beside { names, ..Beside::default() });
             }
@@ -297,7 +251,7 @@ impl<S: Spider> SpiderRunner<S> {
         tracing::info!(url = %context.record.url, %reason, status, error, referrer, "the URL failed");
         let cause = Cause::new(status, error.as_deref());
         let (step, facts, url) =
-            (context.step.clone(), context.facts(&self.settings.user_agent), &context.record.url);
+            (context.step.clone(), context.facts(&self.shard.settings.user_agent), &context.record.url);
         let found = reading::failed(&*self.spider, answer, step, facts, url, (reason, error));
         self.hand_over(context, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
@@ -331,50 +285,17 @@ impl<S: Spider> SpiderRunner<S> {
         if !found.files.is_empty() {
             return self.store_files(context, found, ending, beside);
         }
-        match self.results.of(context, found, ending, beside, &self.settings.scope) {
+        match self.results.of(context, found, ending, beside, &self.shard.settings.scope) {
             Ok(parsed) => self.give(parsed),
             // The page does not end. A later run fetches it again, and succeeds if its items then fit the output.
-            Err(error) => self.refused.send(OutputRefused(error)),
+            Err(error) => self.shard.refused.send(OutputRefused(error)),
         }
-    }
-}
-
-impl<S: Spider> Actor for SpiderRunner<S> {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
-        self.me = Some(ctx.address().downgrade());
-    }
-}
-
-impl<S: Spider> Handler<AskSnapshot> for SpiderRunner<S> {
-    type Result = MessageResult<AskSnapshot>;
-
-    fn handle(&mut self, _: AskSnapshot, _: &mut Self::Context) -> Self::Result {
-        MessageResult(PartSnapshot::Runner { shard: self.shard, pages_waiting: self.backlog.pages() })
-    }
-}
-
-impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
-    type Result = ();
-
-    fn handle(&mut self, mut deliver: Deliver, ctx: &mut Self::Context) {
-        self.clock.fault("spider runner");
-        drop(deliver.waits.take());
-        self.guarded(LeaseRef::of(&deliver.lease, deliver.attempts), |runner| runner.read(ctx, deliver));
     }
 }
 
 /// The largest body, in bytes, that is parsed on the shard's own thread. Larger bodies are parsed on a blocking
 /// thread.
 const BODY_HERE_MAX: usize = 256 * 1024;
-/// The time after which a `parse` that is still running is named in a warning.
-pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
-/// The most messages in the runner's mailbox. It is low, so that the other actors of the shard get a turn after a
-/// few pages. Further pages wait with their senders.
-const MAILBOX: usize = 4;
-
 /// Returns whether a server that has no sitemap may answer in this way: with an error, with a page for people, or
 /// with a redirect to such a page.
 fn says_nothing_is_there(reason: Reason) -> bool {
