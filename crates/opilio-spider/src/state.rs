@@ -138,10 +138,22 @@ impl StateSettings {
         }
         run_history::try_again(frontier, self.try_again, now, user_agent)?;
         match self.refresh {
-            Some(age) => run_history::refresh(frontier, now - age),
+            Some(age) => refresh(frontier, now - age),
             None => Ok(()),
         }
     }
+}
+
+/// Makes the pages due again that were fetched before this time. If there are any, the coverage begins anew: with the
+/// counts of all earlier runs, a field that has fallen silent would be noticed late.
+fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), CrawlError> {
+    let mut earlier = CrawlCoverage::read(frontier)?;
+    // The commit that queues the first pages again also saves that there are no counts.
+    CrawlCoverage::begin_anew(frontier);
+    if run_history::refresh(frontier, before)? == 0 {
+        earlier.restore(frontier);
+    }
+    Ok(())
 }
 
 /// Returns an error if an output has rows although there is no crawl to resume, since a new crawl would empty

@@ -329,7 +329,7 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
 /// Returns the settings about what is said on stderr, and what counts as an error.
 fn messages<S: Spider>() -> Vec<Setting<S>> {
     vec![
-        flag("expect", EXPECTED, "Ends with an error if a field that is read from pages is filled less often than this in all runs, as in price=98% or Product.price=98%; may be repeated")
+        flag("expect", EXPECTED, "Ends with an error if a field that is read from pages is filled less often than this in all runs since the last --refresh, as in price=98% or Product.price=98%; may be repeated")
             .key("[]", "as [\"Product.price=98%\"]: a field that is filled less often is an error")
             .crawler(|crawler, expected| {
                 expected.into_iter().fold(crawler, |crawler, Expectation { field, share }| crawler.expect_filled(field, share))

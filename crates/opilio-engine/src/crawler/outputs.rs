@@ -75,7 +75,7 @@ impl<S: Spider> Crawler<S> {
     ///
     /// The field is named `Product.price`, or only `price` if no other struct has a field of this name. A default does
     /// not count as filled. At the end the crawl compares [`CrawlReport::coverage`](crate::CrawlReport::coverage), which
-    /// is the sum of all its runs, with the expectations: it logs an error for each one that is not met, and lists them
+    /// is the sum of all its runs since the last [`refresh`](Crawler::refresh), with the expectations: it logs an error for each one that is not met, and lists them
     /// in [`CrawlReport::shortfalls`](crate::CrawlReport::shortfalls). A name that no field has, or several have, is not
     /// met either.
     ///

@@ -87,7 +87,9 @@ impl<S: Spider> Crawler<S> {
 
     /// Makes all pages of a resumed crawl due again that were fetched longer than `age` ago, and keeps a
     /// [history](Self::history). Servers are asked whether a page has changed since then;
-    /// [`Page::is_unchanged`](crate::Page::is_unchanged) tells the spider.
+    /// [`Page::is_unchanged`](crate::Page::is_unchanged) tells the spider. If there are such pages,
+    /// [`CrawlReport::coverage`](crate::CrawlReport::coverage) begins anew, so that it is about the pages as they are
+    /// now.
     #[must_use]
     pub fn refresh(mut self, age: Duration) -> Self {
         self.state.refresh = Some(age);

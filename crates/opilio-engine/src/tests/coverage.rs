@@ -139,6 +139,28 @@ fn failures_that_are_tried_again_count_as_they_end_at_last() {
 }
 
 #[test]
+fn a_crawl_that_is_refreshed_counts_its_pages_as_they_are_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = |url: &str| ScriptedAnswer::page(format!("<h1>{url}</h1><b class=price>9</b>"));
+    run(crawler(&dir).history().transport(site(whole))).0.unwrap();
+    let hour = Duration::from_secs(3_600);
+    let (report, _, _) = run(crawler(&dir).refresh(hour).expect_filled("price", 0.9).transport(site(whole)));
+    let report = report.unwrap();
+    assert_eq!(
+        counts(&report)["Product.price"][0],
+        30,
+        "no page is an hour old, so the earlier run is judged"
+    );
+    assert!(report.shortfalls.is_empty(), "{report}");
+
+    let silent = |url: &str| ScriptedAnswer::page(format!("<h1>{url}</h1><b class=amount>9</b>"));
+    let silent = crawler(&dir).refresh(Duration::ZERO).expect_filled("price", 0.1).transport(site(silent));
+    let report = run(silent).0.unwrap();
+    assert_eq!(counts(&report)["Product.price"], [0, 29, 0, 0], "one page had failed and is not refreshed");
+    assert_eq!(report.shortfalls.len(), 1, "{report}");
+}
+
+#[test]
 fn a_resumed_crawl_judges_all_runs_and_names_what_is_no_field() {
     let dir = tempfile::tempdir().unwrap();
     let (report, _, _) = run(crawler(&dir).max_pages(5));

@@ -156,6 +156,17 @@ impl CrawlCoverage {
         }
     }
 
+    /// Drops all counts in the store with its next commit.
+    pub fn begin_anew(frontier: &mut dyn Frontier) {
+        Self { is_changed: true, ..Self::default() }.keep(frontier);
+    }
+
+    /// Puts these counts back into the store, after [`begin_anew`](Self::begin_anew).
+    pub fn restore(&mut self, frontier: &mut dyn Frontier) {
+        self.is_changed = true;
+        self.keep(frontier);
+    }
+
     /// Drops the counts of pages that ended as failures, because these pages are read again.
     pub fn forget_failures(&mut self) {
         self.is_changed |= !self.failures.is_empty();

@@ -51,7 +51,8 @@ pub struct CrawlReport {
     pub outputs: Vec<String>,
     /// How often a value was found for each field of the structs that `parse` read from pages, by the name
     /// `Struct.field`. Structs of one name count together. A page that ended as a failure counts, too, until
-    /// `Crawler::retry_failed` has it read again. A page that `Crawler::refresh` has read again counts again.
+    /// `Crawler::retry_failed` has it read again. A run in which `Crawler::refresh` makes pages due again begins
+    /// all counts anew.
     pub coverage: BTreeMap<String, FieldCounts>,
     /// The expectations about fields that the crawl did not meet: see `Crawler::expect_filled`.
     pub shortfalls: Vec<Shortfall>,

@@ -396,7 +396,7 @@ fn unpark<'a>(
 ///
 /// # Errors
 /// When the store fails, or was opened without a history.
-pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), CrawlError> {
+pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<u64, CrawlError> {
     let mut refreshed = 0;
     loop {
         let some = frontier.refresh(before, AT_ONCE)?;
@@ -406,7 +406,7 @@ pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), Cra
         }
     }
     tracing::info!(refreshed, "pages that earlier runs fetched are queued again");
-    Ok(())
+    Ok(refreshed)
 }
 
 /// Says how far a run has come. The note of a killed run stays at `Running`.
