@@ -60,7 +60,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// meanwhile, and its memory.
 ///
 /// # Errors
-/// When the arguments are wrong, or the hosts are not there within a minute and a half.
+/// When the arguments are wrong, or the hosts are not there in time.
 pub(crate) fn idle(args: &[String]) -> Result<()> {
     let (mut hosts, mut seconds) = (100_000, 30);
     let mut args = Args::new(args);
@@ -244,9 +244,10 @@ fn tell_when(n: usize, held: impl Fn() -> usize) -> Result<()> {
     std::process::exit(0);
 }
 
-/// Checks ten times a second, for at most a minute and a half, whether `n` things are held.
+/// Checks ten times a second whether `n` things are held, for at most a minute and a half, and another minute for each
+/// hundred thousand things.
 fn wait_until(n: usize, held: impl Fn() -> usize) -> Result<()> {
-    for _ in 0..900 {
+    for _ in 0..900 + n / 1_000 * 6 {
         std::thread::sleep(Duration::from_millis(100));
         if held() >= n {
             // Waits until the crawl has processed its last answers.
@@ -254,7 +255,7 @@ fn wait_until(n: usize, held: impl Fn() -> usize) -> Result<()> {
             return Ok(());
         }
     }
-    bail!("only {} of {n} are held after a minute and a half", held())
+    bail!("only {} of {n} are held in time", held())
 }
 
 const LINKS: usize = 100;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
 mod asleep;
+mod breadth;
 #[cfg(feature = "disk")]
 mod cookies;
 #[cfg(feature = "disk")]

@@ -385,6 +385,12 @@ impl HostState {
         self.contact.answered && self.hold.strikes == 0
     }
 
+    /// Whether the host has asked for a slot and has no answer yet.
+    #[must_use]
+    pub fn waits_for_slot(&self) -> bool {
+        self.demand.slot == SlotRequest::Asked
+    }
+
     /// Switches a bug on, to show that the observer of the tests finds it.
     #[cfg(feature = "sabotage")]
     pub fn sabotage(&mut self, bug: Bug) {

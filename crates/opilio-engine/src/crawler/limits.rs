@@ -56,6 +56,12 @@ impl CrawlLimits {
         }
     }
 
+    /// Returns how many live hosts may wait for their first turn for a slot: two for each slot, so that no slot waits
+    /// for a host to come alive.
+    pub(super) fn newcomers(&self) -> u32 {
+        self.in_flight.saturating_mul(2).max(NEWCOMERS_MIN)
+    }
+
     /// Returns the number of shards, which is never higher than the number of slots: a shard without its own
     /// slot could only borrow slots from other shards.
     pub(super) fn shards(&self) -> usize {
@@ -151,3 +157,7 @@ impl<S: Spider> Crawler<S> {
 
 /// The most shards of a crawl: we know of no crawl that gets faster with more than 64 threads.
 const SHARDS_MAX: usize = 64;
+
+/// How many hosts may always wait for their first turn for a slot. Messages between shard and scheduler take their time,
+/// even where few slots are in use.
+const NEWCOMERS_MIN: u32 = 32;

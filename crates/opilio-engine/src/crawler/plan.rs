@@ -88,6 +88,7 @@ impl<S: Spider> Crawler<S> {
                 frontier,
                 pages_max,
                 hosts_max: self.limits.hosts_max,
+                newcomers_max: self.limits.newcomers(),
                 // All URLs that are queued now were queued by an earlier run.
                 queued: history.resumed.then_some(QueuedScope { settings, hosts }),
                 cookies: cookies.zip(cookie_file).map(|(cookies, file)| KeptCookies::new(cookies, file)),

@@ -55,6 +55,8 @@ pub(crate) struct HostParts {
     pub(crate) prepared: RefCell<PreparedLeases>,
     /// The progress that an actor left when the host fell asleep. The next actor takes it.
     pub(crate) progress: Cell<Option<Box<HostProgress>>>,
+    /// Whether the scheduler has been told that the host has had its first turn for a slot.
+    pub(crate) begun: Cell<bool>,
 }
 
 impl HostParts {
@@ -65,6 +67,7 @@ impl HostParts {
             errands: RefCell::default(),
             prepared: RefCell::default(),
             progress: Cell::default(),
+            begun: Cell::default(),
         }
     }
 }
@@ -121,6 +124,9 @@ impl HostActor {
             self.cx.port.tell_closed(ClosedHost { host: self.host.clone(), memo });
         }
         self.count(state.borrow().load(now));
+        if !state.borrow().waits_for_slot() && !kept.begun.replace(true) {
+            self.cx.port.send(ToScheduler::Begun { host: self.host.clone() });
+        }
         if self.may_sleep(now) {
             self.stops = Some(Gone::Asleep);
             return ctx.stop();

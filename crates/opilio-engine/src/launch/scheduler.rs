@@ -25,6 +25,7 @@ pub(crate) struct SchedulerPlan {
     pub(crate) frontier: Box<dyn Frontier>,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
+    pub(crate) newcomers_max: u32,
     pub(crate) queued: Option<QueuedScope>,
     /// The cookies of the crawl, if the crawl keeps cookies for later runs.
     pub(crate) cookies: Option<KeptCookies>,
@@ -76,19 +77,20 @@ impl SchedulerPlan {
         let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
         let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
         let (at_work, sink_at_work) = watch::channel(None);
-        let Self { frontier, pages_max, hosts_max, queued, cookies, shapes, coverage, syncing } = self;
+        let Self { frontier, pages_max, hosts_max, newcomers_max, queued, cookies, .. } = self;
         let scheduler = Scheduler::new(SchedulerSetup {
             frontier,
             shards: shards.len(),
             clock,
             pages_max,
             hosts_max,
+            newcomers_max,
             queued,
             cookies,
-            shapes,
+            shapes: self.shapes,
             before,
-            coverage,
-            syncing,
+            coverage: self.coverage,
+            syncing: self.syncing,
             sink_at_work,
         });
         let SchedulerEnds { inbox, closed_hosts, hurry, questions } = ends;

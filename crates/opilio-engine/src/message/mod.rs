@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that hosts asked for |
 //! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | the leases that hosts hold |
-//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one message of each kind for each live host, and the number of slots; the pool grants no slot while results wait |
+//! | [`ToScheduler`]: credit, begun, passivated, parsed, errand | shard, host, runner → scheduler | one message of each kind for each live host, and the number of slots; the pool grants no slot while results wait |
 //! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
 //! | [`ClosedHost`] | host → scheduler | the size of its channel; a message that does not fit waits in the sender's port |
 //! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ that host's state, [`Wake`]) | one for each live origin; at most 64 wait at a host |

@@ -18,6 +18,8 @@ pub(crate) enum ToScheduler {
     Seeded,
     /// A live host has room for this many more leases. Each host has at most one such message unanswered.
     Credit { host: Host, leases: u32 },
+    /// A live host has had its first turn for a slot, or needs no slot now. Each host sends this message once.
+    Begun { host: Host },
     /// A host has no work left and is no longer live.
     Passivated(Passivated),
     /// All hosts of this shard have gone passive, after the shard was told to drain. This is the shard's last

@@ -47,6 +47,7 @@ pub(crate) struct SchedulerSetup {
     pub(crate) clock: Clock,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
+    pub(crate) newcomers_max: u32,
     pub(crate) queued: Option<QueuedScope>,
     pub(crate) cookies: Option<KeptCookies>,
     pub(crate) shapes: HashSet<u64>,
@@ -159,11 +160,12 @@ enum SchedulerPhase {
 
 impl Scheduler {
     pub(crate) fn new(setup: SchedulerSetup) -> Self {
-        let SchedulerSetup { frontier, clock, pages_max, hosts_max, queued, cookies, shapes, .. } = setup;
+        let SchedulerSetup { frontier, clock, pages_max, hosts_max, newcomers_max, queued, .. } = setup;
+        let (cookies, shapes) = (setup.cookies, setup.shapes);
         Self {
             frontier,
             clock,
-            dispatch: Dispatch::new(DispatchLimits { pages_max, hosts_max }),
+            dispatch: Dispatch::new(DispatchLimits { pages_max, hosts_max, newcomers_max }),
             ledger: Ledger::new(setup.syncing),
             tally: Tally::new(setup.before, setup.coverage, setup.shards),
             queued,
@@ -342,6 +344,7 @@ impl Scheduler {
             ToScheduler::Credit { host, leases } => {
                 self.dispatch.handle(DispatchInput::Want { host, leases })
             }
+            ToScheduler::Begun { host } => self.dispatch.handle(DispatchInput::Begun(host)),
             ToScheduler::Passivated(Passivated { host, memo, stamp }) => {
                 let passivated = LedgerInput::Passivated { host: host.clone(), memo, stamp };
                 self.ledger.handle(now, passivated);

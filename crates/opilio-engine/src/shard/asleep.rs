@@ -51,6 +51,8 @@ impl SleepingHosts {
         let rules = &asleep.bytes[asleep.state_bytes as usize..];
         let rules = RulesTable::from_bytes(rules, &host, settings.user_agent.clone());
         let parts = HostParts::new(asleep.state(settings, &host), rules);
+        // A host sleeps only after a step in which it waited for no slot.
+        parts.begun.set(true);
         if let Some(rest) = asleep.rest {
             parts.errands.replace(rest.errands);
             parts.progress.set(rest.progress);

@@ -35,6 +35,14 @@ pub struct DispatchLimits {
     pub pages_max: Option<u64>,
     /// The most hosts that may be live at once, that is, whose actors run.
     pub hosts_max: u32,
+    /// How many of the live hosts may be newcomers, that is, have not had their first turn for a slot. While there are
+    /// so many, no further host is started.
+    ///
+    /// So the hosts that take turns for the slots grow by this number from one turn to the next. If a host came alive
+    /// whenever `hosts_max` allowed it, all hosts would take turns at once, and each would have lost its connection when
+    /// its turn comes again. A host without a connection to lose waits in the store instead. No host waits there for
+    /// ever, however much work the live hosts have, since newcomers get their turn like all others.
+    pub newcomers_max: u32,
 }
 
 /// The counts of a store that dispatch needs.
@@ -65,6 +73,8 @@ pub enum DispatchInput {
         /// How many leases the host has room for.
         leases: u32,
     },
+    /// A live host is no newcomer any more: it has had its first turn for a slot, or it needs no slot now.
+    Begun(Host),
     /// The actor of a host has stopped. The host may still have due work.
     Passivated(Host),
     /// Hosts that now have due work, as the store reports them.
@@ -112,6 +122,8 @@ pub struct Dispatch {
     hosts: HashMap<Host, HostPlace>,
     /// How many of `hosts` are live or being started; the others are ready (they have work and no actor).
     live: usize,
+    /// How many of the live hosts are newcomers.
+    newcomers: usize,
     /// The hosts that have work and are not live. The store may have further hosts with work.
     ready: HostLine,
     /// The live hosts to serve in this turn, because they have a new want or new work.
@@ -145,6 +157,8 @@ struct LiveHost {
     /// Whether the host's actor is not started yet. It starts with the first lease; if there is no lease, the
     /// host is removed.
     starting: bool,
+    /// Whether the host is a newcomer: it has not had its first turn for a slot.
+    is_new: bool,
     /// The number of the host's place in the turn; `None` if the host does not wait to be served.
     number: Option<TurnNumber>,
 }
@@ -157,6 +171,7 @@ impl Dispatch {
             limits,
             hosts: HashMap::new(),
             live: 0,
+            newcomers: 0,
             ready: HostLine::default(),
             turn: HostLine::default(),
             level: IntakeLevel::Full,
@@ -172,6 +187,7 @@ impl Dispatch {
     pub fn handle(&mut self, input: DispatchInput) {
         match input {
             DispatchInput::Want { host, leases } => self.want(host, leases),
+            DispatchInput::Begun(host) => self.begun(&host),
             DispatchInput::Passivated(host) => self.passivated(host),
             DispatchInput::Ready { hosts, asked } => {
                 self.store_has_more = hosts.len() >= asked;
@@ -200,12 +216,11 @@ impl Dispatch {
         }
     }
 
-    /// Returns how many hosts to ask the store for: at most as many as could become live next. The number per
-    /// turn is limited, since a resumed crawl may have millions of hosts, and no input is handled during a
-    /// turn.
+    /// Returns how many hosts to ask the store for: at most as many as could become live next. The number is
+    /// limited, since a resumed crawl may have millions of hosts, and no input is handled during a turn.
     #[must_use]
     pub fn room(&self) -> usize {
-        (self.limits.hosts_max as usize).saturating_sub(self.ready()).min(READY_MAX)
+        (self.limits.hosts_max as usize).min(READY_MAX).saturating_sub(self.ready())
     }
 
     /// Returns the wants to pass to the store now, in this order. Pass the store's answer to each of them to
@@ -241,8 +256,9 @@ impl Dispatch {
             // The host's actor does not run, so the host is removed. The store reports the host again when it
             // has work.
             WantAnswer::Nothing if live.starting => {
-                self.hosts.remove(&host);
+                self.newcomers -= usize::from(live.is_new);
                 self.live -= 1;
+                self.hosts.remove(&host);
             }
             WantAnswer::Nothing => live.room = Some(u32::try_from(n).unwrap_or(u32::MAX)),
             WantAnswer::Filtered => {
@@ -259,7 +275,7 @@ impl Dispatch {
     pub fn has_more(&self) -> bool {
         // If the hosts that were just started had nothing to do, no input may come from them, so the next
         // hosts are started without waiting for an input.
-        let may_start = !self.hands_out_nothing() && self.ready() > 0 && self.live < self.live_max();
+        let may_start = !self.hands_out_nothing() && self.ready() > 0 && self.may_start();
         may_start || self.filtered || (self.store_has_more && self.room() > 0)
     }
 
@@ -303,6 +319,9 @@ impl Dispatch {
         let in_line = self.ready.iter().filter(|(number, host)| is_ready(host, *number)).count();
         let live = self.hosts.values().filter(|place| matches!(place, HostPlace::Live(_))).count();
         ensure(live == self.live, S3, || format!("{} live hosts are counted as {}", live, self.live))?;
+        let is_new = |place: &&HostPlace| matches!(place, HostPlace::Live(live) if live.is_new);
+        let (new, counted) = (self.hosts.values().filter(is_new).count(), self.newcomers);
+        ensure(new == counted, S3, || format!("{new} newcomers are counted as {counted}"))?;
         ensure(in_line == self.ready(), S3, || format!("{in_line} places for {} hosts", self.ready()))?;
         let waits = self.hosts.iter().filter_map(|(host, place)| match place {
             HostPlace::Live(LiveHost { number: Some(number), .. }) => Some((*number, host)),
@@ -323,14 +342,22 @@ impl Dispatch {
             // The message that the host's actor has stopped arrived before this want. If the host gets leases
             // now, its actor may have to be started, and then needs the memo.
             Some(HostPlace::Ready(_)) | None => {
-                self.come_alive(host.clone(), LiveHost { room: Some(leases), starting: true, number: None });
+                let live = LiveHost { room: Some(leases), starting: true, ..LiveHost::default() };
+                self.come_alive(host.clone(), live);
             }
         }
         self.queue(host);
     }
 
+    fn begun(&mut self, host: &Host) {
+        if let Some(HostPlace::Live(live)) = self.hosts.get_mut(host) {
+            self.newcomers -= usize::from(std::mem::take(&mut live.is_new));
+        }
+    }
+
     fn passivated(&mut self, host: Host) {
-        if let Some(HostPlace::Live(_)) = self.hosts.get(&host) {
+        if let Some(HostPlace::Live(live)) = self.hosts.get(&host) {
+            self.newcomers -= usize::from(live.is_new);
             // Records that the host was offered and did not accept are still due, so the host becomes ready
             // again.
             self.live -= 1;
@@ -373,14 +400,14 @@ impl Dispatch {
         self.turn.tidy(self.live, |number, host| has_turn(hosts, number, host));
     }
 
-    /// Makes ready hosts live, oldest first, until the limit of live hosts is reached. Each of them wants
-    /// `first` leases.
+    /// Makes ready hosts live, oldest first, until a limit is reached. Each of them wants `first` leases.
     fn start_hosts(&mut self, first: u32) {
-        let live_max = self.live_max();
-        while self.live < live_max {
+        while self.may_start() {
             let Some((number, host)) = self.ready.pop() else { break };
             if self.hosts.get(&host) == Some(&HostPlace::Ready(number)) {
-                self.come_alive(host.clone(), LiveHost { room: Some(first), starting: true, number: None });
+                let live = LiveHost { room: Some(first), starting: true, is_new: true, number: None };
+                self.come_alive(host.clone(), live);
+                self.newcomers += 1;
                 self.queue(host);
             }
         }
@@ -430,6 +457,11 @@ impl Dispatch {
         self.stopped || self.level == IntakeLevel::Paused
     }
 
+    /// Whether one more host may be started.
+    fn may_start(&self) -> bool {
+        self.live < self.live_max() && self.newcomers < self.limits.newcomers_max as usize
+    }
+
     /// Returns how many hosts may be live. If the intake level is below full, this is at most the number of
     /// hosts that were live when the level left full, and it shrinks as memory gets nearer to its limit. A
     /// few hosts are always allowed, since the live hosts may all be held.
@@ -464,7 +496,7 @@ fn has_turn(hosts: &HashMap<Host, HostPlace>, number: TurnNumber, host: &Host) -
     matches!(hosts.get(host), Some(HostPlace::Live(live)) if live.number == Some(number))
 }
 
-/// The most hosts that are taken from the store in one turn.
+/// The most hosts with work that are taken from the store before they become live.
 const READY_MAX: usize = 1_024;
 /// How many leases a host gets when it is started. The host itself asks for more.
 const FIRST_LEASES: u32 = 16;

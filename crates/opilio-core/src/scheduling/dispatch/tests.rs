@@ -26,6 +26,7 @@ struct Work {
 enum Move {
     Discover(u8, u8),
     Want(u8, u8),
+    Begun(u8),
     Passivated(u8),
     Errand(u8),
     Intake(IntakeLevel),
@@ -66,6 +67,7 @@ impl Rig {
             Move::Want(n, leases) => {
                 self.hear(DispatchInput::Want { host: host(n.into()), leases: leases.into() })?;
             }
+            Move::Begun(n) => self.hear(DispatchInput::Begun(host(n.into())))?,
             Move::Passivated(n) => self.hear(DispatchInput::Passivated(host(n.into())))?,
             Move::Errand(n) => {
                 let waking = self.dispatch.errand(&host(n.into()));
@@ -130,6 +132,7 @@ impl Rig {
                 .filter(|n| matches!(self.dispatch.hosts.get(&host(*n)), Some(HostPlace::Live(_))))
                 .collect();
             for n in live {
+                self.make(&Move::Begun(n as u8))?;
                 // A host that got leases either asks for more or is done.
                 match leased.iter().any(|(other, _)| *other == n) {
                     true => self.make(&Move::Want(n as u8, 3))?,
@@ -151,6 +154,7 @@ fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         6 => (host.clone(), 1u8..40).prop_map(|(n, due)| Move::Discover(n, due)),
         6 => (host.clone(), 0u8..9).prop_map(|(n, leases)| Move::Want(n, leases)),
+        6 => host.clone().prop_map(Move::Begun),
         4 => host.clone().prop_map(Move::Passivated),
         1 => host.prop_map(Move::Errand),
         1 => levels.prop_map(Move::Intake),
@@ -160,8 +164,10 @@ fn moves() -> impl Strategy<Value = Move> {
 }
 
 fn schedules() -> impl Strategy<Value = (DispatchLimits, Vec<Move>)> {
-    let limits = (prop::option::of(0u64..200), 1u32..8)
-        .prop_map(|(pages_max, hosts_max)| DispatchLimits { pages_max, hosts_max });
+    let limits =
+        (prop::option::of(0u64..200), 1u32..8, 1u32..8).prop_map(|(pages_max, hosts_max, newcomers_max)| {
+            DispatchLimits { pages_max, hosts_max, newcomers_max }
+        });
     let stops = (prop::collection::vec(moves(), 0..120), 0usize..400).prop_map(|(mut moves, at)| {
         if at < moves.len() {
             moves.insert(at, Move::Stop);
@@ -203,7 +209,7 @@ fn each_seeded_bug_is_found_as_a_breach_of_its_invariant() {
 }
 
 fn limits(pages_max: Option<u64>, hosts_max: u32) -> DispatchLimits {
-    DispatchLimits { pages_max, hosts_max }
+    DispatchLimits { pages_max, hosts_max, newcomers_max: 100 }
 }
 
 fn seeded(limits: DispatchLimits, due: usize) -> Rig {
@@ -235,6 +241,18 @@ fn hosts_come_alive_in_turn_and_no_more_than_may_be_live() {
     assert_eq!((rig.dispatch.ready(), rig.dispatch.has_more()), (2, false), "two live, two could be next");
     rig.make(&Move::Passivated(1)).unwrap();
     assert_eq!(rig.turn(HOSTS, false).unwrap(), [(2, 1)]);
+}
+
+#[test]
+fn no_further_host_comes_alive_while_newcomers_wait_for_their_first_turn() {
+    let mut rig = seeded(DispatchLimits { newcomers_max: 3, ..limits(None, 100) }, 1);
+    assert_eq!(rig.turn(HOSTS, false).unwrap(), [(0, 1), (1, 1), (2, 1)]);
+    assert!(rig.turn(HOSTS, false).unwrap().is_empty() && !rig.dispatch.has_more());
+    rig.make(&Move::Begun(1)).unwrap();
+    rig.make(&Move::Begun(1)).unwrap();
+    assert_eq!(rig.turn(HOSTS, false).unwrap(), [(3, 1)]);
+    rig.make(&Move::Passivated(0)).unwrap();
+    assert_eq!(rig.turn(HOSTS, false).unwrap(), [(4, 1)]);
 }
 
 #[test]

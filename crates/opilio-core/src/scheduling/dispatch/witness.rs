@@ -33,6 +33,8 @@ pub struct DispatchWitness {
 struct SeenHost {
     room: Option<u64>,
     starting: bool,
+    /// Whether the host has not had its first turn for a slot.
+    is_new: bool,
 }
 
 impl DispatchWitness {
@@ -49,8 +51,14 @@ impl DispatchWitness {
             DispatchInput::Want { host, leases } => {
                 let starting = !self.live.contains_key(host);
                 self.ready.retain(|other| other != host);
-                self.live.insert(host.clone(), SeenHost { room: Some(u64::from(*leases)), starting });
+                let is_new = self.live.get(host).is_some_and(|seen| seen.is_new);
+                self.live.insert(host.clone(), SeenHost { room: Some(u64::from(*leases)), starting, is_new });
                 self.queue(host);
+            }
+            DispatchInput::Begun(host) => {
+                if let Some(seen) = self.live.get_mut(host) {
+                    seen.is_new = false;
+                }
             }
             DispatchInput::Passivated(host) => {
                 if self.live.remove(host).is_some() {
@@ -79,7 +87,7 @@ impl DispatchWitness {
     pub fn errand(&mut self, host: &Host, waking: Waking) -> Result<(), SchedulingViolation> {
         let starts = self.live.get(host).is_none_or(|seen| seen.starting);
         self.ready.retain(|other| other != host);
-        self.live.entry(host.clone()).or_insert(SeenHost { room: None, starting: false });
+        self.live.entry(host.clone()).or_insert(SeenHost { room: None, starting: false, is_new: false });
         ensure(starts == (waking == Waking::Starts), S3, || format!("{host} for an errand: {waking:?}"))
     }
 
@@ -165,9 +173,13 @@ impl DispatchWitness {
         let live = dispatch.live();
         ensure(started == 0 || live <= max, S3, || format!("{live} hosts are live, of {max}"))?;
         for host in self.ready.drain(..started).collect::<Vec<_>>() {
-            self.live.insert(host.clone(), SeenHost { room: Some(u64::MAX), starting: true });
+            let seen = SeenHost { room: Some(u64::MAX), starting: true, is_new: true };
+            self.live.insert(host.clone(), seen);
             self.queue(&host);
         }
+        let new = self.live.values().filter(|seen| seen.is_new).count();
+        let new_max = self.limits.newcomers_max as usize;
+        ensure(new <= new_max, S3, || format!("{new} newcomers, of {new_max}"))?;
         Ok(())
     }
 

@@ -32,6 +32,7 @@ impl Rig {
             clock: Clock::begin(None, std::time::SystemTime::UNIX_EPOCH),
             pages_max: None,
             hosts_max,
+            newcomers_max: u32::MAX,
             queued: None,
             cookies: None,
             shapes: HashSet::new(),
