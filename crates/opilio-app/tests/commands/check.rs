@@ -1,12 +1,11 @@
 //! Tests of `check`: a cassette of the shop's first edition against the shop as it is now.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opilio_sandbox::{Edition, HostConfig, Sandbox};
 use tempfile::TempDir;
 
-use super::support::{Ended, begin, finish, run};
+use super::support::{Ended, begin, finish, run, signal, until};
 
 /// Records the first edition of a shop. Returns the directory with the cassette, and the port of the shop, which is
 /// closed now.
@@ -96,12 +95,8 @@ fn after_a_signal_pages_that_are_missing_are_no_error() {
     let host = HostConfig::new().products(40).latency(Duration::from_millis(800));
     let shop = Sandbox::builder().host(host).port(port).start().unwrap();
     let child = begin(&dir, &["check", "--base", &shop.base(0)]);
-    let began = Instant::now();
-    while shop.log(0).arrivals() == 0 {
-        assert!(began.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    until(|| shop.log(0).arrivals() > 0);
+    signal(&child, "INT");
     let ended = finish(child);
     assert_eq!(ended.code, 130, "{}", ended.stderr);
     assert!(!ended.stderr.contains("error"), "{}", ended.stderr);

@@ -1,11 +1,10 @@
 //! Tests of `record`: the cassette, its bound, its secrets.
 
-use std::process::Command;
 use std::time::Duration;
 
 use opilio_sandbox::{HostConfig, Sandbox};
 
-use super::support::{begin, finish, run};
+use super::support::{begin, finish, run, signal, until};
 
 #[test]
 fn a_bounded_crawl_is_recorded_without_secrets_and_without_items() {
@@ -78,13 +77,8 @@ fn a_signal_drains_the_crawl_and_the_cassette_has_what_came_until_then() {
     let shop = Sandbox::builder().host(host).start().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let child = begin(&dir, &["record", "--base", &shop.base(0)]);
-    let began = std::time::Instant::now();
-    while shop.log(0).served() < 10 {
-        assert!(began.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    until(|| shop.log(0).served() >= 10);
+    signal(&child, "INT");
     let ended = finish(child);
     assert_eq!(ended.code, 130, "{}", ended.stderr);
     let cassette = std::fs::read_to_string(dir.path().join("cassette.warc")).unwrap();

@@ -4,14 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use opilio_app::App;
-use opilio_app::clap::Arg;
 use opilio_engine::{Found, Page, ParseError, Request, Spider};
 use opilio_extract::Extract;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::support::{ARGS, Ended, begin_program, finish};
+use super::support::{Ended, begin_program, finish, run_program};
 
 #[derive(Extract)]
 struct Stock {
@@ -82,17 +80,7 @@ impl Spider for Shop {
 /// The program under test.
 #[test]
 fn the_program() {
-    let Ok(args) = std::env::var(ARGS) else { return };
-    let base = Arg::new("base").long("base").required(true);
-    let app = App::with_flags([base], |flags| {
-        Ok(Shop { base: flags.get_one::<String>("base").cloned().unwrap_or_default() })
-    });
-    let app = app.settings("[crawl]\nallow_private = true\n[default]\nrate = \"2000/s\"\n");
-    let code = match app.output("items.jsonl").run(args.split('\n')) {
-        Ok(ended) => ended.tell().code(),
-        Err(failure) => failure.tell(),
-    };
-    std::process::exit(code.into());
+    run_program(|base| Shop { base }, |app| app.output("items.jsonl"));
 }
 
 /// A server of one search, one API and one page. It ends with the process.

@@ -1,12 +1,10 @@
 //! The program under test: a spider of the sandbox's shop.
 
-use opilio_app::App;
-use opilio_app::clap::Arg;
 use opilio_engine::{Found, Page, ParseError, Request, Spider};
 use opilio_extract::{Extract, Price};
 use serde::{Deserialize, Serialize};
 
-use super::support::ARGS;
+use super::support::run_program;
 
 /// An item, as the tests read it.
 #[derive(Debug, Extract, Serialize)]
@@ -65,23 +63,18 @@ impl Spider for Shop {
     }
 }
 
-/// Runs the program if the environment variable is set, and otherwise does nothing: the tests start it as a process.
+/// The program under test, which most tests start.
 #[test]
 fn the_program() {
-    let Ok(args) = std::env::var(ARGS) else { return };
-    let base = Arg::new("base").long("base").required(true).help("Where to begin");
-    let app = App::with_flags([base], |flags| {
-        Ok(Shop { base: flags.get_one::<String>("base").cloned().unwrap_or_default() })
-    });
-    let app = app.settings("[crawl]\nallow_private = true\n[default]\nrate = \"2000/s\"\nin_flight = 4\n");
-    // A session is made by a method of the crawler, for which there is no setting.
-    let app = app.crawler(|crawler| {
-        let session = opilio_engine::Session::new().header("x-who", "alice").unwrap();
-        crawler.session("alice", session)
-    });
-    let code = match app.extracts::<Product>().output("products.jsonl").run(args.split('\n')) {
-        Ok(ended) => ended.tell().code(),
-        Err(failure) => failure.tell(),
-    };
-    std::process::exit(code.into());
+    run_program(
+        |base| Shop { base },
+        |app| {
+            // A session is made by a method of the crawler, for which there is no setting.
+            let app = app.crawler(|crawler| {
+                let session = opilio_engine::Session::new().header("x-who", "alice").unwrap();
+                crawler.session("alice", session)
+            });
+            app.extracts::<Product>().output("products.jsonl")
+        },
+    );
 }

@@ -1,11 +1,35 @@
-//! Starts the program under test, and reads what it prints.
+//! The program under test, and what it prints.
 
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use opilio_app::App;
+use opilio_app::clap::Arg;
+use opilio_engine::Spider;
 use tempfile::TempDir;
 
 /// The environment variable with the arguments of the program, one on each line.
-pub(crate) const ARGS: &str = "TEST_COMMANDS_ARGS";
+const ARGS: &str = "TEST_COMMANDS_ARGS";
+
+/// Runs the program of a spider if the environment variable is set, and otherwise does nothing: the tests start it as a
+/// process. `make` makes the spider of the flag `--base`.
+pub(crate) fn run_program<S: Spider>(
+    make: impl FnOnce(String) -> S + 'static,
+    more: impl FnOnce(App<S>) -> App<S>,
+) {
+    let Ok(args) = std::env::var(ARGS) else { return };
+    let base = Arg::new("base").long("base").required(true).help("Where to begin");
+    let app = App::with_flags([base], |flags| {
+        Ok(make(flags.get_one::<String>("base").cloned().unwrap_or_default()))
+    });
+    let app = app.settings("[crawl]\nallow_private = true\n[default]\nrate = \"2000/s\"\nin_flight = 4\n");
+    let args: Vec<&str> = args.split('\n').filter(|arg| !arg.is_empty()).collect();
+    let code = match more(app).run(args) {
+        Ok(ended) => ended.tell().code(),
+        Err(failure) => failure.tell(),
+    };
+    std::process::exit(code.into());
+}
 
 /// How the program ended, and what it printed.
 pub(crate) struct Ended {
@@ -48,4 +72,19 @@ pub(crate) fn finish(child: Child) -> Ended {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Sends a signal, such as `INT`, to the program.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Waits until this condition, which depends on what a server has received, holds.
+pub(crate) fn until(holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -1,24 +1,17 @@
-//! Tests of the program of a spider, run as a process: flags, the program's own settings, both signals, resume,
-//! exit codes.
-//!
-//! The process that the tests start is this test binary itself: its test `the_program` is the program, if an
-//! environment variable is set.
-
-#![allow(clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
+//! Tests of `run`: flags, the program's own settings, both signals, resume, exit codes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
-use opilio_app::App;
-use opilio_app::clap::Arg;
 use opilio_engine::{Found, Page, ParseError, Request, Spider};
 use opilio_extract::Extract;
 use opilio_sandbox::{Fault, HostConfig, Sandbox, Trigger};
 use serde::Serialize;
 use tempfile::TempDir;
+
+use super::support::{self, Ended, begin_program, run_program, signal, until};
 
 /// A spider whose item is the title of each page: of a product its name.
 struct Titles {
@@ -55,32 +48,15 @@ impl Spider for Titles {
     }
 }
 
-/// Runs the program if the environment variable is set, and otherwise does nothing: the tests below start it as a
-/// process.
+/// The program under test.
 #[test]
 fn the_program() {
-    let Ok(args) = std::env::var(ARGS) else { return };
-    let base = Arg::new("base").long("base").required(true).help("Where to begin");
-    let app = App::with_flags([base], |flags| {
-        Ok(Titles { base: flags.get_one::<String>("base").cloned().unwrap_or_default() })
-    });
-    let app = app.settings("[crawl]\nallow_private = true\n[default]\nrate = \"2000/s\"\nin_flight = 4\n");
-    let code = match app.output("titles.jsonl").run(args.split_whitespace()) {
-        Ok(ended) => ended.tell().code(),
-        Err(failure) => failure.tell(),
-    };
-    std::process::exit(code.into());
+    run_program(|base| Titles { base }, |app| app.output("titles.jsonl"));
 }
 
-const ARGS: &str = "TEST_PROGRAM_ARGS";
-
 fn begin(dir: &TempDir, args: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPILIO_")) {
-        command.env_remove(name);
-    }
-    command.args(["--exact", "the_program", "--nocapture"]).env(ARGS, args).current_dir(dir.path());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    let args: Vec<&str> = args.split_whitespace().collect();
+    begin_program("run::the_program", dir, &args)
 }
 
 fn run(dir: &TempDir, args: &str) -> (i32, String, String) {
@@ -88,9 +64,8 @@ fn run(dir: &TempDir, args: &str) -> (i32, String, String) {
 }
 
 fn finish(child: Child) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
+    let Ended { code, stdout, stderr } = support::finish(child);
+    (code, stdout, stderr)
 }
 
 fn urls(file: &Path) -> Vec<String> {
@@ -101,20 +76,6 @@ fn urls(file: &Path) -> Vec<String> {
 
 fn report(dir: &TempDir) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(dir.path().join("report.json")).unwrap()).unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
-    assert!(status.unwrap().success());
-}
-
-/// Waits until this condition, which depends on what a server has received, holds.
-fn until(holds: impl Fn() -> bool) {
-    let began = std::time::Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
