@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::exchange::{self, RecordedExchange};
 use crate::secrets::SecretRules;
-use crate::warc::{self, WarcError, WarcRecord};
+use crate::warc::{self, UnreadableWarc, WarcRecord, WarcRecords};
 
 /// The exchanges of a crawl, with the rules by which their secrets are found.
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ pub struct Cassette {
     pub(crate) rules: SecretRules,
     /// Whether another tool has written the file.
     pub(crate) is_foreign: bool,
+    pub(crate) warning: Option<String>,
 }
 
 /// Why a cassette cannot be used.
@@ -46,6 +47,14 @@ pub enum CassetteError {
         /// The place at which the file breaks the format, and how.
         why: String,
     },
+    /// The file is larger than allowed, or unpacks to more bytes than allowed.
+    #[error("the cassette {} has more than the {max} bytes that are read", path.display())]
+    TooLarge {
+        /// The path of the cassette.
+        path: PathBuf,
+        /// The most bytes that are read.
+        max: usize,
+    },
     /// The recording has no page, and the cassette that it would replace has one.
     #[error("the recording has no page, so the cassette {} stays as it was{why}", path.display())]
     NoPage {
@@ -54,42 +63,49 @@ pub enum CassetteError {
         /// What became of the first request, as the end of a sentence; empty if there was no request.
         why: String,
     },
-    /// The crawl that was to be recorded could not run.
-    #[error("cannot record a crawl to {}", path.display())]
-    Crawl {
-        /// The path of the cassette.
-        path: PathBuf,
-        /// The reason why the crawl could not run.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
 }
 
 impl Cassette {
     pub(crate) fn recorded(exchanges: Vec<RecordedExchange>, rules: SecretRules) -> Self {
-        Self { exchanges, rules, is_foreign: false }
+        Self { exchanges, rules, is_foreign: false, warning: None }
     }
 
     /// Reads a cassette, or a WARC file that another tool has written. `command` is the command that records the
     /// cassette, for the message that there is none.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not a WARC file.
+    /// When the file cannot be read, has more than 1 GiB, also after unpacking, or has no record of WARC.
     pub fn load(path: &Path, command: &str) -> Result<Self, CassetteError> {
-        let file = std::fs::read(path).map_err(|source| match source.kind() {
+        let failed = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::NotFound => {
                 CassetteError::Missing { path: path.to_owned(), command: command.to_owned() }
             }
             _ => CassetteError::File { path: path.to_owned(), source },
+        };
+        let too_large = || CassetteError::TooLarge { path: path.to_owned(), max: BYTES_MAX };
+        if std::fs::metadata(path).map_err(failed)?.len() > BYTES_MAX as u64 {
+            return Err(too_large());
+        }
+        let file = std::fs::read(path).map_err(failed)?;
+        let WarcRecords { records, broken } = warc::read(file, BYTES_MAX).map_err(|error| match error {
+            UnreadableWarc::TooLarge { .. } => too_large(),
+            UnreadableWarc::Format(why) => {
+                CassetteError::Format { path: path.to_owned(), why: why.to_string() }
+            }
         })?;
-        let format = |why: WarcError| CassetteError::Format { path: path.to_owned(), why: why.to_string() };
-        let records = warc::read(&file).map_err(format)?;
+        let warning = broken.map(|why| format!("{} is read only up to {why}", path.display()));
         let infos = records.iter().filter(|record| record.field("WARC-Type") == Some("warcinfo"));
         let ours = infos.map(|info| String::from_utf8_lossy(&info.block)).find(|info| info.starts_with(OURS));
         // Other tools do not leave secrets out.
         let rules = ours.as_ref().map_or(SecretRules::FOREIGN, |info| SecretRules::read(info));
         let exchanges = RecordedExchange::all_of(&records, &rules);
-        Ok(Self { exchanges, rules, is_foreign: ours.is_none() })
+        Ok(Self { exchanges, rules, is_foreign: ours.is_none(), warning })
+    }
+
+    /// Returns a sentence about a file that could be read only up to some place, such as a file that was cut off.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Returns the exchanges in the order of the file.
@@ -134,3 +150,6 @@ impl From<Vec<RecordedExchange>> for Cassette {
 
 /// The beginning of the record about the file, in the files that this crate writes.
 const OURS: &str = "software: opilio\r\n";
+
+/// The most bytes of a file that are read, also after unpacking: 1 GiB. A cassette is kept in memory.
+const BYTES_MAX: usize = 1 << 30;

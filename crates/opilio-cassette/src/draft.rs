@@ -6,6 +6,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::cassette::{Cassette, CassetteError};
 use crate::exchange::RecordedExchange;
 
@@ -39,7 +42,7 @@ impl CassetteDraft {
         Ok(Self { path: path.to_owned(), draft, file })
     }
 
-    /// Writes the cassette, and replaces an older one by it.
+    /// Writes the cassette, and replaces an older one by it. A file whose name ends with `.gz` is compressed.
     ///
     /// # Errors
     /// When the file cannot be written. When the cassette has no page and the older cassette has one: then nothing
@@ -50,9 +53,11 @@ impl CassetteDraft {
             let why = exchanges.iter().find_map(RecordedExchange::why_no_page).unwrap_or_default();
             return Err(CassetteError::NoPage { path: self.path.clone(), why });
         }
-        let mut file = Vec::new();
-        cassette.records().for_each(|record| record.write(&mut file));
-        let written = self.file.write_all(&file).and_then(|()| fs::rename(&self.draft, &self.path));
+        let is_packed = self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+        let file = if is_packed { packed(cassette) } else { Ok(plain(cassette)) };
+        let written = file
+            .and_then(|file| self.file.write_all(&file))
+            .and_then(|()| fs::rename(&self.draft, &self.path));
         written.map_err(|source| CassetteError::File { path: self.path.clone(), source })
     }
 }
@@ -67,6 +72,25 @@ impl Drop for CassetteDraft {
 /// Returns whether there is a cassette at this path that has a page.
 fn has_page(path: &Path) -> bool {
     Cassette::load(path, "").is_ok_and(|cassette| cassette.exchanges().iter().any(RecordedExchange::has_page))
+}
+
+fn plain(cassette: &Cassette) -> Vec<u8> {
+    let mut file = Vec::new();
+    cassette.records().for_each(|record| record.write(&mut file));
+    file
+}
+
+/// Returns the file with each record as a gzip member of its own, as WARC has it.
+fn packed(cassette: &Cassette) -> io::Result<Vec<u8>> {
+    let mut file = Vec::new();
+    for record in cassette.records() {
+        let mut text = Vec::new();
+        record.write(&mut text);
+        let mut member = GzEncoder::new(&mut file, Compression::default());
+        member.write_all(&text)?;
+        member.finish()?;
+    }
+    Ok(file)
 }
 
 impl RecordedExchange {
@@ -154,5 +178,31 @@ mod tests {
         assert_eq!(Cassette::load(&path, "").unwrap().exchanges()[0].request.url.path(), "/b");
         assert!(CassetteDraft::open(dir.path()).is_err());
         assert!(CassetteDraft::open(&path.join("below")).is_err());
+    }
+
+    #[test]
+    fn a_cassette_whose_name_ends_with_gz_is_compressed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.warc.gz");
+        save(&path, &[exchange("/a", Ok(200)), exchange("/b", Ok(200))]).unwrap();
+        assert!(fs::read(&path).unwrap().starts_with(&[0x1f, 0x8b]));
+        assert_eq!(Cassette::load(&path, "").unwrap().exchanges().len(), 2);
+    }
+
+    #[test]
+    fn a_cassette_that_was_cut_off_is_read_with_a_warning_and_dates_are_those_that_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shop.warc");
+        let dated = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let mut exchanges = vec![exchange("/a", Ok(200)), exchange("/b", Ok(200)), exchange("/c", Ok(200))];
+        exchanges[0].request.at = None;
+        exchanges[1].request.at = Some(dated);
+        save(&path, &exchanges).unwrap();
+        let file = fs::read(&path).unwrap();
+        fs::write(&path, &file[..file.len() - 10]).unwrap();
+        let cassette = Cassette::load(&path, "").unwrap();
+        assert_eq!(cassette.exchanges().len(), 2);
+        assert!(cassette.warning().unwrap().contains("a record is cut"), "{:?}", cassette.warning());
+        assert_eq!(crate::Tape::new(path, cassette, String::new()).began(), dated);
     }
 }

@@ -1,7 +1,6 @@
 //! One exchange of a cassette: a request and its answer or failure, as WARC records.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use opilio_core::Fault;
 use opilio_fetch::{Phase, TransportRequest};
 use url::Url;
+use xxhash_rust::xxh3::xxh3_128;
 
-use crate::http_text;
+use crate::http_text::{self, AnswerText};
 use crate::secrets::{Redactor, SecretRules};
 use crate::warc::WarcRecord;
 
@@ -204,10 +204,11 @@ impl RecordedExchange {
             "response"
                 if record.field("Content-Type").is_none_or(|kind| kind.starts_with("application/http")) =>
             {
-                let (status, headers, body) = http_text::read_answer(&record.block)?;
+                let AnswerText { status, headers, body, is_cut } = http_text::read_answer(&record.block)?;
                 let truncated = record.field(TRUNCATED);
                 let broken = truncated.filter(|why| matches!(*why, "disconnect" | TIME));
-                let broken = broken.map(|_| RecordedFault::of(record));
+                let in_chunks = || is_cut.then(RecordedFault::in_chunks);
+                let broken = broken.map(|_| RecordedFault::of(record)).or_else(in_chunks);
                 let cut = truncated.is_some() && broken.is_none();
                 Ok(RecordedAnswer { status, headers, body, broken, cut })
             }
@@ -237,6 +238,12 @@ impl RecordedFault {
         record.with(FAULT, fault).with(PHASE, phase).with(DETAIL, &*self.words)
     }
 
+    /// Returns the fault of a body in chunks that has no last chunk.
+    fn in_chunks() -> Self {
+        let words = "the recorded body ends before its last chunk".to_owned();
+        Self { phase: Phase::Body, fault: Fault::Reset, words }
+    }
+
     /// Returns the reason for which the body of a record is not complete, in the words of WARC.
     fn truncated(&self) -> &'static str {
         if self.fault == Fault::Timeout { TIME } else { "disconnect" }
@@ -256,19 +263,18 @@ impl RecordedFault {
     }
 }
 
-/// Returns the id of a WARC record. It depends only on the exchange and its place in the file, so it is the
-/// same in every recording.
+/// Returns the id of a WARC record. It depends only on the request and its place in the file, so a recording that sends
+/// the same requests in the same order has the same ids.
 fn record_id(what: &str, nth: usize, key: &RequestKey) -> String {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, what, nth, key).hash(&mut hasher);
-        hasher.finish()
-    };
-    let (high, low) = (half(0), half(1));
+    let RequestKey { method, url, body, session } = key;
+    let session = session.as_deref().unwrap_or_default();
+    let text = format!("{what} {nth} {method} {url} {session:?} ");
+    let id = xxh3_128(&[text.as_bytes(), body].concat());
     // UUID version 8, variant 1: an id whose bits the application chooses (RFC 9562 §5.8).
-    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
-    let (d, e) = (((low >> 48) & 0x3fff) | 0x8000, low & 0xffff_ffff_ffff);
-    format!("<urn:uuid:{a:08x}-{b:04x}-8{c:03x}-{d:04x}-{e:012x}>")
+    let id = id & !(0xf << 76) & !(0x3 << 62) | 0x8 << 76 | 0x2 << 62;
+    let part = |shift: u32, bits: u32| (id >> shift) & ((1 << bits) - 1);
+    let (a, b, c, d, e) = (part(96, 32), part(80, 16), part(64, 16), part(48, 16), part(0, 48));
+    format!("<urn:uuid:{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}>")
 }
 
 /// Formats a wall time as WARC dates are written, to the second.
@@ -344,7 +350,8 @@ mod tests {
     fn read_back(exchange: &RecordedExchange) -> RecordedExchange {
         let mut file = Vec::new();
         exchange.records(3).iter().for_each(|record| record.write(&mut file));
-        let mut all = RecordedExchange::all_of(&warc::read(&file).unwrap(), &SecretRules::BUILT_IN);
+        let mut all =
+            RecordedExchange::all_of(&warc::read(file, 1 << 20).unwrap().records, &SecretRules::BUILT_IN);
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
@@ -370,6 +377,14 @@ mod tests {
         assert_eq!(records[0].field("WARC-Date"), Some("2026-11-30T10:09:12Z"));
         let id = records[0].field("WARC-Record-ID").unwrap();
         assert_eq!((id.len(), id, records[1].field("WARC-Concurrent-To")), (47, id, Some(id)));
+        assert!(&id[24..25] == "8" && "89ab".contains(&id[29..30]), "{id}");
+    }
+
+    #[test]
+    fn a_record_without_a_readable_date_has_none() {
+        let mut written = exchange(Err(RecordedFault::in_chunks()));
+        written.request.at = None;
+        assert_eq!(read_back(&written).request.at, None);
     }
 
     #[test]
@@ -387,8 +402,8 @@ mod tests {
             block in proptest::collection::vec(any::<u8>(), 0..300),
             head in "(WARC/1\\.[01]\r?\n)?([A-Za-z-]{0,16}:[ -~]{0,30}\r?\n){0,5}(Content-Length: [0-9]{1,3}\r\n)?\r?\n",
         ) {
-            let _ = warc::read(&file);
-            let _ = warc::read(&[head.as_bytes(), &block].concat());
+            let _ = warc::read(file, 1 << 20);
+            let _ = warc::read([head.as_bytes(), &block].concat(), 1 << 20);
             let record = |kind: &str| WarcRecord::new(kind).with("WARC-Target-URI", "http://a.example/").block(block.clone());
             let _ = RecordedExchange::all_of(&[record("request"), record("response"), record("metadata")], &SecretRules::BUILT_IN);
             let chunked = [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &block[..]].concat();

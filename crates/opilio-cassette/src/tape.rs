@@ -26,6 +26,8 @@ pub struct Tape {
     began: SystemTime,
     /// Whether another tool has written the file.
     is_foreign: bool,
+    /// A sentence about a file that could not be read to its end.
+    warning: Option<String>,
     unknown: UnknownRequests,
 }
 
@@ -73,7 +75,8 @@ impl Tape {
     /// Makes a tape of the exchanges of a cassette. `command` is the command that records them anew, for messages.
     #[must_use]
     pub fn new(path: PathBuf, cassette: Cassette, command: String) -> Self {
-        let (rules, is_foreign) = (cassette.rules.clone(), cassette.is_foreign);
+        let (rules, is_foreign, warning) =
+            (cassette.rules.clone(), cassette.is_foreign, cassette.warning.clone());
         let exchanges = cassette.into_exchanges();
         let began = exchanges.iter().filter_map(|exchange| exchange.request.at).min();
         let values = SecretValues::default();
@@ -90,7 +93,7 @@ impl Tape {
         }
         let began = began.unwrap_or(SystemTime::UNIX_EPOCH);
         let unknown = UnknownRequests::default();
-        Self { path, answers, hosts, rules, varying, command, began, is_foreign, unknown }
+        Self { path, answers, hosts, rules, varying, command, began, is_foreign, warning, unknown }
     }
 
     /// Returns the hosts to which requests were recorded.
@@ -105,13 +108,14 @@ impl Tape {
     }
 
     /// Returns the requests, in words, to which the cassette has no answer: the first twenty, and how many more
-    /// there are.
+    /// there are. The last line says so if the file could not be read to its end.
     #[must_use]
     pub fn unknown(&self) -> Vec<String> {
         let UnknownRequests { seen, named } = &self.unknown;
         let more = seen.len() - named.len();
         let mut words = named.clone();
         words.extend((more > 0).then(|| format!("and {more} more")));
+        words.extend(self.warning.clone().filter(|_| !seen.is_empty()));
         words
     }
 

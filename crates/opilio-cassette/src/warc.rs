@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 /// One record of a WARC file: its named fields and its block of bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,7 +14,7 @@ pub(crate) struct WarcRecord {
 }
 
 /// The place at which a file breaks the WARC format, and how.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("byte {at}: {why}")]
 pub(crate) struct WarcError {
     at: usize,
@@ -56,43 +56,87 @@ impl WarcRecord {
     }
 }
 
-/// Reads all records of a file, which may be compressed with gzip.
+/// The records of a file.
+#[derive(Debug, PartialEq)]
+pub(crate) struct WarcRecords {
+    pub(crate) records: Vec<WarcRecord>,
+    /// The place after which nothing could be read; `None` if the file was read to its end.
+    pub(crate) broken: Option<WarcError>,
+}
+
+/// Why no record of a file can be read.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(crate) enum UnreadableWarc {
+    #[error(transparent)]
+    Format(#[from] WarcError),
+    /// Unpacked, the file has more bytes than allowed.
+    #[error("the file unpacks to more than the {max} bytes that are read")]
+    TooLarge { max: usize },
+}
+
+/// Reads the records of a file, which may be compressed with gzip, up to the first place that breaks the format.
 ///
 /// # Errors
-/// When the file breaks the format. The error names the first such place.
-pub(crate) fn read(file: &[u8]) -> Result<Vec<WarcRecord>, WarcError> {
-    let mut plain = Vec::new();
-    let file = if file.starts_with(&GZIP) {
-        let unpacked = MultiGzDecoder::new(file).read_to_end(&mut plain);
-        unpacked.map_err(|_| WarcError { at: 0, why: "the gzip stream is broken" })?;
-        Bytes::from(plain)
-    } else {
-        Bytes::copy_from_slice(file)
-    };
+/// When no record can be read before that place, or when the file unpacks to more than `max` bytes.
+pub(crate) fn read(file: Vec<u8>, max: usize) -> Result<WarcRecords, UnreadableWarc> {
+    let (file, broken) = if file.starts_with(&GZIP) { unpack(&file, max)? } else { (file, None) };
+    let file = Bytes::from(file);
     let mut records = Vec::new();
     let mut at = 0;
-    loop {
+    let broken = loop {
         at += file[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if at == file.len() {
-            return Ok(records);
+            break broken;
         }
-        let broken = |why| WarcError { at, why };
-        if !file[at..].starts_with(b"WARC/1.") {
-            return Err(broken("a record begins with WARC/1.0 or WARC/1.1"));
+        match record(&file, at) {
+            Ok((record, end)) => {
+                records.push(record);
+                at = end;
+            }
+            Err(why) => break Some(broken.unwrap_or(WarcError { at, why })),
         }
-        let (fields, head) =
-            read_fields(&file[at..]).ok_or_else(|| broken("the head of a record has no end"))?;
-        let mut record = WarcRecord { fields, block: Bytes::new() };
-        let length = record.field("content-length").and_then(|length| length.trim().parse::<usize>().ok());
-        let length = length.ok_or_else(|| broken("a record says its Content-Length"))?;
-        let end = (at + head).checked_add(length).filter(|end| *end <= file.len());
-        let end =
-            end.ok_or_else(|| broken("a record is cut: the file has fewer bytes than its Content-Length"))?;
-        record.block = file.slice(at + head..end);
-        record.fields.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
-        records.push(record);
-        at = end;
+    };
+    match broken {
+        Some(broken) if records.is_empty() => Err(broken.into()),
+        broken => Ok(WarcRecords { records, broken }),
     }
+}
+
+/// Unpacks the members of a gzip file one after another, up to a broken one.
+fn unpack(file: &[u8], max: usize) -> Result<(Vec<u8>, Option<WarcError>), UnreadableWarc> {
+    let mut plain = Vec::new();
+    let mut rest = file;
+    // Some writers fill the end of a file with zeros.
+    while rest.iter().any(|byte| *byte != 0) {
+        let at = file.len() - rest.len();
+        let room = max.saturating_sub(plain.len());
+        let mut member = GzDecoder::new(rest);
+        let unpacked = (&mut member).take((room as u64).saturating_add(1)).read_to_end(&mut plain);
+        if plain.len() > max {
+            return Err(UnreadableWarc::TooLarge { max });
+        }
+        if unpacked.is_err() {
+            return Ok((plain, Some(WarcError { at, why: "the gzip stream is broken" })));
+        }
+        rest = member.into_inner();
+    }
+    Ok((plain, None))
+}
+
+/// Reads the record that begins at a position. Returns it with the position of its end.
+fn record(file: &Bytes, at: usize) -> Result<(WarcRecord, usize), &'static str> {
+    if !file[at..].starts_with(b"WARC/1.") {
+        return Err("a record begins with WARC/1.0 or WARC/1.1");
+    }
+    let (fields, head) = read_fields(&file[at..]).ok_or("the head of a record has no end")?;
+    let mut record = WarcRecord { fields, block: Bytes::new() };
+    let length = record.field("content-length").and_then(|length| length.trim().parse::<usize>().ok());
+    let length = length.ok_or("a record says its Content-Length")?;
+    let end = (at + head).checked_add(length).filter(|end| *end <= file.len());
+    let end = end.ok_or("a record is cut: the file has fewer bytes than its Content-Length")?;
+    record.block = file.slice(at + head..end);
+    record.fields.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+    Ok((record, end))
 }
 
 /// Reads the fields after the first line of a record. Returns them with the position after the empty line
@@ -140,25 +184,36 @@ mod tests {
         file
     }
 
+    fn packed(records: &[WarcRecord]) -> Vec<u8> {
+        let mut packed = Vec::new();
+        for record in records {
+            let mut gzip = flate2::write::GzEncoder::new(&mut packed, flate2::Compression::fast());
+            gzip.write_all(&written(std::slice::from_ref(record))).unwrap();
+            gzip.finish().unwrap();
+        }
+        packed
+    }
+
+    fn whole(file: &[u8]) -> Vec<WarcRecord> {
+        let WarcRecords { records, broken } = read(file.to_vec(), 1 << 20).unwrap();
+        assert_eq!(broken, None);
+        records
+    }
+
     #[test]
     fn what_was_written_is_read_back() {
         let file = written(&two());
         assert!(file.starts_with(b"WARC/1.1\r\nWARC-Type: warcinfo\r\nContent-Length: 15\r\n\r\na\r\n"));
-        assert_eq!(read(&file).unwrap(), two());
-        assert_eq!(read(b"").unwrap(), []);
+        assert_eq!(whole(&file), two());
+        assert_eq!(whole(b""), []);
     }
 
     #[test]
     fn gzipped_members_old_versions_bare_line_ends_and_folded_fields_are_read() {
-        let mut packed = Vec::new();
-        for record in two() {
-            let mut gzip = flate2::write::GzEncoder::new(&mut packed, flate2::Compression::fast());
-            gzip.write_all(&written(&[record])).unwrap();
-            gzip.finish().unwrap();
-        }
-        assert_eq!(read(&packed).unwrap(), two());
+        assert_eq!(whole(&packed(&two())), two());
+        assert_eq!(whole(&[packed(&two()), vec![0; 9]].concat()), two());
         let old = b"WARC/1.0\nwarc-type: resource\nX: a\n  b\ncontent-length: 2\n\nhi\n\n";
-        let record = &read(old).unwrap()[0];
+        let record = &whole(old)[0];
         assert_eq!((record.field("WARC-Type"), record.field("x")), (Some("resource"), Some("a b")));
         assert_eq!(record.block, "hi");
     }
@@ -175,13 +230,40 @@ mod tests {
             ),
             (b"\x1f\x8b\x08broken", "byte 0: the gzip stream is broken"),
         ] {
-            assert_eq!(read(file).unwrap_err().to_string(), words);
+            assert_eq!(read(file.to_vec(), 1 << 20).unwrap_err().to_string(), words);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_keeps_the_records_before_the_cut() {
+        let (plain, packed) = (written(&two()), packed(&two()));
+        for (file, at, why) in [
+            (
+                &plain[..plain.len() - 5],
+                75,
+                "a record is cut: the file has fewer bytes than its Content-Length",
+            ),
+            (&plain[..90], 75, "the head of a record has no end"),
+            (&packed[..packed.len() - 20], packed.len() / 2, "the gzip stream is broken"),
+        ] {
+            let WarcRecords { records, broken } = read(file.to_vec(), 1 << 20).unwrap();
+            let WarcError { at: broken_at, why: broken_why } = broken.unwrap();
+            assert_eq!((&records[..1], records.len(), broken_why), (&two()[..1], 1, why));
+            assert!(broken_at.abs_diff(at) < 20, "{broken_at}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_unpacks_to_more_than_the_maximum_is_refused() {
+        let bomb = packed(&[WarcRecord::new("response").block(vec![0; 1 << 20])]);
+        assert!(bomb.len() < 1 << 13);
+        let error = read(bomb, 1 << 16).unwrap_err();
+        assert_eq!(error.to_string(), "the file unpacks to more than the 65536 bytes that are read");
     }
 
     #[test]
     fn no_value_ends_its_field() {
         let record = WarcRecord::new("metadata").with("Detail", "a\r\nEvil: b");
-        assert_eq!(read(&written(&[record])).unwrap()[0].field("detail"), Some("a  Evil: b"));
+        assert_eq!(whole(&written(&[record]))[0].field("detail"), Some("a  Evil: b"));
     }
 }

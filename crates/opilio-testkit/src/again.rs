@@ -24,4 +24,10 @@ pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
 }
 
+/// Prints a warning. Cargo shows it if the test fails.
+#[expect(clippy::print_stderr, reason = "a test has no other place for a warning")]
+pub(crate) fn warn(warning: &str) {
+    eprintln!("warning: {warning}");
+}
+
 const RECORD: &str = "OPILIO_RECORD";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use opilio::core::Host;
 use opilio::export::{Collect, Collected};
 use opilio::{CrawlError, CrawlReport, Crawler, HostPolicy, HostSettings, JsonLines, Spider};
-use opilio_cassette::{Cassette, CassetteDraft, CassetteError, Recording, Tape};
+use opilio_cassette::{Cassette, CassetteDraft, Recording, Tape};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -229,10 +229,10 @@ impl<S: Spider> TestCrawl<S> {
     /// When it is called within a runtime, as [`TestCrawl::run`]; when the crawl is endless: see
     /// [`TestCrawl::max_requests`].
     #[track_caller]
-    pub fn record(&self, cassette: impl AsRef<Path>) -> Result<CrawlReport, CassetteError> {
+    pub fn record(&self, cassette: impl AsRef<Path>) -> Result<CrawlReport, TestCrawlError> {
         refuse_a_runtime();
         let path = cassette.as_ref();
-        let crawl = |source| CassetteError::Crawl { path: path.to_owned(), source: Box::new(source) };
+        let crawl = |source| TestCrawlError::Record { path: path.to_owned(), source };
         let draft = CassetteDraft::open(path)?;
         let names = self.secret_names.iter().map(String::as_str);
         let recording = Recording::new(self.keep_secrets).secret_names(names);
@@ -267,7 +267,7 @@ impl<S: Spider> TestCrawl<S> {
 
     /// Makes the stage, which plays the web of the crawl. Returns it with the home (the host to which plain
     /// paths belong).
-    fn stage(&mut self) -> Result<(Option<Host>, WebStage), CassetteError> {
+    fn stage(&mut self) -> Result<(Option<Host>, WebStage), TestCrawlError> {
         let seed = self.spider.seeds().first().map(|seed| seed.target().to_owned());
         let Some(path) = self.cassette.clone() else {
             let (home, sites) = std::mem::take(&mut self.web).build(seed.as_deref());
@@ -277,6 +277,9 @@ impl<S: Spider> TestCrawl<S> {
             self.record(&path)?;
         }
         let cassette = Cassette::load(&path, &again::recording_command())?;
+        if let Some(warning) = cassette.warning() {
+            again::warn(warning);
+        }
         let home = seed.and_then(|seed| Host::of(&Url::parse(&seed).ok()?).ok());
         Ok((home, WebStage::of_tape(Tape::new(path, cassette, again::recording_command()))))
     }

@@ -111,12 +111,16 @@ fn a_cassette_is_not_replaced_by_a_recording_without_a_page_and_its_path_is_open
     let sandbox = Sandbox::builder().host(shop(1)).start().unwrap();
     let base = sandbox.base(0);
     let error = fast(Shop { base: base.clone() }).record(dir.path()).unwrap_err();
-    assert!(matches!(error, CassetteError::File { .. }) && sandbox.log(0).arrivals() == 0, "{error:?}");
+    assert!(
+        matches!(error, TestCrawlError::Cassette(CassetteError::File { .. }))
+            && sandbox.log(0).arrivals() == 0,
+        "{error:?}"
+    );
     fast(Shop { base: base.clone() }).record(place(&dir)).unwrap();
     let cassette = std::fs::read(place(&dir)).unwrap();
     drop(sandbox);
     let error = fast(Shop { base }).record(place(&dir)).unwrap_err();
-    assert!(matches!(error, CassetteError::NoPage { .. }), "{error:?}");
+    assert!(matches!(error, TestCrawlError::Cassette(CassetteError::NoPage { .. })), "{error:?}");
     assert_eq!(std::fs::read(place(&dir)).unwrap(), cassette);
 }
 
@@ -239,7 +243,7 @@ fn a_cassette_that_is_not_there_or_none_is_said() {
     let is_missing = matches!(error, TestCrawlError::Cassette(CassetteError::Missing { .. }));
     assert!(is_missing && error.to_string().contains("OPILIO_RECORD=1 cargo test"), "{error:?}");
     let error = fast(Shop { base: "no URL".into() }).record(place(&dir)).unwrap_err();
-    assert!(matches!(error, CassetteError::Crawl { .. }), "{error:?}");
+    assert!(matches!(error, TestCrawlError::Record { .. }), "{error:?}");
 }
 
 #[test]

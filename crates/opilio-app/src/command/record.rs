@@ -19,7 +19,9 @@ use crate::watch::{self, Watched};
 /// The flags that only this command has.
 pub(super) fn flags() -> Vec<Arg> {
     vec![
-        cassette("File for the cassette, a WARC file; replaced when the crawl has ended"),
+        cassette(
+            "File for the cassette, a WARC file, compressed if it ends with .gz; replaced when the crawl has ended",
+        ),
         own_flag(KEEP_SECRETS)
             .action(ArgAction::SetTrue)
             .help("Records logins, cookies and other secrets, too; without this they are left out"),

@@ -47,10 +47,15 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     let count = prepared.matches.get_one::<u16>(&own_id(PAGES)).copied().map_or(3, usize::from);
     let command = format!("{} record --cassette {}", crate::app::program_name(), path.display());
     let cassette = Cassette::load(&path, &command).map_err(|error| match error {
-        CassetteError::Missing { .. } | CassetteError::Format { .. } => Failure::usage(error),
+        CassetteError::Missing { .. } | CassetteError::Format { .. } | CassetteError::TooLarge { .. } => {
+            Failure::usage(error)
+        }
         error => Failure::run(error),
     })?;
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler)?;
+    if let Some(warning) = cassette.warning() {
+        display.say(&format!("warning: {warning}"));
+    }
     let crawler = crawler.shards(1).max_pages(u64::MAX).max_duration(LONG);
     let replayed = replay(&crawler, &spider, &path, cassette.clone(), &command)?;
     let Chosen { pages: chosen, left_out } = choose(&replayed.pages, &cassette, &replayed.requested, count);
