@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use opilio_core::{Ending, Reason};
@@ -11,7 +10,7 @@ use opilio_spider::listing::List;
 use opilio_spider::reading::{Gathered, Read, parse};
 use opilio_spider::results::Beside;
 use opilio_spider::{Answer, ParseError, Spider, redirect};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{BODY_HERE_MAX, SpiderReader};
 use crate::runner::actor::BlockingWork;
@@ -106,7 +105,7 @@ impl<S: Spider> SpiderReader<S> {
         // The runner is gone only when the crawl is over.
         let Some(runner) = self.shard.runner.upgrade() else { return };
         self.shard.backlog.begin(1);
-        let (give, take) = sync_channel(1);
+        let (give, mut take) = oneshot::channel();
         let work = move || {
             let _ = give.send(work());
         };
