@@ -111,7 +111,7 @@ pub(crate) fn run(command: &ProjectCommand) -> Result<ExitCode, Failure> {
         cargo.args(program.choice());
     }
     cargo.arg("--").arg(command.name()).args(&args.args);
-    replace(cargo).map_err(Failure::Run)
+    replace(cargo).map_err(Failure::Usage)
 }
 
 fn cargo() -> Command {

@@ -105,24 +105,26 @@ fn end(
         }
     };
     let mut ended = Ended::without_report(Exit::Done, display);
+    let is_written = matches!(saved, Saved::Written(_));
     let line = match saved {
         Saved::Failed(error) => return Err(Failure::run(error)),
-        Saved::Written(line) => line,
-        Saved::Nothing(why) => {
-            ended.error = Some(format!("error: {why}"));
-            why
-        }
+        Saved::Written(line) | Saved::Nothing(line) => line,
     };
     if let Some(report) = report {
         ended.summary = summary::lines(&report, facts);
         ended.error = match report.stopped {
             Stopped::MemoryLimit => Some(OUTGROWN.to_owned()),
-            _ => summary::error(&report, facts).or(ended.error),
+            _ => summary::error(&report, facts),
         };
         ended.summary.extend(cut(&report));
         ended.report = Some(report);
     }
-    ended.summary.push(line);
+    // An error of the crawl says more than that its cassette is not written, so that is then a note.
+    if is_written || ended.error.is_some() || signal.is_some() {
+        ended.summary.push(line);
+    } else {
+        ended.error = Some(format!("error: {line}"));
+    }
     if let Some(signal) = signal {
         (ended.exit, ended.error) = (Exit::Stopped(signal), None);
     } else if ended.error.is_some() {
