@@ -103,12 +103,18 @@ impl Handler<Resume> for Runner {
     }
 }
 
+/// Goes on with the reader.
+type GoOn = Box<dyn FnOnce(&mut dyn Any) + Send>;
+
 /// Work of the reader that goes on because work on another thread has ended.
-struct Resume(Box<dyn FnOnce(&mut dyn Any) + Send>);
+struct Resume(GoOn);
 
 impl actix::Message for Resume {
     type Result = ();
 }
+
+/// Goes on with the reader after work that may have panicked with these words.
+type Then = Box<dyn FnOnce(&mut dyn Any, Option<String>) + Send>;
 
 /// Work for a blocking thread.
 pub(super) struct BlockingWork {
@@ -117,8 +123,7 @@ pub(super) struct BlockingWork {
     pub(super) cores: Option<Arc<Semaphore>>,
     /// The page that is parsed. While the work goes on, warnings name it.
     pub(super) parses: Option<Arc<str>>,
-    /// Goes on with the reader. If the work panicked, gets the words of the panic.
-    pub(super) then: Box<dyn FnOnce(&mut dyn Any, Option<String>) + Send>,
+    pub(super) then: Then,
 }
 
 impl BlockingWork {
