@@ -9,7 +9,7 @@ use encoding_rs::Encoding;
 use http::{HeaderMap, header};
 use opilio_core::Fault;
 
-use self::codec::{Broken, Brotli, Codec, RawDeflate, StreamState, Zstd};
+use self::codec::{Brotli, Codec, CorruptStream, RawDeflate, StreamState, Zstd};
 use self::inflate::Inflate;
 use crate::limits::Limits;
 
@@ -263,7 +263,7 @@ impl Stage {
     }
 }
 
-fn codec_of(coding: Coding, first: u8) -> Result<Box<dyn Codec + Send>, Broken> {
+fn codec_of(coding: Coding, first: u8) -> Result<Box<dyn Codec + Send>, CorruptStream> {
     Ok(match coding {
         Coding::Gzip => Box::new(Inflate::gzip()),
         // By RFC 9110 §8.4.1.2, "deflate" means zlib, but some servers send a raw deflate stream. A zlib header
@@ -275,8 +275,8 @@ fn codec_of(coding: Coding, first: u8) -> Result<Box<dyn Codec + Send>, Broken> 
     })
 }
 
-impl From<Broken> for Fault {
-    fn from(_: Broken) -> Self {
+impl From<CorruptStream> for Fault {
+    fn from(_: CorruptStream) -> Self {
         Self::Undecodable
     }
 }

@@ -8,15 +8,15 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 pub(super) trait Codec {
     /// Decodes until the input is used up, the output is full, or the stream ends. The input may be empty; then the
     /// decoder writes output that did not fit into the call before.
-    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Broken>;
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodedPart, CorruptStream>;
 
     /// Prepares the decoder for another stream.
-    fn reset(&mut self) -> Result<(), Broken>;
+    fn reset(&mut self) -> Result<(), CorruptStream>;
 }
 
 /// What a decoder did.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Decoded {
+pub(crate) struct DecodedPart {
     /// The number of bytes of input that were read.
     pub(crate) used: usize,
     /// The number of bytes of output that were written.
@@ -37,7 +37,7 @@ pub(crate) enum StreamState {
 
 /// The input is not what the coding says, or the decoder could not be prepared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Broken;
+pub(crate) struct CorruptStream;
 
 /// A deflate stream without header and trailer (RFC 1951).
 pub(crate) struct RawDeflate(Decompress);
@@ -49,16 +49,16 @@ impl RawDeflate {
 }
 
 impl Codec for RawDeflate {
-    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Broken> {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodedPart, CorruptStream> {
         let (read, written) = (self.0.total_in(), self.0.total_out());
-        let status = self.0.decompress(input, output, FlushDecompress::None).map_err(|_| Broken)?;
+        let status = self.0.decompress(input, output, FlushDecompress::None).map_err(|_| CorruptStream)?;
         let stream = if status == Status::StreamEnd { StreamState::Ended } else { StreamState::Incomplete };
         // The numbers fit, because input and output are slices.
         let (used, written) = (self.0.total_in() - read, self.0.total_out() - written);
-        Ok(Decoded { used: used as usize, written: written as usize, stream })
+        Ok(DecodedPart { used: used as usize, written: written as usize, stream })
     }
 
-    fn reset(&mut self) -> Result<(), Broken> {
+    fn reset(&mut self) -> Result<(), CorruptStream> {
         self.0.reset(false);
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Brotli {
 }
 
 impl Codec for Brotli {
-    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Broken> {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodedPart, CorruptStream> {
         let (mut used, mut written) = (0, 0);
         let result = BrotliDecompressStream(
             &mut input.len(),
@@ -88,14 +88,14 @@ impl Codec for Brotli {
             &mut self.0,
         );
         let stream = match result {
-            BrotliResult::ResultFailure => return Err(Broken),
+            BrotliResult::ResultFailure => return Err(CorruptStream),
             BrotliResult::ResultSuccess => StreamState::Ended,
             BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => StreamState::Incomplete,
         };
-        Ok(Decoded { used, written, stream })
+        Ok(DecodedPart { used, written, stream })
     }
 
-    fn reset(&mut self) -> Result<(), Broken> {
+    fn reset(&mut self) -> Result<(), CorruptStream> {
         *self = Self::new();
         Ok(())
     }
@@ -105,24 +105,24 @@ impl Codec for Brotli {
 pub(super) struct Zstd(DCtx<'static>);
 
 impl Zstd {
-    pub(super) fn new() -> Result<Self, Broken> {
-        let mut context = DCtx::try_create().ok_or(Broken)?;
-        context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(|_| Broken)?;
+    pub(super) fn new() -> Result<Self, CorruptStream> {
+        let mut context = DCtx::try_create().ok_or(CorruptStream)?;
+        context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(|_| CorruptStream)?;
         Ok(Self(context))
     }
 }
 
 impl Codec for Zstd {
-    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Broken> {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodedPart, CorruptStream> {
         let mut input = InBuffer::around(input);
         let mut output = OutBuffer::around(output);
-        let missing = self.0.decompress_stream(&mut output, &mut input).map_err(|_| Broken)?;
+        let missing = self.0.decompress_stream(&mut output, &mut input).map_err(|_| CorruptStream)?;
         let stream = if missing == 0 { StreamState::Ended } else { StreamState::Incomplete };
-        Ok(Decoded { used: input.pos(), written: output.pos(), stream })
+        Ok(DecodedPart { used: input.pos(), written: output.pos(), stream })
     }
 
-    fn reset(&mut self) -> Result<(), Broken> {
-        self.0.reset(ResetDirective::SessionOnly).map(|_| ()).map_err(|_| Broken)
+    fn reset(&mut self) -> Result<(), CorruptStream> {
+        self.0.reset(ResetDirective::SessionOnly).map(|_| ()).map_err(|_| CorruptStream)
     }
 }
 

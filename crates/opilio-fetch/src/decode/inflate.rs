@@ -7,7 +7,7 @@
 use adler2::Adler32;
 use flate2::Crc;
 
-use super::codec::{Broken, Codec, Decoded, RawDeflate, StreamState};
+use super::codec::{Codec, CorruptStream, DecodedPart, RawDeflate, StreamState};
 
 /// Decodes gzip (RFC 1952) or zlib (RFC 1950).
 pub(super) struct Inflate {
@@ -66,7 +66,7 @@ impl Inflate {
     }
 
     /// Reads one byte of the header or the trailer.
-    fn take(&mut self, byte: u8) -> Result<(), Broken> {
+    fn take(&mut self, byte: u8) -> Result<(), CorruptStream> {
         match &mut self.at {
             At::GzipHeader(header) => {
                 if header.take(byte)? {
@@ -83,7 +83,7 @@ impl Inflate {
             At::Trailer(read) => {
                 let (trailer, length) = self.format.trailer();
                 if byte != trailer[*read] {
-                    return Err(Broken);
+                    return Err(CorruptStream);
                 }
                 *read += 1;
                 if *read == length {
@@ -105,7 +105,7 @@ impl Inflate {
 }
 
 impl Codec for Inflate {
-    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Broken> {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<DecodedPart, CorruptStream> {
         let (mut used, mut written) = (0, 0);
         loop {
             match self.at {
@@ -127,10 +127,10 @@ impl Codec for Inflate {
                 }
             }
         }
-        Ok(Decoded { used, written, stream: self.state() })
+        Ok(DecodedPart { used, written, stream: self.state() })
     }
 
-    fn reset(&mut self) -> Result<(), Broken> {
+    fn reset(&mut self) -> Result<(), CorruptStream> {
         let fresh = match self.format {
             StreamFormat::Gzip(_) => Self::gzip(),
             StreamFormat::Zlib(_) => Self::zlib(),
@@ -172,11 +172,11 @@ impl GzipHeader {
     }
 
     /// Reads the next byte of the header. Returns true if this byte was the last of the header.
-    fn take(&mut self, byte: u8) -> Result<bool, Broken> {
+    fn take(&mut self, byte: u8) -> Result<bool, CorruptStream> {
         match &mut self.part {
             HeaderPart::Fixed(at) => {
                 if MAGIC.get(*at).is_some_and(|magic| *magic != byte) {
-                    return Err(Broken);
+                    return Err(CorruptStream);
                 }
                 if *at == FLAGS_AT {
                     self.flags = byte & (EXTRA | NAME | COMMENT | SUM);
@@ -235,10 +235,10 @@ impl GzipHeader {
     }
 }
 
-fn check_zlib_header(first: u8, second: u8) -> Result<(), Broken> {
+fn check_zlib_header(first: u8, second: u8) -> Result<(), CorruptStream> {
     let sum = u16::from_be_bytes([first, second]);
     if first & 0x0f != 8 || !sum.is_multiple_of(31) || second & PRESET_DICTIONARY != 0 {
-        return Err(Broken);
+        return Err(CorruptStream);
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ impl<S: Spider> SpiderReader<S> {
         let (spider, url) = (self.spider.clone(), context.record.url.clone());
         // A large page takes a time that is not typical for its step, so its time is not counted.
         let counts = answer.body.len() <= BODY_HERE_MAX;
-        let place = Place { cores: Some(self.shard.cores.clone()), parses: Some(url.clone()) };
+        let place = WorkConditions { cores: Some(self.shard.cores.clone()), parses: Some(url.clone()) };
         let work = move || {
             let began = Instant::now();
             (parse(&*spider, answer, step, facts, &url, naming), began.elapsed())
@@ -61,7 +61,7 @@ impl<S: Spider> SpiderReader<S> {
             cut: answer.cut,
         };
         let (spider, settings, permit) = (self.spider.clone(), self.shard.settings.clone(), answer.permit);
-        let place = Place { cores: Some(self.shard.cores.clone()), parses: None };
+        let place = WorkConditions { cores: Some(self.shard.cores.clone()), parses: None };
         let work = move || {
             let _permit = permit;
             list.read(&*spider, &settings.scope)
@@ -86,10 +86,12 @@ impl<S: Spider> SpiderReader<S> {
             let _permit = permit;
             files.iter().try_for_each(|(hash, bytes)| store.put(hash, bytes))
         };
-        self.elsewhere(Place::default(), context.lease_ref(), work, move |reader, written| match written {
-            Ok(Ok(())) => reader.hand_over(context, found, ending, beside),
-            Ok(Err(error)) => reader.not_stored(context, ending, ParseError::from(error).to_string()),
-            Err(error) => reader.not_stored(context, ending, error),
+        self.elsewhere(WorkConditions::default(), context.lease_ref(), work, move |reader, written| {
+            match written {
+                Ok(Ok(())) => reader.hand_over(context, found, ending, beside),
+                Ok(Err(error)) => reader.not_stored(context, ending, ParseError::from(error).to_string()),
+                Err(error) => reader.not_stored(context, ending, error),
+            }
         });
     }
 
@@ -97,7 +99,7 @@ impl<S: Spider> SpiderReader<S> {
     /// or the words of its panic.
     fn elsewhere<T: Send + 'static>(
         &self,
-        place: Place,
+        place: WorkConditions,
         lease_ref: LeaseRef,
         work: impl FnOnce() -> T + Send + 'static,
         then: impl FnOnce(&mut Self, Result<T, String>) + Send + 'static,
@@ -118,7 +120,7 @@ impl<S: Spider> SpiderReader<S> {
             };
             reader.guarded(lease_ref, |reader| then(reader, done));
         };
-        let Place { cores, parses } = place;
+        let WorkConditions { cores, parses } = place;
         let work = BlockingWork { work: Box::new(work), cores, parses, then: Box::new(then) };
         actix::spawn(work.run(runner));
     }
@@ -126,7 +128,7 @@ impl<S: Spider> SpiderReader<S> {
 
 /// The conditions of work on a blocking thread.
 #[derive(Default)]
-struct Place {
+struct WorkConditions {
     /// Limits how much work is done at the same time, if it is given.
     cores: Option<Arc<Semaphore>>,
     /// The page that the work parses.
