@@ -15,7 +15,7 @@ fn fields_that_are_filled_less_often_than_expected_are_an_error() {
     let own = ["--follow=none", "--css", "price=.price", "--css=all[all]=.price"];
     let args: Vec<&str> = urls.iter().map(String::as_str).chain(own).collect();
 
-    let (run, report) = crawl(&[&args[..], &["--expect=price=33%", "--expect=page.all=0.66"]].concat());
+    let (run, report) = crawl(&[&args[..], &["--expect=price=33%", "--expect=page.all=0.33"]].concat());
     assert_eq!(run.code, 0, "{}", run.stderr);
     // The page that is JSON has no elements, so its fields are not counted.
     assert_eq!(
