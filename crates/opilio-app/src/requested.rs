@@ -9,9 +9,9 @@ use serde::Serialize;
 use url::Url;
 
 /// The requests that are more than a GET of a URL. Any other page is fetched again by its URL.
-pub(crate) struct Requested<Step>(Mutex<Requests<Step>>);
+pub(crate) struct Requested<Step>(Mutex<RequestsByPage<Step>>);
 
-type Requests<Step> = HashMap<RequestName, Vec<Request<Step>>>;
+type RequestsByPage<Step> = HashMap<RequestName, Vec<Request<Step>>>;
 
 /// The facts by which the request of a page is found: those that a page has.
 #[derive(PartialEq, Eq, Hash)]
@@ -78,7 +78,7 @@ impl<Step: Clone + Serialize> Requested<Step> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Requests<Step>> {
+    fn lock(&self) -> MutexGuard<'_, RequestsByPage<Step>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -31,9 +31,9 @@ pub fn run<S: Spider>(
 }
 
 /// Starts a crawl. A trait object, so that a program compiles what follows only once for all its spiders.
-type Start = Box<dyn FnOnce() -> Result<Crawl, CrawlError> + Send>;
+type StartCrawl = Box<dyn FnOnce() -> Result<Crawl, CrawlError> + Send>;
 
-fn watch_from_start(start: Start, display: &Display, news: Option<&str>) -> Result<Watched, CrawlError> {
+fn watch_from_start(start: StartCrawl, display: &Display, news: Option<&str>) -> Result<Watched, CrawlError> {
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {
@@ -46,7 +46,7 @@ fn watch_from_start(start: Start, display: &Display, news: Option<&str>) -> Resu
 }
 
 async fn watch(
-    start: Start,
+    start: StartCrawl,
     mut signals: Signals,
     display: &Display,
     news: Option<&str>,

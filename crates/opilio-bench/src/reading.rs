@@ -16,14 +16,14 @@ pub(crate) trait PageReading: Serialize + Send + Sync + Sized + 'static {
 
 /// URL and title, without a DOM.
 #[derive(Serialize)]
-pub(crate) struct Links {
+pub(crate) struct LinksRow {
     url: String,
     title: String,
 }
 
 /// URL, title and the field `sku`, from the DOM.
 #[derive(Serialize)]
-pub(crate) struct Dom {
+pub(crate) struct DomRow {
     url: String,
     title: String,
     sku: String,
@@ -31,7 +31,7 @@ pub(crate) struct Dom {
 
 /// What the page's JSON-LD, its `<meta>` elements and the request contain, without a DOM.
 #[derive(Serialize, Extract)]
-pub(crate) struct Typed {
+pub(crate) struct TypedRow {
     #[page(requested_url)]
     url: String,
     #[page(depth)]
@@ -84,13 +84,13 @@ struct CssFields {
     about: String,
 }
 
-impl PageReading for Links {
+impl PageReading for LinksRow {
     fn read(page: &Page<()>) -> Result<Self, ParseError> {
         Ok(Self { url: page.requested_url().to_owned(), title: page.title().unwrap_or_default().to_owned() })
     }
 }
 
-impl PageReading for Dom {
+impl PageReading for DomRow {
     fn read(page: &Page<()>) -> Result<Self, ParseError> {
         Ok(Self {
             url: page.requested_url().to_owned(),
@@ -100,7 +100,7 @@ impl PageReading for Dom {
     }
 }
 
-impl PageReading for Typed {
+impl PageReading for TypedRow {
     fn read(page: &Page<()>) -> Result<Self, ParseError> {
         let row = page.extract()?;
         // The crawl fails, because its site expects a row of every page.

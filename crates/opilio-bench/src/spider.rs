@@ -12,7 +12,7 @@ use opilio::prelude::*;
 
 use crate::args::Args;
 use crate::measure;
-use crate::reading::{CssByHand, CssDerived, Dom, Links, PageReading, Typed};
+use crate::reading::{CssByHand, CssDerived, DomRow, LinksRow, PageReading, TypedRow};
 
 /// A spider that reads a row from each page, and follows its links.
 struct Bench<R> {
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut seed, mut out, mut limit, mut shards, mut in_flight) = (None, None, 0, 0, 32);
     let mut rate = per_second(1_000_000);
     let mut state: Option<PathBuf> = None;
-    let mut crawl: fn(CrawlWish<'_>) -> Result<()> = crawl_reading::<Links>;
+    let mut crawl: fn(CrawlWish<'_>) -> Result<()> = crawl_reading::<LinksRow>;
     let mut args = Args::new(args);
     while let Some(name) = args.name() {
         match name {
@@ -67,8 +67,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "--in-flight" => in_flight = args.value()?,
             "--per-minute" => rate = per_minute(args.value()?),
             "--state" => state = Some(args.text()?.into()),
-            "--dom" => crawl = crawl_reading::<Dom>,
-            "--typed" => crawl = crawl_reading::<Typed>,
+            "--dom" => crawl = crawl_reading::<DomRow>,
+            "--typed" => crawl = crawl_reading::<TypedRow>,
             "--css" => crawl = crawl_reading::<CssDerived>,
             "--css-by-hand" => crawl = crawl_reading::<CssByHand>,
             other => bail!("bench-spider has no argument {other}"),
