@@ -173,7 +173,7 @@ impl MemoryFrontier {
         self.next_lease += 1;
         let target = way.url.clone();
         let out = LeasedRecord { host, age: rank.age, record: record.clone(), way: Some(Box::new(way)) };
-        self.out.insert(id, out);
+        self.out.insert(id, Box::new(out));
         Decided { lease: Lease { id, record }, target, known }
     }
 }

@@ -57,7 +57,8 @@ pub struct MemoryFrontier {
     sightings: Vec<Sighting>,
     hosts: Hosts,
     waiting: BinaryHeap<Reverse<DueLater>>,
-    out: HashMap<LeaseId, LeasedRecord>,
+    /// The records that are leased. They are boxed, since a map has room for up to twice as many entries as it holds.
+    out: HashMap<LeaseId, Box<LeasedRecord>>,
     /// The hosts that have reached their caps and may still have queued records.
     closing: BTreeSet<HostId>,
     /// The number of unfinished URLs of each depth, and the hosts that wait for records of smaller depths. `None`
@@ -283,7 +284,8 @@ impl MemoryFrontier {
             if let Some((_, levels)) = &mut self.levels {
                 levels.leased(host, record.depth);
             }
-            self.out.insert(id, LeasedRecord { host, age: rank.age, record: record.clone(), way: None });
+            let leased = LeasedRecord { host, age: rank.age, record: record.clone(), way: None };
+            self.out.insert(id, Box::new(leased));
             out.push(Lease { id, record });
         }
     }

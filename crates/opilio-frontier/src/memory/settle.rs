@@ -24,7 +24,7 @@ impl Settling for MemoryFrontier {
     }
 
     fn take_out(&mut self, lease: LeaseId) -> Result<Option<LeasedRecord>, FrontierError> {
-        let Some(out) = self.out.remove(&lease) else { return Ok(None) };
+        let Some(out) = self.out.remove(&lease).map(|out| *out) else { return Ok(None) };
         if !Self::has_waited(&out) {
             self.hosts.lease_over(out.host);
             if let Some((_, levels)) = &mut self.levels {
