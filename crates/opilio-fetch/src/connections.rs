@@ -44,10 +44,20 @@ impl ConnectionPlaces {
     /// was free. The longer `idle` is, the fewer places such connections may take: the other places are left for
     /// hosts that are used again sooner.
     fn take(&self, idle: Duration) -> bool {
-        let sooner = IDLE_MAX.saturating_sub(idle).as_secs_f64() / IDLE_MAX.as_secs_f64();
-        let places = (self.max as f64 * sooner).ceil() as usize;
+        let places = self.places_for(idle);
         let more = |taken| (taken < places).then_some(taken + 1);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    /// Returns whether a connection that has a place and is expected to be used again after `idle` may stay open.
+    fn spares(&self, idle: Duration) -> bool {
+        self.taken.load(Ordering::Acquire) <= self.places_for(idle)
+    }
+
+    /// Returns how many places connections may take that are expected to be used again after `idle`.
+    fn places_for(&self, idle: Duration) -> usize {
+        let sooner = IDLE_MAX.saturating_sub(idle).as_secs_f64() / IDLE_MAX.as_secs_f64();
+        (self.max as f64 * sooner).ceil() as usize
     }
 
     fn give_back(&self, places: usize) {
@@ -82,18 +92,25 @@ impl Connections {
     }
 
     /// Begins a request whose host is expected to be used again after `idle`. Returns whether the connection may be
-    /// kept open.
+    /// kept open. If not, the request closes the connection that it uses, which gives its place back. So a host that
+    /// is done does not keep its place from others for the next 15 s.
     fn begin(&mut self, now: Timestamp, origin: &Origin, idle: Duration) -> bool {
         self.expire(now);
         let known = self.origins.get(origin).map_or((0, 0), |open| (open.requests, open.connections));
         let needs_one = known.0 >= known.1;
-        if needs_one && !self.places.take(idle) {
+        let keeps = if needs_one { self.places.take(idle) } else { self.places.spares(idle) };
+        if !keeps && needs_one {
             return false;
         }
         let open = self.origins.entry(origin.clone()).or_default();
-        open.requests += 1;
-        open.connections += usize::from(needs_one);
-        true
+        if keeps {
+            open.requests += 1;
+            open.connections += usize::from(needs_one);
+        } else {
+            open.connections -= 1;
+            self.places.give_back(1);
+        }
+        keeps
     }
 
     /// Ends a request whose connection is kept open.
@@ -190,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn hosts_that_may_be_done_give_their_places_to_those_that_are_asked_soon() {
+        let mut connections = Connections::new(ConnectionPlaces::new(4));
+        let (soon, late) = (Duration::ZERO, IDLE_MAX / 2);
+        for n in 0..4 {
+            assert!(connections.begin(Timestamp::EPOCH, &origin(n), soon));
+            connections.end(Timestamp::EPOCH, &origin(n));
+        }
+        assert!(!connections.begin(Timestamp::EPOCH, &origin(4), soon), "all places are taken");
+        let kept: Vec<bool> = (0..4).map(|n| connections.begin(Timestamp::EPOCH, &origin(n), late)).collect();
+        assert_eq!(kept, [false, false, true, true], "half of the places are for them");
+        assert!(connections.begin(Timestamp::EPOCH, &origin(4), soon));
+    }
+
+    #[test]
     fn hosts_that_are_asked_late_leave_places_to_those_that_are_asked_soon() {
         let mut connections = Connections::new(ConnectionPlaces::new(9));
         let (soon, late) = (Duration::from_millis(10), Duration::from_secs(10));
@@ -199,7 +230,7 @@ mod tests {
         assert_eq!(kept, 6);
         assert!(!connections.begin(Timestamp::EPOCH, &origin(0), soon));
         connections.end(Timestamp::EPOCH, &origin(0));
-        assert!(connections.begin(Timestamp::EPOCH, &origin(0), late), "it is open already");
+        assert!(connections.begin(Timestamp::EPOCH, &origin(0), soon), "it is open already");
     }
 
     #[test]
@@ -233,10 +264,9 @@ mod tests {
                 }
                 let (under_way, idle) = pool.entry(n).or_default();
                 if begins {
-                    if connections.begin(now, &origin(n), Duration::from_secs(wait)) {
-                        idle.pop();
-                        *under_way += 1;
-                    }
+                    // A request takes an idle connection if there is one, and may close it afterwards.
+                    idle.pop();
+                    *under_way += usize::from(connections.begin(now, &origin(n), Duration::from_secs(wait)));
                 } else if *under_way > 0 {
                     *under_way -= 1;
                     idle.push(now);
