@@ -9,7 +9,7 @@ use opilio_sandbox::{HostConfig, Sandbox};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shop = Sandbox::builder().host(HostConfig::new().products(20)).start()?;
 
-    let report = crawl(shop.base(0))
+    let report = opilio::crawl(shop.base(0))
         .each(|page, found| {
             found.item(json!({
                 "url": page.requested_url(),

@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [quick, slow] = [0, 1].map(|shop| format!("{}/products", shops.base(shop)));
     let name = |url: &str| Url::parse(url).map(|url| url.authority().to_owned());
 
-    let report = crawl(quick.as_str())
+    let report = opilio::crawl(quick.as_str())
         .and(slow.as_str())
         .each(|page, found| {
             found.item(json!({ "url": page.requested_url(), "title": page.title() }));

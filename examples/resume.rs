@@ -10,7 +10,7 @@ use opilio_sandbox::{HostConfig, Sandbox};
 
 /// Runs the crawl once. After a stop or a kill, a program calls the same code again.
 async fn run(shop: &str, dir: &Path, most: u64) -> Result<CrawlReport, CrawlError> {
-    crawl(shop)
+    opilio::crawl(shop)
         .each(|page, found| {
             found.item(json!({ "url": page.requested_url(), "title": page.title() }));
             found.follow_links(page, ());

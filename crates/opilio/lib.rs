@@ -134,7 +134,7 @@ pub mod prelude {
     pub use crate::fetch::{AddressPolicy, Limits};
     pub use crate::{
         CrawlError, CrawlReport, Crawler, Failure, Follow, Found, Page, ParseError, Request, Scope, Spider,
-        crawl, json,
+        json,
     };
     pub use serde::{Deserialize, Serialize};
     pub use url::Url;

@@ -107,7 +107,7 @@ fn urls(server: &Sandbox) -> Vec<String> {
 fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
     let mut urls = urls(server).into_iter();
     let first = urls.next().unwrap_or_default();
-    let job = urls.fold(crawl(first), |job, url| job.and(url));
+    let job = urls.fold(opilio::crawl(first), |job, url| job.and(url));
     let crawler = job
         .each(|page, found| {
             found.item(page.json()?);

@@ -142,6 +142,16 @@ fn place(source: &str, attribute: &Attribute, texts: &[LitStr], keys: &[Key]) ->
                 texts.first().ok_or_else(|| wants(&example))?,
                 "the type is empty, such as `Product`",
             )?;
+            if let [only] = texts
+                && only.value().starts_with(|first: char| first.is_lowercase())
+                && !only.value().contains(['/', ':'])
+            {
+                let word = only.value();
+                let message = format!(
+                    "this is the type of an object; to read {word}, write its type first: `#[{source}(\"Product\", \"{word}\")]`"
+                );
+                return Err(Error::new(only.span(), message));
+            }
             let path = texts.get(1).map_or(Ok(Path { written: String::new(), steps: Vec::new() }), path)?;
             Ok(if source == "ld" { Place::Ld(kind, path) } else { Place::Micro(kind, path) })
         }

@@ -134,6 +134,12 @@ impl<S: Spider> TestCrawl<S> {
         self
     }
 
+    /// Ends the crawl after this many pages, as [`Crawler::max_pages`] does. A replay of a cassette that was recorded
+    /// with such a limit needs the same limit, because the cassette has no further pages.
+    pub fn max_pages(self, pages: u64) -> Self {
+        self.with(move |crawler| crawler.max_pages(pages))
+    }
+
     /// Kills the crawl when this many requests have arrived, those for robots.txt included, and resumes it
     /// from its state directory. Uncommitted data is lost, as if the process were killed. Each further call
     /// kills one more run; the number always counts the requests of all runs.
@@ -174,7 +180,8 @@ impl<S: Spider> TestCrawl<S> {
                 let (unknown, command) = (run.unknown.join("\n  "), again::recording_command());
                 assert!(
                     unknown.is_empty(),
-                    "requests that the cassette has no answer to:\n  {unknown}\nrecord them: {command}"
+                    "requests that the cassette has no answer to:\n  {unknown}\nrecord them: {command} (or opilio record, whose settings come \
+                     from opilio.toml)"
                 );
                 run
             }

@@ -135,6 +135,12 @@ impl ReadPage {
                     s(requests),
                     redacted(url.as_str())
                 )];
+                if items + requests == 0 {
+                    let hint = format!(
+                        "the spider finds nothing on this page at this step: --{STEP} NAME reads it at another"
+                    );
+                    ended.summary.push(hint);
+                }
             }
             Err(error) => {
                 ended.exit = Exit::Errors;

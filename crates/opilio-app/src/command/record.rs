@@ -140,7 +140,7 @@ fn cut(report: &CrawlReport) -> Option<String> {
         Stopped::MaxPages => {
             let pages = report.pages;
             let words = format!(
-                "the cassette ends at {pages} pages: a test that replays it needs max_pages({pages}), too"
+                "the cassette ends at {pages} pages: a test that replays it needs .max_pages({pages}), too"
             );
             return (report.left > 0).then_some(words);
         }
@@ -215,7 +215,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (stopped, signal, exit, words) in [
             (Stopped::Finished, None, Exit::Done, None),
-            (Stopped::MaxPages, None, Exit::Done, Some("needs max_pages(1), too")),
+            (Stopped::MaxPages, None, Exit::Done, Some("needs .max_pages(1), too")),
             (
                 Stopped::MaxDuration,
                 None,

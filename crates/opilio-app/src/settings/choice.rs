@@ -97,9 +97,9 @@ impl From<DurabilityWord> for Durability {
 words! {
     /// The format of the output.
     pub enum Format {
-        /// One JSON object for each page, on a line of its own
+        /// One JSON object for each item (in opilio crawl: for each page), on a line of its own
         Jsonl = "jsonl",
-        /// A header line, and one row for each page (RFC 4180)
+        /// A header line, and one row for each item (in opilio crawl: for each page; RFC 4180)
         Csv = "csv",
     }
 }

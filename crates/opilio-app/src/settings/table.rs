@@ -225,7 +225,7 @@ fn how_patient<S: Spider>() -> Vec<Setting<S>> {
 /// Returns the settings that name files and directories.
 fn place<S: Spider>() -> Vec<Setting<S>> {
     vec![
-        flag("output", PathValue("FILE"), "File for the pages; overwritten, unless --resume continues it")
+        flag("output", PathValue("FILE"), "File for the items; overwritten, unless --resume continues it")
             .otherwise("stdout")
             .clap(|arg| arg.short('o'))
             .run(|run, path| run.output = Some(path)),
