@@ -13,7 +13,7 @@ use opilio_app::{PROGRAM_MARK, SpiderCommand};
 use serde_json::Value;
 
 use crate::args::Cli;
-use opilio_app::exit::{Failure, say};
+use opilio_app::exit::Failure;
 
 /// A command of a spider's program.
 #[derive(Debug, Subcommand)]
@@ -152,7 +152,6 @@ fn build(args: &ProjectArgs) -> anyhow::Result<Vec<BuiltProgram>> {
     cargo.args(["build", "--message-format=json-render-diagnostics"]).args(args.choice());
     if !std::io::stderr().is_terminal() {
         cargo.arg("--quiet");
-        say("opilio: cargo builds the program");
     }
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {
