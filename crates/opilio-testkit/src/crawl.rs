@@ -180,8 +180,8 @@ impl<S: Spider> TestCrawl<S> {
                 let (unknown, command) = (run.unknown.join("\n  "), again::recording_command());
                 assert!(
                     unknown.is_empty(),
-                    "requests that the cassette has no answer to:\n  {unknown}\nrecord them: {command} (or opilio record, whose settings come \
-                     from opilio.toml)"
+                    "requests that the cassette has no answer to:\n  {unknown}\nopilio record uses the settings of \
+                     opilio.toml, this command those of the test.\nrecord them: {command}"
                 );
                 run
             }
