@@ -202,7 +202,8 @@ fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
     let transport = || -> Rc<dyn Transport> {
         Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
             let host = ask.url.host_str().unwrap().to_owned();
-            KEPT.with_borrow_mut(|(kept, most)| {
+            KEPT.with_borrow_mut(|(kept, most, requests)| {
+                *requests += usize::from(ask.connection == Connection::Keep);
                 match ask.connection {
                     Connection::Keep => kept.insert(host),
                     _ => kept.remove(&host),
@@ -217,17 +218,19 @@ fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
     crate::fetcher::CONNECTIONS_MAX.set(None);
     assert_eq!(report.unwrap().pages, 80);
     assert!(took < Duration::from_secs(15), "{took:?}");
-    let (kept, most) = KEPT.take();
-    assert_eq!(most, 8, "all places are used");
-    assert!(
-        kept.len() <= 4,
-        "the last request of a host gives its place back while more than half are taken: {kept:?}"
+    let (kept, most, requests) = KEPT.take();
+    assert_eq!(most, 8, "all places are used, and no more");
+    assert_eq!(
+        kept.len(),
+        4,
+        "the last request of a host gives its place back while more than half are taken"
     );
+    assert_eq!(requests, 12, "two requests each of four hosts, and the first of four more");
 }
 
 thread_local! {
-    /// The hosts whose connection is kept, and the most that there were at once.
-    static KEPT: RefCell<(std::collections::BTreeSet<String>, usize)> = RefCell::default();
+    /// The hosts whose connection is kept, the most that there were at once, and the requests that kept theirs.
+    static KEPT: RefCell<(std::collections::BTreeSet<String>, usize, usize)> = RefCell::default();
 }
 
 thread_local! {
