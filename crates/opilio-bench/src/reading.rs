@@ -29,7 +29,7 @@ pub(crate) struct DomRow {
     sku: String,
 }
 
-/// What the page's JSON-LD, its `<meta>` elements and the request contain, without a DOM.
+/// A row of nine fields from the JSON-LD and the `<meta>` elements of the page, and from the request. No DOM is built for it.
 #[derive(Serialize, Extract)]
 pub(crate) struct TypedRow {
     #[page(requested_url)]

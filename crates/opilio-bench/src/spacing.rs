@@ -22,7 +22,7 @@ struct SpacingPlan {
     seconds: u64,
 }
 
-/// What the arrivals at a site show.
+/// The figures that are computed from the arrivals at a site.
 pub(crate) struct Punctuality {
     /// The percentage of the permitted requests that were made, over all hosts.
     pub(crate) used: f64,

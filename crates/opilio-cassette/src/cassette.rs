@@ -13,7 +13,7 @@ use crate::warc::{self, UnreadableWarc, WarcRecord, WarcRecords};
 pub struct Cassette {
     exchanges: Vec<RecordedExchange>,
     pub(crate) rules: SecretRules,
-    /// Whether another tool has written the file.
+    /// If true, a tool other than Opilio has written the file.
     pub(crate) is_foreign: bool,
     pub(crate) warning: Option<String>,
 }
@@ -60,7 +60,7 @@ pub enum CassetteError {
     NoPage {
         /// The path of the cassette.
         path: PathBuf,
-        /// What became of the first request, as the end of a sentence; empty if there was no request.
+        /// The end of the error's sentence: why the first request failed. Empty if no request was sent.
         why: String,
     },
 }

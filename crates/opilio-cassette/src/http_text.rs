@@ -54,7 +54,7 @@ pub(crate) struct AnswerText {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Whether the body was sent in chunks and ends before the last one.
+    /// If true, the body was sent in chunks, and its last chunk is missing.
     pub(crate) is_cut: bool,
 }
 
@@ -119,7 +119,7 @@ fn transfer_codings(headers: &HeaderMap) -> Vec<String> {
 
 struct JoinedChunks {
     body: Vec<u8>,
-    /// Whether the last chunk is there.
+    /// If true, the last chunk was read.
     is_whole: bool,
 }
 

@@ -24,7 +24,7 @@ pub struct Tape {
     /// The command that records the cassette anew, for messages.
     command: String,
     began: SystemTime,
-    /// Whether another tool has written the file.
+    /// If true, a tool other than Opilio has written the file.
     is_foreign: bool,
     /// A sentence about a file that could not be read to its end.
     warning: Option<String>,

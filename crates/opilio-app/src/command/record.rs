@@ -62,7 +62,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     end(watched, saved, &facts, display)
 }
 
-/// What became of the cassette.
+/// The result of writing the cassette.
 enum Saved {
     /// It is written. Contains the line that says so.
     Written(String),

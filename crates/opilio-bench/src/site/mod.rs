@@ -33,11 +33,11 @@ pub(crate) struct SitePlan {
     pub(crate) latency_ms: u64,
     /// Whether pages are sent compressed to clients that accept gzip.
     pub(crate) gzip: bool,
-    /// Whether each page is written only once, before the first request, and then kept in memory.
+    /// If true, the site writes each page once, before the first request, and keeps it in memory.
     pub(crate) kept: bool,
     /// The number of threads that answer requests.
     pub(crate) threads: usize,
-    /// Whether the time of each request is recorded.
+    /// If true, the site records the time of each request.
     pub(crate) timed: bool,
 }
 

@@ -36,7 +36,7 @@ static BUILT_IN: SecretRules = SecretRules::BUILT_IN;
 /// out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SecretRules {
-    /// Whether the cassette has its secrets.
+    /// If true, the cassette was recorded with its secrets.
     pub(crate) are_kept: bool,
     /// The plain forms of the added names.
     own: Vec<String>,
@@ -141,7 +141,7 @@ pub(crate) struct Redactor<'a> {
     form: RedactedForm<'a>,
 }
 
-/// What stands in the place of a secret.
+/// The text that is recorded instead of a secret.
 #[derive(Clone, Copy)]
 enum RedactedForm<'a> {
     Plain,
