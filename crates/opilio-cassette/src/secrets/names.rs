@@ -172,7 +172,7 @@ mod tests {
             assert!(SecretName::of_pair(name, "hush", &[]).is_some(), "{name}");
         }
         for name in ["compass", "monkey", "author", "design", "pageToken", "next_token", "country_code"] {
-            assert!(SecretName::of_pair(name, "hush", &[]).is_none() || name == "{name}");
+            assert!(SecretName::of_pair(name, "hush", &[]).is_none(), "{name}");
         }
         assert!(SecretName::of("X-Mine", &[plain("x_mine")]).is_some());
     }
