@@ -88,14 +88,14 @@ impl<S: Spider> Crawler<S> {
     /// Sets the limits of one fetch: times, bytes, header fields.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.fetching.limits = limits;
+        self.choices.fetching.limits = limits;
         self
     }
 
     /// Sets which addresses may be connected to: by default, only public addresses.
     #[must_use]
     pub fn addresses(mut self, policy: AddressPolicy) -> Self {
-        self.fetching.web.addresses = policy;
+        self.choices.fetching.web.addresses = policy;
         self
     }
 
@@ -104,14 +104,14 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn danger_accept_any_certificate(mut self) -> Self {
         tracing::warn!("TLS certificates are not verified");
-        self.fetching.web.tls = Tls::Anybody;
+        self.choices.fetching.web.tls = Tls::Anybody;
         self
     }
 
     /// Sets the longest chain of redirects that is followed, in hops (10 by default).
     #[must_use]
     pub fn max_redirects(mut self, hops: u16) -> Self {
-        self.fetching.redirects_max = hops;
+        self.choices.fetching.redirects_max = hops;
         self
     }
 
@@ -133,7 +133,7 @@ impl<S: Spider> Crawler<S> {
     /// ```
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.fetching.web.proxies.push(proxy);
+        self.choices.fetching.web.proxies.push(proxy);
         self
     }
 
@@ -141,7 +141,7 @@ impl<S: Spider> Crawler<S> {
     /// each shard (thread).
     #[must_use]
     pub fn transport(mut self, make: impl Fn() -> Rc<dyn Transport> + Send + Sync + 'static) -> Self {
-        self.fetching.transport = Some(Arc::new(make));
+        self.choices.fetching.transport = Some(Arc::new(make));
         self
     }
 
@@ -152,7 +152,7 @@ impl<S: Spider> Crawler<S> {
         mut self,
         wrap: impl Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync + 'static,
     ) -> Self {
-        self.fetching.transport_around = Some(Arc::new(wrap));
+        self.choices.fetching.transport_around = Some(Arc::new(wrap));
         self
     }
 
@@ -179,7 +179,7 @@ impl<S: Spider> Crawler<S> {
     /// ```
     #[must_use]
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
-        self.fetching.middleware.push(Arc::new(middleware));
+        self.choices.fetching.middleware.push(Arc::new(middleware));
         self
     }
 
@@ -192,7 +192,7 @@ impl<S: Spider> Crawler<S> {
     /// for each session separately. Cookies are not replayed: a page from the cache sets no cookie.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
-        self.fetching.cache = Some(cache);
+        self.choices.fetching.cache = Some(cache);
         self
     }
 }

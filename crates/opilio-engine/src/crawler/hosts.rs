@@ -57,7 +57,7 @@ impl<S: Spider> Crawler<S> {
     /// [`HostSettings`] instead of a policy, it also sets header fields for the requests to these hosts.
     #[must_use]
     pub fn host(mut self, settings: impl Into<HostSettings>) -> Self {
-        self.hosts.table.default = settings.into();
+        self.choices.hosts.table.default = settings.into();
         self
     }
 
@@ -66,20 +66,20 @@ impl<S: Spider> Crawler<S> {
     /// starts.
     #[must_use]
     pub fn host_named(mut self, pattern: &str, settings: impl Into<HostSettings>) -> Self {
-        self.hosts.set(pattern, settings.into());
+        self.choices.hosts.set(pattern, settings.into());
         self
     }
 
     /// Returns the policy that applies to a host with the settings made so far.
     #[must_use]
     pub fn policy_of(&self, host: &Host) -> &HostPolicy {
-        &self.hosts.table.of(host).policy
+        &self.choices.hosts.table.of(host).policy
     }
 
     /// Sets when a failed attempt is repeated, and how long the crawl waits before that.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.hosts.retry = policy;
+        self.choices.hosts.retry = policy;
         self
     }
 
@@ -87,7 +87,7 @@ impl<S: Spider> Crawler<S> {
     /// servers.
     #[must_use]
     pub fn no_robots(mut self) -> Self {
-        self.hosts.rules = RulesMode::Off;
+        self.choices.hosts.rules = RulesMode::Off;
         self
     }
 
@@ -96,14 +96,14 @@ impl<S: Spider> Crawler<S> {
     /// (`host_pages`, `host_bytes`, `max_depth`).
     #[must_use]
     pub fn host_caps(mut self, caps: impl Into<Caps>) -> Self {
-        self.hosts.caps = caps.into();
+        self.choices.hosts.caps = caps.into();
         self
     }
 
     /// Sets a common rate for all hosts of each registrable domain.
     #[cfg(test)]
     pub(crate) fn group_rate(mut self, rate: Rate) -> Self {
-        self.hosts.group_rate = Some(rate);
+        self.choices.hosts.group_rate = Some(rate);
         self
     }
 }

@@ -83,7 +83,7 @@ impl<S: Spider> Crawler<S> {
     /// crawler. It should contain a contact address.
     #[must_use]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
-        self.identity.user_agent = user_agent.into();
+        self.choices.identity.user_agent = user_agent.into();
         self
     }
 
@@ -93,7 +93,7 @@ impl<S: Spider> Crawler<S> {
     /// have is an error when the crawl starts.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.identity.add(name, value);
+        self.choices.identity.add(name, value);
         self
     }
 
@@ -106,7 +106,7 @@ impl<S: Spider> Crawler<S> {
     /// read, and a resumed crawl uses them again. If a crawl is resumed without cookies, that file stays as it is.
     #[must_use]
     pub fn no_cookies(mut self) -> Self {
-        self.identity.cookies = false;
+        self.choices.identity.cookies = false;
         self
     }
 
@@ -115,7 +115,7 @@ impl<S: Spider> Crawler<S> {
     /// cookies.
     #[must_use]
     pub fn session(mut self, name: impl Into<String>, session: Session) -> Self {
-        self.identity.sessions.insert(name.into(), session);
+        self.choices.identity.sessions.insert(name.into(), session);
         self
     }
 }

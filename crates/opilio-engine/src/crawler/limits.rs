@@ -90,7 +90,7 @@ impl<S: Spider> Crawler<S> {
     /// Sets how many requests may be in flight in the whole crawl (64 by default); 0 counts as 1.
     #[must_use]
     pub fn total_in_flight(mut self, max: u32) -> Self {
-        self.limits.in_flight = max.max(1);
+        self.choices.limits.in_flight = max.max(1);
         self
     }
 
@@ -98,21 +98,21 @@ impl<S: Spider> Crawler<S> {
     /// their turn. 0 counts as 1.
     #[must_use]
     pub fn live_hosts(mut self, max: u32) -> Self {
-        self.limits.hosts_max = max.max(1);
+        self.choices.limits.hosts_max = max.max(1);
         self
     }
 
     /// Sets the number of threads that fetch and parse; by default, and for 0, as many as there are cores.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
-        self.limits.shards = shards;
+        self.choices.limits.shards = shards;
         self
     }
 
     /// Ends the crawl after exactly this number of pages. The pages of earlier runs of a resumed crawl count, too.
     #[must_use]
     pub fn max_pages(mut self, pages: u64) -> Self {
-        self.limits.pages_max = Some(pages);
+        self.choices.limits.pages_max = Some(pages);
         self
     }
 
@@ -120,7 +120,7 @@ impl<S: Spider> Crawler<S> {
     /// resumed crawl has the full time.
     #[must_use]
     pub fn max_duration(mut self, span: Duration) -> Self {
-        self.limits.duration_max = Some(span);
+        self.choices.limits.duration_max = Some(span);
         self
     }
 
@@ -143,14 +143,14 @@ impl<S: Spider> Crawler<S> {
     /// the limit lower than the memory that the system allows.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.limits.memory_bytes = Some(bytes.max(Intake::LIMIT_BYTES_MIN));
+        self.choices.limits.memory_bytes = Some(bytes.max(Intake::LIMIT_BYTES_MIN));
         self
     }
 
     /// Sets the function that returns how many bytes of memory the process uses, for tests.
     #[cfg(test)]
     pub(crate) fn gauge(mut self, gauge: impl Fn() -> Option<u64> + Send + 'static) -> Self {
-        self.limits.gauge = Box::new(gauge);
+        self.choices.limits.gauge = Box::new(gauge);
         self
     }
 }

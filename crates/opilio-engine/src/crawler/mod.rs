@@ -20,18 +20,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use opilio_export::Export;
 use opilio_spider::state::StateSettings;
-use opilio_spider::{CrawlError, CrawlReport, Spider};
-use tokio::sync::{mpsc, oneshot};
+use opilio_spider::{CrawlError, CrawlReport, Progress, Spider};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::crawl::COMMANDS;
 use self::fetching::Fetching;
 use self::hosts::HostChoices;
 use self::identity::CrawlerIdentity;
 use self::limits::CrawlLimits;
-use self::outputs::Outputs;
+use self::outputs::OutputChoices;
 use self::urls::UrlChoices;
-use crate::launch;
+use crate::launch::{self, Plan};
 
 pub use crawl::{Crawl, Handle};
 
@@ -84,11 +85,18 @@ pub use crawl::{Crawl, Handle};
 /// ```
 pub struct Crawler<S: Spider> {
     spider: Arc<S>,
+    exports: Vec<Box<dyn Export<S::Item>>>,
+    choices: CrawlChoices,
+}
+
+/// The settings of a crawl. They do not depend on the types of its spider.
+#[derive(Default)]
+struct CrawlChoices {
     hosts: HostChoices,
     identity: CrawlerIdentity,
     fetching: Fetching,
     urls: UrlChoices,
-    outputs: Outputs<S::Item>,
+    outputs: OutputChoices,
     state: StateSettings,
     limits: CrawlLimits,
     began_at: Option<SystemTime>,
@@ -117,35 +125,23 @@ impl<S: Spider> Crawler<S> {
     /// Does the same as [`Crawler::new`] for a shared spider, for instance one that all runs of a resumed crawl use.
     #[must_use]
     pub fn shared(spider: Arc<S>) -> Self {
-        Self {
-            spider,
-            hosts: HostChoices::default(),
-            identity: CrawlerIdentity::default(),
-            fetching: Fetching::default(),
-            urls: UrlChoices::default(),
-            outputs: Outputs::default(),
-            state: StateSettings::default(),
-            limits: CrawlLimits::default(),
-            began_at: None,
-            stop_on_signals: false,
-            seed: None,
-            #[cfg(test)]
-            trial: Trial::default(),
-        }
+        Self { spider, exports: Vec::new(), choices: CrawlChoices::default() }
     }
 
     /// Makes a crawl of another spider with the settings made so far. Outputs and the store are not taken over: they
     /// belong to the first spider's crawl.
     #[must_use]
     pub fn with_spider<Other: Spider>(&self, spider: Other) -> Crawler<Other> {
-        Crawler {
-            hosts: self.hosts.clone(),
-            identity: self.identity.clone(),
-            fetching: self.fetching.clone(),
-            urls: self.urls.clone(),
-            limits: self.limits.same(),
-            ..Crawler::new(spider)
-        }
+        Crawler { choices: self.choices.same(), ..Crawler::new(spider) }
+    }
+
+    /// Makes a crawl of another spider with all settings made so far, those of the store included. Exports are not taken
+    /// over, since they have the type of the first spider's items.
+    ///
+    /// So code that only makes settings can be compiled once, for whatever spider.
+    #[must_use]
+    pub fn for_spider<Other: Spider>(self, spider: Arc<Other>) -> Crawler<Other> {
+        Crawler { spider, exports: Vec::new(), choices: self.choices }
     }
 
     /// Stops the crawl gently on SIGINT (Ctrl-C) and SIGTERM, as [`Handle::stop`] does: requests in flight end,
@@ -160,7 +156,7 @@ impl<S: Spider> Crawler<S> {
     /// ```
     #[must_use]
     pub fn stop_on_signals(mut self) -> Self {
-        self.stop_on_signals = true;
+        self.choices.stop_on_signals = true;
         self
     }
 
@@ -168,7 +164,7 @@ impl<S: Spider> Crawler<S> {
     /// vary them in the same way. By default each run has a different seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+        self.choices.seed = Some(seed);
         self
     }
 
@@ -177,7 +173,7 @@ impl<S: Spider> Crawler<S> {
     /// expiry of cookies and the freshness of cached answers are compared with this wall time.
     #[must_use]
     pub fn began_at(mut self, wall: SystemTime) -> Self {
-        self.began_at = Some(wall);
+        self.choices.began_at = Some(wall);
         self
     }
 
@@ -185,7 +181,7 @@ impl<S: Spider> Crawler<S> {
     /// began.
     #[cfg(test)]
     pub(crate) fn fault(mut self, actor: &'static str, after: Duration) -> Self {
-        self.trial.fault = Some((actor, after));
+        self.choices.trial.fault = Some((actor, after));
         self
     }
 
@@ -193,7 +189,7 @@ impl<S: Spider> Crawler<S> {
     /// block while virtual time goes on.
     #[cfg(test)]
     pub(crate) fn sinks_apart(mut self) -> Self {
-        self.trial.sinks_apart = true;
+        self.choices.trial.sinks_apart = true;
         self
     }
 
@@ -216,16 +212,7 @@ impl<S: Spider> Crawler<S> {
     /// When a seed cannot be used, an output cannot be opened, or a thread cannot be started.
     pub fn start(self) -> Result<Crawl, CrawlError> {
         let (plan, progress) = self.plan()?;
-        let (commands, inbox) = mpsc::channel(COMMANDS);
-        let (done, report) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("opilio".into())
-            .spawn(move || {
-                let result = launch::on_own_threads(plan, inbox);
-                let _ = done.send(result);
-            })
-            .map_err(|source| CrawlError::Thread { name: "opilio", source })?;
-        Ok(Crawl { report, handle: Handle { commands, progress } })
+        start(plan, progress)
     }
 
     /// Runs the crawl on this thread alone, by the clock of its tokio runtime. If that clock is paused and the
@@ -233,26 +220,66 @@ impl<S: Spider> Crawler<S> {
     ///
     /// # Errors
     /// As [`Crawler::run`].
-    pub async fn run_here(self) -> Result<CrawlReport, CrawlError> {
-        self.run_here_with(|_| ()).await
+    pub async fn run_here(mut self) -> Result<CrawlReport, CrawlError> {
+        self.choices.limits.shards = 1;
+        let (plan, progress) = self.plan()?;
+        run_here(plan, progress, |_| ()).await
     }
 
     /// Does the same as [`Crawler::run_here`], but first passes a handle to `give`. The crawl can be watched and
     /// stopped through the handle.
+    #[cfg(test)]
     pub(crate) async fn run_here_with(
         mut self,
         give: impl FnOnce(Handle),
     ) -> Result<CrawlReport, CrawlError> {
-        self.limits.shards = 1;
+        self.choices.limits.shards = 1;
         let (plan, progress) = self.plan()?;
-        let (commands, inbox) = mpsc::channel(COMMANDS);
-        // This function keeps the handle as long as the crawl runs, so that the channel of commands stays open.
-        let handle = Handle { commands, progress };
-        // The crawl has its own local set: when this future is dropped, all tasks of the crawl are dropped.
-        let crawl = async {
-            give(handle.clone());
-            launch::here(plan, inbox).await
-        };
-        tokio::task::LocalSet::new().run_until(crawl).await
+        run_here(plan, progress, give).await
     }
+}
+
+impl CrawlChoices {
+    /// Returns the same settings, for a crawl of another spider. Outputs and the store are not taken over.
+    fn same(&self) -> Self {
+        Self {
+            hosts: self.hosts.clone(),
+            identity: self.identity.clone(),
+            fetching: self.fetching.clone(),
+            urls: self.urls.clone(),
+            limits: self.limits.same(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Starts a planned crawl on threads of its own.
+fn start(plan: Plan, progress: watch::Receiver<Progress>) -> Result<Crawl, CrawlError> {
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let (done, report) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("opilio".into())
+        .spawn(move || {
+            let result = launch::on_own_threads(plan, inbox);
+            let _ = done.send(result);
+        })
+        .map_err(|source| CrawlError::Thread { name: "opilio", source })?;
+    Ok(Crawl { report, handle: Handle { commands, progress } })
+}
+
+/// Runs a planned crawl on this thread, after it has passed a handle to `give`.
+async fn run_here(
+    plan: Plan,
+    progress: watch::Receiver<Progress>,
+    give: impl FnOnce(Handle),
+) -> Result<CrawlReport, CrawlError> {
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    // This function keeps the handle as long as the crawl runs, so that the channel of commands stays open.
+    let handle = Handle { commands, progress };
+    // The crawl has its own local set: when this future is dropped, all tasks of the crawl are dropped.
+    let crawl = async {
+        give(handle.clone());
+        launch::here(plan, inbox).await
+    };
+    tokio::task::LocalSet::new().run_until(crawl).await
 }

@@ -1,24 +1,19 @@
 //! The settings of the outputs: where items and files are written, and how full items are expected to be.
 
-use opilio_export::{Encoder, Export, FileStore, Sink};
+use opilio_export::{Export, FileStore, Sink};
+use opilio_spider::admission::Encoders;
 use opilio_spider::{CrawlError, Expectation, Spider};
 
 use super::Crawler;
 
-/// The outputs of a crawl.
-pub(super) struct Outputs<Item> {
-    exports: Vec<Box<dyn Export<Item>>>,
+/// The settings of the outputs, but for the exports, which have the type of the spider's items.
+#[derive(Default)]
+pub(super) struct OutputChoices {
     pub(super) files: Option<FileStore>,
     pub(super) expectations: Vec<Expectation>,
 }
 
-impl<Item> Default for Outputs<Item> {
-    fn default() -> Self {
-        Self { exports: Vec::new(), files: None, expectations: Vec::new() }
-    }
-}
-
-impl<Item: 'static> Outputs<Item> {
+impl OutputChoices {
     /// Checks that each expectation can be met.
     ///
     /// # Errors
@@ -31,9 +26,11 @@ impl<Item: 'static> Outputs<Item> {
             None => Ok(()),
         }
     }
+}
 
+impl<S: Spider> Crawler<S> {
     /// Makes the encoders of each shard, one for each output.
-    pub(super) fn encoders(&self, shards: usize) -> Vec<Vec<Box<dyn Encoder<Item>>>> {
+    pub(super) fn encoders(&self, shards: usize) -> Vec<Encoders<S::Item>> {
         (0..shards).map(|_| self.exports.iter().map(|export| export.encoder()).collect()).collect()
     }
 
@@ -66,7 +63,7 @@ impl<S: Spider> Crawler<S> {
     /// Adds an output for items; may be called several times.
     #[must_use]
     pub fn export(mut self, export: impl Export<S::Item>) -> Self {
-        self.outputs.exports.push(Box::new(export));
+        self.exports.push(Box::new(export));
         self
     }
 
@@ -111,14 +108,14 @@ impl<S: Spider> Crawler<S> {
     /// ```
     #[must_use]
     pub fn expect_filled(mut self, field: impl Into<String>, share: f64) -> Self {
-        self.outputs.expectations.push(Expectation { field: field.into(), share });
+        self.choices.outputs.expectations.push(Expectation { field: field.into(), share });
         self
     }
 
     /// Sets the store for the files that a spider keeps: see [`Found::file`](crate::Found::file).
     #[must_use]
     pub fn files(mut self, store: FileStore) -> Self {
-        self.outputs.files = Some(store);
+        self.choices.outputs.files = Some(store);
         self
     }
 }

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use opilio_export::Sink;
 use opilio_fetch::{BodyBudget, Cookies, KeptCookies};
-use opilio_spider::admission::{Links, seed_admissions};
+use opilio_frontier::Frontier;
+use opilio_spider::admission::{Links, SeedError, seed_admissions};
 use opilio_spider::counts::Books;
 use opilio_spider::coverage::CrawlCoverage;
 use opilio_spider::run_history::{self, EarlierRuns, RunHistory, Totals};
@@ -14,9 +15,9 @@ use opilio_spider::state::{OpenStore, StoreNeeds};
 use opilio_spider::{CrawlError, Hosts, Logins, Progress, Scope, Spider};
 use tokio::sync::watch;
 
-use super::Crawler;
+use super::{CrawlChoices, Crawler};
 use crate::clock::{Clock, year_of};
-use crate::launch::{ExporterPlan, Plan, SchedulerPlan, ShardsPlan};
+use crate::launch::{ExporterPlan, Plan, SchedulerPlan, ShardsPlan, SpiderHooks};
 use crate::runner::{MakeReader, SpiderReader};
 use crate::scheduler::QueuedScope;
 use crate::settings::Settings;
@@ -34,9 +35,68 @@ struct BegunRun {
     hosts: Hosts,
 }
 
+/// What a plan needs of a spider and its exports. It names none of their types, so that a program compiles the plan
+/// only once for all its spiders.
+trait PlannedSpider {
+    fn hooks(&self) -> Arc<dyn SpiderHooks>;
+    fn version(&self) -> u32;
+    fn item_layout(&self) -> String;
+    fn seeds(&self, scope: &mut Scope, logins: &mut Logins) -> Result<Links, SeedError>;
+    /// Returns what makes the reader of each shard.
+    fn readers(&self, shards: usize) -> Vec<MakeReader>;
+    /// Opens the exports, and returns their sinks.
+    fn take_sinks(&mut self) -> Result<Vec<Box<dyn Sink>>, CrawlError>;
+    /// Returns the shapes of those steps of which the store keeps an example.
+    fn shapes(&self, frontier: &dyn Frontier) -> Result<HashSet<u64>, CrawlError>;
+}
+
+impl<S: Spider> PlannedSpider for Crawler<S> {
+    fn hooks(&self) -> Arc<dyn SpiderHooks> {
+        self.spider.clone()
+    }
+
+    fn version(&self) -> u32 {
+        S::VERSION
+    }
+
+    fn item_layout(&self) -> String {
+        self.spider.item_layout()
+    }
+
+    fn seeds(&self, scope: &mut Scope, logins: &mut Logins) -> Result<Links, SeedError> {
+        seed_admissions::<S>(self.spider.seeds(), scope, logins)
+    }
+
+    fn readers(&self, shards: usize) -> Vec<MakeReader> {
+        let reader = |encoders| -> MakeReader {
+            let spider = self.spider.clone();
+            Box::new(move |shard| Box::new(SpiderReader::new(spider, encoders, shard)))
+        };
+        self.encoders(shards).into_iter().map(reader).collect()
+    }
+
+    fn take_sinks(&mut self) -> Result<Vec<Box<dyn Sink>>, CrawlError> {
+        self.take_sinks()
+    }
+
+    fn shapes(&self, frontier: &dyn Frontier) -> Result<HashSet<u64>, CrawlError> {
+        run_history::shapes::<S::Step>(frontier)
+    }
+}
+
 impl<S: Spider> Crawler<S> {
     /// Checks all settings, opens the outputs and the store, and records in the store that a run begins.
     pub(super) fn plan(mut self) -> Result<(Plan, watch::Receiver<Progress>), CrawlError> {
+        let choices = std::mem::take(&mut self.choices);
+        choices.plan(&mut self)
+    }
+}
+
+impl CrawlChoices {
+    fn plan(
+        mut self,
+        spider: &mut dyn PlannedSpider,
+    ) -> Result<(Plan, watch::Receiver<Progress>), CrawlError> {
         self.hosts.check()?;
         self.hosts.table.send_to_all(&self.identity.take_headers()?);
         self.limits.check()?;
@@ -46,19 +106,20 @@ impl<S: Spider> Crawler<S> {
         let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
         let mut scope = self.urls.take_scope(year_of(self.wall()));
         let mut logins = Logins::default();
-        let mut seeds = seed_admissions::<S>(self.spider.seeds(), &mut scope, &mut logins)?;
-        let readers = self.readers();
+        let mut seeds = spider.seeds(&mut scope, &mut logins)?;
+        let readers = spider.readers(self.limits.shards());
+        let hooks = spider.hooks();
         let user_agent = self.identity.user_agent_value()?;
         self.fetching.warn();
-        let mut sinks = self.outputs.take_sinks()?;
+        let mut sinks = spider.take_sinks()?;
         let mut store = self.state.open(StoreNeeds {
-            spider: (self.spider.name(), S::VERSION),
+            spider: (hooks.name(), spider.version()),
             caps: self.hosts.caps.clone(),
             levels: scope.limits_depth() || self.hosts.caps.limit_depth(),
             memory_bytes: self.limits.memory_bytes,
             sinks: &sinks,
         })?;
-        let run = self.begin_run(&mut store, &mut sinks, &mut seeds, &mut scope)?;
+        let run = self.begin_run(spider, &mut store, &mut sinks, (&mut seeds, &mut scope))?;
         let BegunRun { clock, history, shapes, coverage, hosts } = run;
         let OpenStore { frontier, syncing, cookie_file, .. } = store;
         let cookies = self.identity.cookies(clock, cookie_file.as_deref(), history.resumed);
@@ -68,7 +129,7 @@ impl<S: Spider> Crawler<S> {
         first.pages_max = pages_max;
         let (publish, progress) = watch::channel(first);
         let plan = Plan {
-            spider: self.spider,
+            spider: hooks,
             settings: settings.clone(),
             clock,
             history,
@@ -106,16 +167,6 @@ impl<S: Spider> Crawler<S> {
         Ok((plan, progress))
     }
 
-    /// Returns what makes the reader of each shard.
-    fn readers(&self) -> Vec<MakeReader> {
-        let encoders = self.outputs.encoders(self.limits.shards());
-        let reader = |encoders| -> MakeReader {
-            let spider = self.spider.clone();
-            Box::new(move |shard| Box::new(SpiderReader::new(spider, encoders, shard)))
-        };
-        encoders.into_iter().map(reader).collect()
-    }
-
     /// Returns the wall time now, or the wall time that was set for virtual time.
     fn wall(&self) -> SystemTime {
         self.began_at.unwrap_or_else(SystemTime::now)
@@ -125,15 +176,15 @@ impl<S: Spider> Crawler<S> {
     /// hosts of earlier runs to the scope, and makes URLs of earlier runs due again.
     fn begin_run(
         &self,
+        spider: &dyn PlannedSpider,
         store: &mut OpenStore,
         sinks: &mut [Box<dyn Sink>],
-        seeds: &mut Links,
-        scope: &mut Scope,
+        (seeds, scope): (&mut Links, &mut Scope),
     ) -> Result<BegunRun, CrawlError> {
         let frontier = &mut *store.frontier;
-        let mut shapes = run_history::shapes::<S::Step>(frontier)?;
+        let mut shapes = spider.shapes(frontier)?;
         run_history::keep_samples(frontier, &mut shapes, std::mem::take(&mut seeds.samples));
-        let layout = self.spider.item_layout();
+        let layout = spider.item_layout();
         let earlier = EarlierRuns::read(frontier, sinks, &layout)?;
         // The wall time is read only after the store is opened, since the two clocks have to begin together.
         // Otherwise the time that the opening took would shorten the waits that servers stated to earlier

@@ -20,7 +20,7 @@ impl<S: Spider> Crawler<S> {
     /// order of URLs and the caps of hosts are those of the store, not those of this builder.
     #[must_use]
     pub fn frontier(mut self, store: impl Frontier + 'static) -> Self {
-        self.state.store = Store::Own(Box::new(store));
+        self.choices.state.store = Store::Own(Box::new(store));
         self
     }
 
@@ -45,7 +45,7 @@ impl<S: Spider> Crawler<S> {
     #[cfg(feature = "disk")]
     #[must_use]
     pub fn state(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.state.store = Store::Directory(dir.into());
+        self.choices.state.store = Store::Directory(dir.into());
         self
     }
 
@@ -59,7 +59,7 @@ impl<S: Spider> Crawler<S> {
     #[cfg(feature = "disk")]
     #[must_use]
     pub fn resume(mut self) -> Self {
-        self.state.resume = true;
+        self.choices.state.resume = true;
         self
     }
 
@@ -72,7 +72,7 @@ impl<S: Spider> Crawler<S> {
     /// warning names the host.
     #[must_use]
     pub fn retry_failed(mut self) -> Self {
-        self.state.try_again = TryAgain::Everything;
+        self.choices.state.try_again = TryAgain::Everything;
         self
     }
 
@@ -81,7 +81,7 @@ impl<S: Spider> Crawler<S> {
     /// it cannot be refreshed.
     #[must_use]
     pub fn history(mut self) -> Self {
-        self.state.history = true;
+        self.choices.state.history = true;
         self
     }
 
@@ -92,7 +92,7 @@ impl<S: Spider> Crawler<S> {
     /// now.
     #[must_use]
     pub fn refresh(mut self, age: Duration) -> Self {
-        self.state.refresh = Some(age);
+        self.choices.state.refresh = Some(age);
         self.history()
     }
 
@@ -101,7 +101,7 @@ impl<S: Spider> Crawler<S> {
     #[cfg(feature = "disk")]
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
-        self.state.durability = durability;
+        self.choices.state.durability = durability;
         self
     }
 
@@ -109,7 +109,7 @@ impl<S: Spider> Crawler<S> {
     /// fewest links from a seed come first. A resumed crawl must have the same order.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
-        self.state.order = order;
+        self.choices.state.order = order;
         self
     }
 }

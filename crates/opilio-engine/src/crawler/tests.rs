@@ -29,17 +29,18 @@ fn crawler() -> Crawler<EachPage> {
 fn the_first_pattern_that_names_no_host_is_told() {
     let settings = HostSettings::default;
     let mut crawler = crawler().host_named("*.shop.example", settings());
-    assert_eq!(crawler.hosts.check(), Ok(()));
+    assert_eq!(crawler.choices.hosts.check(), Ok(()));
     let mut crawler = crawler
         .host_named("http://first.example", settings())
         .host_named("http://second.example", settings());
-    let error = crawler.hosts.check().unwrap_err().to_string();
+    let error = crawler.choices.hosts.check().unwrap_err().to_string();
     assert!(error.contains("first.example"), "{error}");
 }
 
 #[test]
 fn a_field_that_cannot_be_sent_is_an_error_and_so_is_a_secret_for_all() {
-    let headers = |name| crawler().header(name, "de").header("accept", "text/html").identity.take_headers();
+    let headers =
+        |name| crawler().header(name, "de").header("accept", "text/html").choices.identity.take_headers();
     assert_eq!(headers("accept-language").unwrap()["accept-language"], "de");
     assert!(matches!(headers("no field"), Err(CrawlError::Header(_))));
     assert!(matches!(headers("authorization"), Err(CrawlError::SecretForAll { .. })));
@@ -48,19 +49,19 @@ fn a_field_that_cannot_be_sent_is_an_error_and_so_is_a_secret_for_all() {
 #[test]
 fn a_user_agent_of_two_lines_is_refused() {
     let crawler = crawler().user_agent("Opilio\nx-evil: 1");
-    assert!(matches!(crawler.identity.user_agent_value(), Err(CrawlError::UserAgent { .. })));
+    assert!(matches!(crawler.choices.identity.user_agent_value(), Err(CrawlError::UserAgent { .. })));
 }
 
 #[test]
 fn cookies_are_kept_unless_they_are_not_wanted() {
     let clock = Clock::begin(None, UNIX_EPOCH);
-    assert!(crawler().identity.cookies(clock, None, false).is_some());
-    assert!(crawler().no_cookies().identity.cookies(clock, None, false).is_none());
+    assert!(crawler().choices.identity.cookies(clock, None, false).is_some());
+    assert!(crawler().no_cookies().choices.identity.cookies(clock, None, false).is_none());
 }
 
 fn fetchers(crawler: Crawler<EachPage>, cookies: Option<Arc<Cookies>>) -> Fetchers {
     let user_agent = HeaderValue::from_static("Opilio");
-    crawler.fetching.fetchers(user_agent, cookies, BodyBudget::new(1)).unwrap()
+    crawler.choices.fetching.fetchers(user_agent, cookies, BodyBudget::new(1)).unwrap()
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn cookies_are_the_innermost_middleware() {
 fn tracking_parameters_are_stripped_on_request() {
     let strips = |mut crawler: Crawler<EachPage>| {
         let mut url = "http://a.example/?utm_source=x".parse().unwrap();
-        crawler.urls.take_scope(2026).tidy(&mut url);
+        crawler.choices.urls.take_scope(2026).tidy(&mut url);
         url.query().is_none()
     };
     assert!(!strips(crawler()));
@@ -97,24 +98,24 @@ fn every_shard_has_an_encoder_for_each_output_and_no_file_is_written_twice() {
     let dir = tempfile::tempdir().unwrap();
     let output = |name| JsonLines::create(dir.path().join(name)).unwrap();
     let crawler = crawler().export(output("a.jsonl")).export(output("b.jsonl"));
-    let encoders = crawler.outputs.encoders(3);
+    let encoders = crawler.encoders(3);
     assert_eq!((encoders.len(), encoders[0].len()), (3, 2));
     let mut crawler = crawler.export(output("a.jsonl"));
-    assert!(matches!(crawler.outputs.take_sinks(), Err(CrawlError::SameOutput { .. })));
+    assert!(matches!(crawler.take_sinks(), Err(CrawlError::SameOutput { .. })));
 }
 
 #[test]
 fn there_are_no_more_shards_than_slots() {
-    let shards = |slots, shards| crawler().total_in_flight(slots).shards(shards).limits.shards();
+    let shards = |slots, shards| crawler().total_in_flight(slots).shards(shards).choices.limits.shards();
     assert_eq!((shards(2, 8), shards(64, 8), shards(1_000, 1_000)), (2, 8, 64));
     assert_eq!((shards(0, 8), shards(1, 0)), (1, 1));
 }
 
 #[test]
 fn a_memory_limit_needs_a_gauge() {
-    assert!(crawler().gauge(|| None).limits.check().is_ok());
+    assert!(crawler().gauge(|| None).choices.limits.check().is_ok());
     let limited = crawler().memory_limit(1 << 30).gauge(|| None);
-    assert!(matches!(limited.limits.check(), Err(CrawlError::MemoryUnknown)));
+    assert!(matches!(limited.choices.limits.check(), Err(CrawlError::MemoryUnknown)));
 }
 
 fn needs() -> StoreNeeds<'static> {
@@ -123,7 +124,7 @@ fn needs() -> StoreNeeds<'static> {
 
 #[test]
 fn the_memory_store_is_kept_for_no_later_run() {
-    let open = crawler().state.open(needs()).unwrap();
+    let open = crawler().choices.state.open(needs()).unwrap();
     assert!(!open.is_kept && open.cookie_file.is_none());
     assert_eq!(open.syncing, Syncing::AtTheEnd);
 }
@@ -133,10 +134,10 @@ fn the_memory_store_is_kept_for_no_later_run() {
 fn a_directory_is_made_once_and_opened_on_resume_only() {
     let dir = tempfile::tempdir().unwrap();
     let crawler = || crawler().state(dir.path().join("state"));
-    let open = crawler().resume().state.open(needs()).unwrap();
+    let open = crawler().resume().choices.state.open(needs()).unwrap();
     assert!(open.is_kept && open.cookie_file.is_some());
     drop(open);
-    let error = crawler().state.open(needs()).err().unwrap();
+    let error = crawler().choices.state.open(needs()).err().unwrap();
     assert!(matches!(error, CrawlError::Frontier(FrontierError::Exists { .. })), "{error:?}");
-    assert!(crawler().resume().state.open(needs()).is_ok());
+    assert!(crawler().resume().choices.state.open(needs()).is_ok());
 }

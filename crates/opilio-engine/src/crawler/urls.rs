@@ -36,7 +36,7 @@ impl<S: Spider> Crawler<S> {
     /// Sets the scope: the rules that decide which URLs belong to the crawl. The hosts of the seeds are added to it.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
-        self.urls.scope = scope;
+        self.choices.urls.scope = scope;
         self
     }
 
@@ -45,7 +45,7 @@ impl<S: Spider> Crawler<S> {
     /// came through a campaign.
     #[must_use]
     pub fn strip_tracking(mut self) -> Self {
-        self.urls.strip_tracking = true;
+        self.choices.urls.strip_tracking = true;
         self
     }
 
@@ -60,7 +60,7 @@ impl<S: Spider> Crawler<S> {
     /// be written.
     #[must_use]
     pub fn merge_canonical(mut self) -> Self {
-        self.urls.merge.canonical = true;
+        self.choices.urls.merge.canonical = true;
         self
     }
 
@@ -74,7 +74,7 @@ impl<S: Spider> Crawler<S> {
     /// written.
     #[must_use]
     pub fn merge_duplicates(mut self) -> Self {
-        self.urls.merge.content = true;
+        self.choices.urls.merge.content = true;
         self
     }
 }
