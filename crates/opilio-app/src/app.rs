@@ -13,6 +13,7 @@ use crate::command::{self, PreparedCommand, SpiderCommand, schema, seeds_of};
 use crate::exit::{Exit, Failure};
 use crate::program::{self, Ended, Program};
 use crate::progress::Display;
+use crate::settings::CrawlDraft;
 
 /// Runs the program of a spider: `fn main() -> ExitCode { opilio::main(Shop) }`.
 ///
@@ -66,11 +67,17 @@ pub fn main<S: Spider>(spider: S) -> ExitCode {
 /// ```
 pub struct App<S: Spider> {
     make: MakeSpider<S>,
+    own: ProgramChoices,
+    more: Vec<More<S>>,
+}
+
+/// What a program has of its own, but for its spider.
+#[derive(Default)]
+struct ProgramChoices {
     flags: Vec<Arg>,
     settings: String,
     output: Option<PathBuf>,
     plans: Vec<&'static ExtractPlan>,
-    more: Vec<More<S>>,
 }
 
 /// A function that makes the spider from the values of the program's own flags.
@@ -93,28 +100,22 @@ impl<S: Spider> App<S> {
         flags: impl IntoIterator<Item = Arg>,
         make: impl FnOnce(&ArgMatches) -> anyhow::Result<S> + 'static,
     ) -> Self {
-        Self {
-            make: Box::new(make),
-            flags: flags.into_iter().collect(),
-            settings: String::new(),
-            output: None,
-            plans: Vec::new(),
-            more: Vec::new(),
-        }
+        let own = ProgramChoices { flags: flags.into_iter().collect(), ..ProgramChoices::default() };
+        Self { make: Box::new(make), own, more: Vec::new() }
     }
 
     /// Sets the program's own settings, written as in `opilio.toml`. Flags, environment variables and the file
     /// `opilio.toml` take precedence.
     #[must_use]
     pub fn settings(mut self, toml: impl Into<String>) -> Self {
-        self.settings = toml.into();
+        self.own.settings = toml.into();
         self
     }
 
     /// Sets the file for items that is used without the flag `--output`. The default is stdout.
     #[must_use]
     pub fn output(mut self, file: impl Into<PathBuf>) -> Self {
-        self.output = Some(file.into());
+        self.own.output = Some(file.into());
         self
     }
 
@@ -122,7 +123,7 @@ impl<S: Spider> App<S> {
     /// those of structs in it.
     #[must_use]
     pub fn extracts<T: Extract>(mut self) -> Self {
-        self.plans.push(T::PLAN);
+        self.own.plans.push(T::PLAN);
         self
     }
 
@@ -150,42 +151,72 @@ impl<S: Spider> App<S> {
     /// When a setting is wrong, the crawl fails, or the arguments ask for help. [`Failure::report`] prints each of
     /// these.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
-        command::check_flags::<S>(&self.flags).map_err(Failure::Usage)?;
+        let asked = match self.own.read(args.into_iter().map(Into::into).collect())? {
+            Asked::Nothing(ended) => return Ok(*ended),
+            Asked::Spider(asked) => *asked,
+        };
+        let spider = (self.make)(&asked.matches).map_err(Failure::Usage)?;
+        let more = |crawler| self.more.into_iter().fold(crawler, |crawler, more| more(crawler));
+        let AskedCommand { command, matches, draft, display } = asked;
+        if command != SpiderCommand::Run {
+            let prepared = PreparedCommand { matches, draft, spider, display, more: Box::new(more) };
+            return prepared.carry_out(command);
+        }
+        let program = Program::open(draft, display)?;
+        program.hint(&seeds_of(&spider));
+        program.crawl(spider, None, more)
+    }
+}
+
+/// What the arguments of a program ask for.
+enum Asked {
+    /// Nothing that needs the spider: it is done already.
+    Nothing(Box<Ended>),
+    Spider(Box<AskedCommand>),
+}
+
+/// A subcommand that needs the spider, and its settings.
+struct AskedCommand {
+    command: SpiderCommand,
+    matches: ArgMatches,
+    draft: CrawlDraft,
+    display: Display,
+}
+
+impl ProgramChoices {
+    /// Reads the arguments of a program, and carries out the command `schema`.
+    fn read(self, args: Vec<OsString>) -> Result<Asked, Failure> {
+        command::check_flags(&self.flags).map_err(Failure::Usage)?;
         let program = Command::new(program_name())
             .bin_name(program_name())
             .subcommand_required(true)
             .max_term_width(110);
         let program = program.about(PROGRAM_MARK);
-        let commands = SpiderCommand::ALL.map(|command| command.clap::<S>(self.flags.clone()));
+        let commands = SpiderCommand::ALL.map(|command| command.clap(self.flags.clone()));
         let program = program.subcommands(commands).after_help(WITHOUT_SUBCOMMAND);
-        let args = with_subcommand(args.into_iter().map(Into::into).collect());
-        let matches = program.no_binary_name(true).try_get_matches_from(args).map_err(Failure::Arguments)?;
-        let command =
-            matches.subcommand().and_then(|(name, matches)| Some((SpiderCommand::named(name)?, matches)));
+        let args = with_subcommand(args);
+        let mut matches =
+            program.no_binary_name(true).try_get_matches_from(args).map_err(Failure::Arguments)?;
+        let command = matches
+            .remove_subcommand()
+            .and_then(|(name, matches)| Some((SpiderCommand::named(&name)?, matches)));
         // Clap requires a subcommand, and has only those of the list, so this error never occurs.
         let Some((command, matches)) = command else {
             return Err(Failure::usage(anyhow::anyhow!("a subcommand is missing")));
         };
         if command == SpiderCommand::Schema {
-            schema::run(&self.plans, matches)?;
-            return Ok(Ended::without_report(Exit::Done, Display::new(true, false)));
+            schema::run(&self.plans, &matches)?;
+            let ended = Ended::without_report(Exit::Done, Display::new(true, false));
+            return Ok(Asked::Nothing(Box::new(ended)));
         }
         let table = command.table(self.flags).with_defaults(&self.settings);
         let output = matches.try_get_one::<PathBuf>("output").ok().flatten().or(self.output.as_ref());
         let output = output.filter(|_| command == SpiderCommand::Run).cloned();
         let prints = command.prints() && output.is_none();
         let display = program::begin(matches.get_count("verbose"), matches.get_flag("quiet"), prints)?;
-        let mut draft = table.read(matches).map_err(Failure::Usage)?;
+        let mut draft = table.read(&matches).map_err(Failure::Usage)?;
         draft.run.output = output;
-        let spider = (self.make)(matches).map_err(Failure::Usage)?;
-        let more = |crawler| self.more.into_iter().fold(crawler, |crawler, more| more(crawler));
-        if command != SpiderCommand::Run {
-            return PreparedCommand { matches, draft, spider, display, more: Box::new(more) }
-                .carry_out(command);
-        }
-        let program = Program::open(draft, display)?;
-        program.hint(&seeds_of(&spider));
-        program.crawl(spider, None, more)
+        Ok(Asked::Spider(Box::new(AskedCommand { command, matches, draft, display })))
     }
 }
 

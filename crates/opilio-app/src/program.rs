@@ -15,7 +15,7 @@ use crate::report_file::ReportFile;
 use crate::settings::{CrawlDraft, Format};
 use crate::state::{self, StateDir};
 use crate::summary::{self, SummaryFacts};
-use crate::watch::{self, Watched};
+use crate::watch::{self, StartCrawl, Watched};
 use crate::{descriptors, logs};
 
 /// Prepares the process: starts logging, and raises the limit of open files as far as the system allows.
@@ -33,9 +33,9 @@ pub fn begin(verbose: u8, quiet: bool, output_is_stdout: bool) -> Result<Display
 
 /// A crawl whose settings are read and whose files are open. The files are opened before the crawl starts, so that
 /// a wrong path is found at once and not after hours of crawling.
-pub struct Program<S: Spider> {
+pub struct Program {
     /// The settings that still have to be applied to the crawler.
-    pub draft: CrawlDraft<S>,
+    pub draft: CrawlDraft,
     /// The format of the output.
     pub format: Format,
     report_file: Option<ReportFile>,
@@ -76,12 +76,12 @@ impl Ended {
     }
 }
 
-impl<S: Spider> Program<S> {
+impl Program {
     /// Opens the files that the settings name.
     ///
     /// # Errors
     /// When a file cannot be opened.
-    pub fn open(draft: CrawlDraft<S>, display: Display) -> Result<Self, Failure> {
+    pub fn open(draft: CrawlDraft, display: Display) -> Result<Self, Failure> {
         let format = output::format(&draft.run).map_err(Failure::Usage)?;
         let report_file = draft.run.report.as_deref().map(ReportFile::open).transpose();
         let report_file = report_file.map_err(Failure::Usage)?;
@@ -93,8 +93,7 @@ impl<S: Spider> Program<S> {
     /// Prints warnings and notes about the settings. To be called before the crawl.
     pub fn hint<'u>(&self, seeds: impl IntoIterator<Item = &'u Url>) {
         let seeds: Vec<Url> = seeds.into_iter().cloned().collect();
-        let hints = [self.draft.run.file_hint(), self.draft.run.contact_hint(&seeds)];
-        hints.iter().flatten().for_each(|hint| self.display.say(hint));
+        self.draft.run.hint(&seeds, &self.display);
     }
 
     /// Runs the crawl and shows its progress. A CSV output gets these columns, or, if there are none, those of the
@@ -102,29 +101,48 @@ impl<S: Spider> Program<S> {
     ///
     /// # Errors
     /// When the crawler refuses the settings, or the crawl fails.
-    pub fn crawl(
+    pub fn crawl<S: Spider>(
         self,
         spider: S,
         columns: Option<Vec<String>>,
         more: impl FnOnce(Crawler<S>) -> Crawler<S>,
     ) -> Result<Ended, Failure> {
-        let display = self.display;
-        let (run, closing) = (&self.draft.run, SummaryFacts::of(&self.draft.run));
+        let Self { draft, report_file, output, cache, display, .. } = self;
+        let (run, facts) = (&draft.run, SummaryFacts::of(&draft.run));
         let (state, keep_formulas, file) = (run.state(), run.keep_formulas, run.output.clone());
-        let crawler = self.draft.apply(Crawler::new(spider)).map_err(Failure::Usage)?;
-        let mut crawler = more(self.output.apply(crawler, columns, keep_formulas));
-        if let Some(cache) = self.cache {
+        let crawler = draft.crawler(spider).map_err(Failure::Usage)?;
+        let mut crawler = more(output.apply(crawler, columns, keep_formulas));
+        if let Some(cache) = cache {
             crawler = crawler.cache(cache);
         }
         if let Some(state) = &state {
             crawler = state.apply(crawler);
         }
+        let run = ProgramRun { state, file, report_file, facts, display };
+        run.watch(Box::new(move || crawler.start()))
+    }
+}
+
+/// A crawl of a program that only has to be started.
+struct ProgramRun {
+    state: Option<StateDir>,
+    /// The output file, or `None` for stdout.
+    file: Option<PathBuf>,
+    report_file: Option<ReportFile>,
+    facts: SummaryFacts,
+    display: Display,
+}
+
+impl ProgramRun {
+    /// Runs the crawl, shows its progress, and writes the report.
+    fn watch(self, start: StartCrawl) -> Result<Ended, Failure> {
+        let Self { state, file, report_file, facts, display } = self;
         let news = state.as_ref().and_then(StateDir::news);
-        let Watched { report, signal } = match watch::run(crawler, &display, news.as_deref()) {
+        let watched = watch::run_started_by(start, &display, news.as_deref());
+        let Watched { report, signal } = match watched {
             // The reader of the output has closed the pipe, which is not an error.
             Err(CrawlError::Export(ExportError::Closed { .. })) => {
-                let error =
-                    self.report_file.map(|_| "the output was closed early: there is no report".into());
+                let error = report_file.map(|_| "the output was closed early: there is no report".into());
                 return Ok(Ended {
                     exit: Exit::Done,
                     report: None,
@@ -144,14 +162,14 @@ impl<S: Spider> Program<S> {
         if signal.is_some() && report.stopped == Stopped::Interrupted {
             report.stopped = Stopped::Signal;
         }
-        if let Some(file) = self.report_file {
+        if let Some(file) = report_file {
             file.write(&report).map_err(Failure::Run)?;
         }
-        let summary = summary::lines(&report, &closing);
+        let summary = summary::lines(&report, &facts);
         let error = match (signal, report.stopped) {
             (Some(_), _) => None,
             (None, Stopped::MemoryLimit) => Some(state::outgrown(state.as_ref())),
-            (None, _) => summary::error(&report, &closing),
+            (None, _) => summary::error(&report, &facts),
         };
         let exit = match (signal, &error) {
             (Some(signal), _) => Exit::Stopped(signal),

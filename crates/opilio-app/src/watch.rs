@@ -27,13 +27,18 @@ pub fn run<S: Spider>(
     display: &Display,
     news: Option<&str>,
 ) -> Result<Watched, CrawlError> {
-    watch_from_start(Box::new(move || crawler.start()), display, news)
+    run_started_by(Box::new(move || crawler.start()), display, news)
 }
 
-/// Starts a crawl. A trait object, so that a program compiles what follows only once for all its spiders.
-type StartCrawl = Box<dyn FnOnce() -> Result<Crawl, CrawlError> + Send>;
+/// Starts a crawl. A trait object, so that what follows is compiled here, and not with each spider's program.
+pub(crate) type StartCrawl = Box<dyn FnOnce() -> Result<Crawl, CrawlError> + Send>;
 
-fn watch_from_start(start: StartCrawl, display: &Display, news: Option<&str>) -> Result<Watched, CrawlError> {
+/// Does the same as [`run`] for a crawl that a function starts.
+pub(crate) fn run_started_by(
+    start: StartCrawl,
+    display: &Display,
+    news: Option<&str>,
+) -> Result<Watched, CrawlError> {
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use opilio::HostSettings;
 use opilio::core::explain::{Question, explain, outcome_by_policy, outcome_of_error};
-use opilio_app::settings::{CommandKind, Flags, HasSettings, NoSpider, SettingsTable};
+use opilio_app::settings::{CommandKind, Flags, HasSettings, SettingsTable};
 use opilio_app::unit::header;
 
 use opilio_app::exit::{Exit, Failure};
@@ -44,9 +44,7 @@ pub(crate) struct ExplainArgs {
 }
 
 impl HasSettings for ExplainArgs {
-    type Spider = NoSpider;
-
-    fn settings() -> SettingsTable<NoSpider> {
+    fn settings() -> SettingsTable {
         SettingsTable::of(CommandKind::Explain)
     }
 }

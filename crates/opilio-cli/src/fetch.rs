@@ -71,9 +71,7 @@ pub(crate) struct FetchArgs {
 }
 
 impl HasSettings for FetchArgs {
-    type Spider = One;
-
-    fn settings() -> SettingsTable<One> {
+    fn settings() -> SettingsTable {
         SettingsTable::of(CommandKind::Fetch)
     }
 }
@@ -134,9 +132,9 @@ fn request(args: &FetchArgs, url: &Url) -> anyhow::Result<Request<()>> {
     Ok(request)
 }
 
-fn crawler(draft: CrawlDraft<One>, spider: One) -> anyhow::Result<Crawler<One>> {
+fn crawler(draft: CrawlDraft, spider: One) -> anyhow::Result<Crawler<One>> {
     let watch = Watch { tell: spider.tell.clone() };
-    let crawler = draft.apply(Crawler::new(spider))?;
+    let crawler = draft.crawler(spider)?;
     // At most two requests are sent, for robots.txt and for the URL. With this rate the second request does not
     // have to wait a second after the first.
     let host = HostPolicy::new().rate(per_second(10));

@@ -17,7 +17,7 @@ use url::Url;
 use crate::exit::Failure;
 use crate::program::Ended;
 use crate::progress::Display;
-use crate::settings::{CommandKind, CrawlDraft, SettingsTable};
+use crate::settings::{CommandKind, CrawlDraft, NoSpider, SettingsTable};
 
 /// A subcommand of a spider's program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +75,7 @@ impl SpiderCommand {
     }
 
     /// Returns the settings of the subcommand, with its own flags and those of the program.
-    pub(crate) fn table<S: Spider>(self, programs_own: Vec<Arg>) -> SettingsTable<S> {
+    pub(crate) fn table(self, programs_own: Vec<Arg>) -> SettingsTable {
         let table = SettingsTable::of(CommandKind::Crawl);
         let (table, own) = match self {
             Self::Run => (table, Vec::new()),
@@ -94,7 +94,7 @@ impl SpiderCommand {
     }
 
     /// Returns the subcommand as clap reads it.
-    pub(crate) fn clap<S: Spider>(self, programs_own: Vec<Arg>) -> Command {
+    pub(crate) fn clap(self, programs_own: Vec<Arg>) -> Command {
         let command = Command::new(self.name()).about(self.about());
         let command = match self {
             Self::Run => command.after_help(RUN_HELP),
@@ -103,7 +103,7 @@ impl SpiderCommand {
             Self::Check => command.long_about(check::ABOUT).after_help(check::HELP),
             Self::Schema => command.long_about(schema::ABOUT),
         };
-        let command = self.table::<S>(programs_own).flags(command);
+        let command = self.table(programs_own).flags(command);
         if self == Self::Record {
             return command.mut_arg("max-pages", |arg| arg.help(record::MAX_PAGES_HELP));
         }
@@ -125,10 +125,10 @@ fn own_id(name: &str) -> String {
 ///
 /// # Errors
 /// When a name or an id occurs twice. The error names the flag and the command.
-pub(crate) fn check_flags<S: Spider>(programs_own: &[Arg]) -> anyhow::Result<()> {
+pub(crate) fn check_flags(programs_own: &[Arg]) -> anyhow::Result<()> {
     // `schema` has none of the program's flags.
     for command in SpiderCommand::ALL.into_iter().filter(|command| *command != SpiderCommand::Schema) {
-        let known = command.clap::<S>(Vec::new()).arg(Arg::new("help").short('h').long("help"));
+        let known = command.clap(Vec::new()).arg(Arg::new("help").short('h').long("help"));
         for (own, known) in
             programs_own.iter().flat_map(|own| known.get_arguments().map(move |known| (own, known)))
         {
@@ -160,16 +160,16 @@ fn names(flag: &Arg) -> Vec<String> {
 }
 
 /// A subcommand whose settings are read.
-pub(crate) struct PreparedCommand<'a, S: Spider> {
-    pub(crate) matches: &'a ArgMatches,
-    pub(crate) draft: CrawlDraft<S>,
+pub(crate) struct PreparedCommand<S: Spider> {
+    pub(crate) matches: ArgMatches,
+    pub(crate) draft: CrawlDraft,
     pub(crate) spider: S,
     pub(crate) display: Display,
     /// Makes the program's own changes to the crawler.
     pub(crate) more: Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>,
 }
 
-impl<S: Spider> PreparedCommand<'_, S> {
+impl<S: Spider> PreparedCommand<S> {
     /// Carries out a subcommand other than `run` and `schema`.
     pub(crate) fn carry_out(self, command: SpiderCommand) -> Result<Ended, Failure> {
         match command {
@@ -186,20 +186,19 @@ impl<S: Spider> PreparedCommand<'_, S> {
     /// display.
     fn crawler(
         self,
-        begin: impl FnOnce(Crawler<S>) -> Crawler<S>,
+        begin: impl FnOnce(Crawler<NoSpider>) -> Crawler<NoSpider>,
     ) -> Result<(Crawler<S>, Arc<S>, Display), Failure> {
-        let cache = self.draft.run.open_cache().map_err(Failure::Usage)?;
-        let seeds: Vec<Url> = seeds_of(&self.spider);
-        let hints = [self.draft.run.file_hint(), self.draft.run.contact_hint(&seeds)];
-        hints.iter().flatten().for_each(|hint| self.display.say(hint));
-        let spider = Arc::new(self.spider);
-        let crawler = self.draft.apply(begin(Crawler::shared(spider.clone()))).map_err(Failure::Usage)?;
-        let crawler = (self.more)(crawler);
+        let Self { draft, spider, display, more, .. } = self;
+        let cache = draft.run.open_cache().map_err(Failure::Usage)?;
+        draft.run.hint(&seeds_of(&spider), &display);
+        let spider = Arc::new(spider);
+        let settings = draft.apply(begin(Crawler::new(NoSpider))).map_err(Failure::Usage)?;
+        let crawler = more(settings.for_spider(spider.clone()));
         let crawler = match cache {
             Some(cache) => crawler.cache(cache),
             None => crawler,
         };
-        Ok((crawler, spider, self.display))
+        Ok((crawler, spider, display))
     }
 }
 
@@ -284,25 +283,22 @@ const OF_OUTPUT_AND_STATE: [&str; 13] = [
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use opilio_engine::EachPage;
-
     use super::*;
 
     #[test]
     fn the_subcommands_make_sense_to_clap_and_name_flags_that_exist() {
         for command in SpiderCommand::ALL {
-            command.clap::<EachPage>(Vec::new()).debug_assert();
+            command.clap(Vec::new()).debug_assert();
             assert_eq!(SpiderCommand::named(command.name()), Some(command));
         }
-        let all = SettingsTable::<EachPage>::of(CommandKind::Crawl).described();
+        let all = SettingsTable::of(CommandKind::Crawl).described();
         for flag in FEW_FETCHES.into_iter().chain(OF_OUTPUT_AND_STATE) {
             assert!(all.iter().any(|setting| setting.flag == Some(flag)), "{flag}");
         }
     }
     #[test]
     fn a_programs_flag_that_a_command_has_is_an_error_that_names_both() {
-        let refused =
-            |flag: Arg| check_flags::<EachPage>(&[flag]).map_err(|error| error.to_string()).unwrap_err();
+        let refused = |flag: Arg| check_flags(&[flag]).map_err(|error| error.to_string()).unwrap_err();
         for (flag, words) in [
             (Arg::new("n").long("pages"), "the command check has a flag --pages already"),
             (Arg::new("n").long("from"), "the command parse has a flag --from already"),
@@ -317,7 +313,7 @@ mod tests {
         }
         let own =
             || ["url", "step", "pages", "json"].map(|id| Arg::new(id).long(format!("my-{id}"))).to_vec();
-        check_flags::<EachPage>(&own()).unwrap();
-        SpiderCommand::ALL.into_iter().for_each(|command| command.clap::<EachPage>(own()).debug_assert());
+        check_flags(&own()).unwrap();
+        SpiderCommand::ALL.into_iter().for_each(|command| command.clap(own()).debug_assert());
     }
 }

@@ -8,7 +8,7 @@ use clap::builder::ValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use opilio_core::{Reason, redacted};
-use opilio_engine::{CrawlReport, Page, Request, Spider, parse_page};
+use opilio_engine::{CrawlError, CrawlReport, Page, Request, Spider, parse_page};
 use opilio_export::{Export, JsonLines};
 use serde_json::{Value, json};
 use url::Url;
@@ -17,6 +17,7 @@ use super::{FEW_FETCHES, PreparedCommand, own_flag, own_id, print, step, with_lo
 use crate::exit::{Exit, Failure};
 use crate::observed::{Observed, PageRead};
 use crate::program::Ended;
+use crate::progress::Display;
 use crate::state;
 use crate::summary::{self, PRIVATE_HINT};
 use crate::watch::{self, Watched};
@@ -44,17 +45,12 @@ pub(super) fn flags() -> Vec<Arg> {
 ///
 /// # Errors
 /// When the step or the file cannot be read, or the crawler refuses the settings.
-pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
-    let matches = prepared.matches;
-    let url = matches.get_one::<String>(&own_id(URL)).map(String::as_str).unwrap_or_default();
-    let url = web_url(url).map_err(|why| Failure::usage(anyhow!("the URL {:?}: {why}", redacted(url))))?;
-    let step =
-        read_step(&prepared.spider, matches.get_one::<String>(&own_id(STEP))).map_err(Failure::Usage)?;
-    let with_requests = matches.get_flag(&own_id(REQUESTS));
-    let session = matches.get_one::<String>(&own_id(SESSION)).cloned();
-    if let Some(file) = matches.get_one::<PathBuf>(&own_id(FROM)) {
-        refuse_flags_of_fetches(matches).map_err(Failure::Usage)?;
-        let page = saved_page(file, url, step, session.as_deref()).map_err(Failure::Usage)?;
+pub(super) fn run<S: Spider>(prepared: PreparedCommand<S>) -> Result<Ended, Failure> {
+    let WantedPage { url, step, session, file, with_requests } = WantedPage::of(&prepared.matches)?;
+    let step = read_step(&prepared.spider, step.as_ref()).map_err(Failure::Usage)?;
+    if let Some(file) = file {
+        refuse_flags_of_fetches(&prepared.matches).map_err(Failure::Usage)?;
+        let page = saved_page(&file, url, step, session.as_deref()).map_err(Failure::Usage)?;
         let read = parse_page(&prepared.spider, &page);
         let read = ReadPage::of(&page, read.as_ref(), with_requests);
         return read.end(prepared.display);
@@ -72,6 +68,37 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
         *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
     });
     let watched = watch::run(crawler.with_spider(observed).shards(1).max_pages(u64::MAX), &display, None);
+    end(watched, &place, &url, display)
+}
+
+/// The page that the command has to read, as its flags say it.
+struct WantedPage {
+    url: Url,
+    step: Option<String>,
+    session: Option<String>,
+    file: Option<PathBuf>,
+    with_requests: bool,
+}
+
+impl WantedPage {
+    fn of(matches: &ArgMatches) -> Result<Self, Failure> {
+        let text = |name| matches.get_one::<String>(&own_id(name)).cloned();
+        let url = text(URL).unwrap_or_default();
+        let url =
+            web_url(&url).map_err(|why| Failure::usage(anyhow!("the URL {:?}: {why}", redacted(&url))))?;
+        let file = matches.get_one::<PathBuf>(&own_id(FROM)).cloned();
+        let with_requests = matches.get_flag(&own_id(REQUESTS));
+        Ok(Self { url, step: text(STEP), session: text(SESSION), file, with_requests })
+    }
+}
+
+/// Returns how the command ends after its crawl. The spider has put what it read into `place`.
+fn end(
+    watched: Result<Watched, CrawlError>,
+    place: &Mutex<Option<ReadPage>>,
+    url: &Url,
+    display: Display,
+) -> Result<Ended, Failure> {
     let Watched { report, signal } = watched.map_err(|error| state::failure(error, None))?;
     let read = place.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (read, signal, report) {
@@ -79,7 +106,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
         (None, Some(signal), _) => Ok(Ended::without_report(Exit::Stopped(signal), display)),
         (None, None, report) => {
             let mut ended = Ended::without_report(Exit::Errors, display);
-            ended.error = Some(why_unread(&url, report.as_ref()));
+            ended.error = Some(why_unread(url, report.as_ref()));
             Ok(ended)
         }
     }
@@ -122,7 +149,7 @@ impl ReadPage {
     }
 
     /// Prints the result, and returns how the command ends.
-    fn end(self, display: crate::progress::Display) -> Result<Ended, Failure> {
+    fn end(self, display: Display) -> Result<Ended, Failure> {
         let mut ended = Ended::without_report(Exit::Done, display);
         let Self { url, step, result, items, requests } = self;
         match result {

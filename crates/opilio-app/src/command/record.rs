@@ -47,8 +47,8 @@ pub(super) fn cassette_path(matches: &ArgMatches) -> PathBuf {
 ///
 /// # Errors
 /// When the cassette cannot be written, the crawler refuses the settings, or the crawl fails.
-pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
-    let path = cassette_path(prepared.matches);
+pub(super) fn run<S: Spider>(prepared: PreparedCommand<S>) -> Result<Ended, Failure> {
+    let path = cassette_path(&prepared.matches);
     let names = prepared.matches.get_many::<String>(&own_id(SECRET_NAME)).unwrap_or_default();
     let recording = Recording::new(prepared.matches.get_flag(&own_id(KEEP_SECRETS)));
     let recording = recording.secret_names(names.map(String::as_str));

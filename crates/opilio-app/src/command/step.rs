@@ -21,11 +21,15 @@ pub(crate) fn read<S: Spider>(text: &str) -> Result<S::Step, String> {
 
 /// Returns the name of a step: the name of its variant, or else its JSON.
 pub(crate) fn name(step: &impl Serialize) -> String {
-    match serde_json::to_value(step) {
-        Ok(Value::String(name)) => name,
-        Ok(Value::Object(fields)) if fields.len() == 1 => fields.into_iter().map(|(name, _)| name).collect(),
-        Ok(value) => value.to_string(),
-        Err(_) => String::new(),
+    serde_json::to_value(step).as_ref().map(name_of).unwrap_or_default()
+}
+
+/// Does the same as [`name`] for a step that is written as JSON.
+pub(crate) fn name_of(step: &Value) -> String {
+    match step {
+        Value::String(name) => name.clone(),
+        Value::Object(fields) if fields.len() == 1 => fields.keys().cloned().collect(),
+        value => value.to_string(),
     }
 }
 

@@ -1,21 +1,27 @@
 //! The draft of a crawl: holds the values of all settings until they are applied to a crawler.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use http::HeaderMap;
 use opilio_core::{Backoff, Host, HostPolicy, RetryPolicy, Statuses, Wait};
-use opilio_engine::{Crawler, HostCaps, HostSettings, Scope, Spider};
+use opilio_engine::{Crawler, Found, HostCaps, HostSettings, Page, ParseError, Request, Scope, Spider};
 use opilio_fetch::{AddressPolicy, Cache, Limits};
 use url::Url;
 
 use super::choice::Format;
+use crate::progress::Display;
 use crate::state::StateDir;
 use crate::unit;
 
 /// The draft of a crawl: the values of all settings, until they are applied to a crawler.
-pub struct CrawlDraft<S: Spider> {
+///
+/// The settings are those of a crawl of [`NoSpider`], and [`crawler`](Self::crawler) makes from them a crawl of any
+/// spider. So the table of settings is compiled here, and not once more with each spider's program.
+#[derive(Default)]
+pub struct CrawlDraft {
     /// The settings of hosts that have no section of their own.
     pub host: HostDraft,
     /// The hosts (`name[:port]` or `*.example.com`) that have a section of their own, each with its complete
@@ -32,38 +38,31 @@ pub struct CrawlDraft<S: Spider> {
     /// The source of each setting: the setting's name, and the flag, the variable, or the file and line that set
     /// it.
     pub sources: Vec<(String, String)>,
-    calls: Vec<Call<S>>,
+    calls: Vec<Call>,
 }
 
 /// A change to the crawler that is made when the draft of the crawl is applied to it.
-type Call<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
+type Call = Box<dyn FnOnce(Crawler<NoSpider>) -> Crawler<NoSpider>>;
 
-impl<S: Spider> Default for CrawlDraft<S> {
-    fn default() -> Self {
-        Self {
-            host: HostDraft::default(),
-            hosts: Vec::new(),
-            scope: Scope::default(),
-            limits: Limits::default(),
-            caps: HostCaps::default(),
-            run: RunSettings::default(),
-            sources: Vec::new(),
-            calls: Vec::new(),
-        }
-    }
-}
-
-impl<S: Spider> CrawlDraft<S> {
+impl CrawlDraft {
     /// Adds a change to the crawler, which [`apply`](Self::apply) makes.
-    pub fn then(&mut self, call: impl FnOnce(Crawler<S>) -> Crawler<S> + 'static) {
+    pub fn then(&mut self, call: impl FnOnce(Crawler<NoSpider>) -> Crawler<NoSpider> + 'static) {
         self.calls.push(Box::new(call));
     }
 
-    /// Applies all values of the draft to a crawler.
+    /// Makes a crawler of a spider with all values of the draft.
     ///
     /// # Errors
     /// When the settings of a host contradict each other.
-    pub fn apply(self, crawler: Crawler<S>) -> anyhow::Result<Crawler<S>> {
+    pub fn crawler<S: Spider>(self, spider: S) -> anyhow::Result<Crawler<S>> {
+        Ok(self.apply(Crawler::new(NoSpider))?.for_spider(Arc::new(spider)))
+    }
+
+    /// Applies all values of the draft to a crawler, which may have other settings already.
+    ///
+    /// # Errors
+    /// When the settings of a host contradict each other.
+    pub fn apply(self, crawler: Crawler<NoSpider>) -> anyhow::Result<Crawler<NoSpider>> {
         let default = self.host.settings()?;
         let mut crawler = crawler
             .retry(default.retry.clone().unwrap_or_default())
@@ -76,6 +75,23 @@ impl<S: Spider> CrawlDraft<S> {
             crawler = crawler.host_named(&pattern, settings);
         }
         Ok(self.calls.into_iter().fold(crawler, |crawler, call| call(crawler)))
+    }
+}
+
+/// A spider without seeds, for code that only makes settings: they are for whatever spider.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSpider;
+
+impl Spider for NoSpider {
+    type Item = ();
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        Vec::new()
+    }
+
+    fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
+        Ok(())
     }
 }
 
@@ -183,6 +199,12 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
+    /// Prints warnings and notes about the settings.
+    pub(crate) fn hint(&self, seeds: &[Url], display: &Display) {
+        let hints = [self.file_hint(), self.contact_hint(seeds)];
+        hints.iter().flatten().for_each(|hint| display.say(hint));
+    }
+
     /// Returns a note that settings come from a file that no flag names.
     #[must_use]
     pub fn file_hint(&self) -> Option<String> {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use opilio_core::{BadHostPattern, HostPattern};
-use opilio_engine::Spider;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -73,10 +72,7 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     /// When the text is not TOML, or holds an unknown key.
-    pub(crate) fn parse<S: Spider>(
-        source: &'a SettingsText,
-        settings: &[&Setting<S>],
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn parse(source: &'a SettingsText, settings: &[&Setting]) -> anyhow::Result<Self> {
         let root = DeTable::parse(&source.text)
             .map_err(|error| source.wrong(error.span().map_or(0, |span| span.start), error.message()))?;
         let mut file = Self { source, root: root.into_inner(), hosts: Vec::new() };

@@ -4,17 +4,13 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use opilio_engine::Spider;
 
 use super::{CrawlDraft, SettingsTable};
 
 /// A command that has settings.
 pub trait HasSettings {
-    /// The spider with which the command crawls.
-    type Spider: Spider;
-
     /// Returns the settings of the command, with the command's own flags inserted among them.
-    fn settings() -> SettingsTable<Self::Spider>;
+    fn settings() -> SettingsTable;
 }
 
 /// The flags of a command's settings, as a part of the arguments that clap derives for the command.
@@ -28,7 +24,7 @@ impl<C: HasSettings> Flags<C> {
     ///
     /// # Errors
     /// As [`SettingsTable::read`].
-    pub fn read(&self) -> anyhow::Result<CrawlDraft<C::Spider>> {
+    pub fn read(&self) -> anyhow::Result<CrawlDraft> {
         C::settings().read(&self.matches)
     }
 

@@ -23,21 +23,20 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
-use opilio_engine::Spider;
 use toml::de::DeValue;
 
 pub use choice::Format;
-pub use draft::{CrawlDraft, HostDraft, RunSettings};
+pub use draft::{CrawlDraft, HostDraft, NoSpider, RunSettings};
 pub use flags::{Flags, HasSettings};
-pub use page::{NoSpider, page};
+pub use page::page;
 pub use row::CommandKind;
 
 use file::{File, SettingsText};
 use row::{Applied, Given, Section, Setting, Shown};
 
 /// The settings of one command, in the order in which its help lists them.
-pub struct SettingsTable<S: Spider> {
-    entries: Vec<HelpEntry<S>>,
+pub struct SettingsTable {
+    entries: Vec<HelpEntry>,
     programs_own: Option<SettingsText>,
 }
 
@@ -58,29 +57,28 @@ pub struct Described {
 }
 
 /// An entry of the help: a setting, or one of the command's own flags, which the command itself reads.
-enum HelpEntry<S: Spider> {
-    Shared(Setting<S>),
+enum HelpEntry {
+    Shared(Setting),
     Own(Arg),
 }
 
-impl<S: Spider> SettingsTable<S> {
+impl SettingsTable {
     /// Returns the settings that this command has.
     #[must_use]
     pub fn of(command: CommandKind) -> Self {
-        let has = |setting: &Setting<S>| {
+        let has = |setting: &Setting| {
             command == CommandKind::Crawl || setting.names.commands.iter().any(|(other, _)| *other == command)
         };
-        let entries = table::all::<S>()
-            .into_iter()
-            .filter(has)
-            .map(|setting| HelpEntry::Shared(setting.worded(command)));
+        let entries =
+            table::all().into_iter().filter(has).map(|setting| HelpEntry::Shared(setting.worded(command)));
         Self { entries: entries.collect(), programs_own: None }
     }
 
     /// Adds the command's own flags, in the order of the help: after the setting `behind`, or before all settings.
     #[must_use]
     pub fn with_own(mut self, behind: Option<&str>, flags: impl IntoIterator<Item = Arg>) -> Self {
-        let is_it = |entry: &HelpEntry<S>| matches!(entry, HelpEntry::Shared(setting) if setting.names.flag == behind);
+        let is_it =
+            |entry: &HelpEntry| matches!(entry, HelpEntry::Shared(setting) if setting.names.flag == behind);
         let at = match behind {
             None => 0,
             Some(_) => self.entries.iter().position(is_it).map_or(self.entries.len(), |at| at + 1),
@@ -114,7 +112,7 @@ impl<S: Spider> SettingsTable<S> {
     /// Returns the description of each setting, for tools and tests.
     #[must_use]
     pub fn described(&self) -> Vec<Described> {
-        let describe = |setting: &&Setting<S>| Described {
+        let describe = |setting: &&Setting| Described {
             flag: setting.names.flag,
             variable: setting.names.variable(),
             key: setting.names.key.as_ref().map(|key| (key.part().section(), key.name.clone())),
@@ -146,7 +144,7 @@ impl<S: Spider> SettingsTable<S> {
     ///
     /// # Errors
     /// When the file cannot be read, or a setting is wrong.
-    pub fn read(&self, matches: &ArgMatches) -> anyhow::Result<CrawlDraft<S>> {
+    pub fn read(&self, matches: &ArgMatches) -> anyhow::Result<CrawlDraft> {
         let (asked, path) = match matches.try_get_one::<PathBuf>(CONFIG) {
             Ok(named) => (named.is_some(), file::path(named.map(PathBuf::as_path))),
             // This command has no flag for a settings file and reads none.
@@ -161,7 +159,7 @@ impl<S: Spider> SettingsTable<S> {
 
     /// Makes the draft of the crawl, which holds the values of all settings. A flag or its variable decides
     /// before the sources; of the sources that have the setting, the first decides.
-    fn draft(&self, matches: &ArgMatches, sources: &[&SettingsText]) -> anyhow::Result<CrawlDraft<S>> {
+    fn draft(&self, matches: &ArgMatches, sources: &[&SettingsText]) -> anyhow::Result<CrawlDraft> {
         let settings = self.settings();
         let files = sources.iter().map(|source| File::parse(source, &settings));
         let files = files.collect::<anyhow::Result<Vec<_>>>()?;
@@ -198,7 +196,7 @@ impl<S: Spider> SettingsTable<S> {
         Ok(draft)
     }
 
-    fn settings(&self) -> Vec<&Setting<S>> {
+    fn settings(&self) -> Vec<&Setting> {
         let settings = self.entries.iter().filter_map(|entry| match entry {
             HelpEntry::Shared(setting) => Some(setting),
             HelpEntry::Own(_) => None,
@@ -207,7 +205,7 @@ impl<S: Spider> SettingsTable<S> {
     }
 }
 
-impl<S: Spider> Setting<S> {
+impl Setting {
     fn key(&self) -> Option<&str> {
         self.names.key.as_ref().map(|key| &*key.name)
     }
@@ -232,7 +230,7 @@ impl<S: Spider> Setting<S> {
         &self,
         matches: &ArgMatches,
         files: &[File<'_>],
-        draft: &mut CrawlDraft<S>,
+        draft: &mut CrawlDraft,
     ) -> anyhow::Result<Option<String>> {
         let by_flag = |flag| matches.value_source(flag) == Some(ValueSource::CommandLine);
         if let (Some(flag), Some(other)) = (self.names.flag, self.names.same_as)
@@ -264,7 +262,7 @@ impl<S: Spider> Setting<S> {
         Ok(None)
     }
 
-    fn apply(&self, given: Given<'_>, draft: &mut CrawlDraft<S>) -> Result<bool, reader::Wrong> {
+    fn apply(&self, given: Given<'_>, draft: &mut CrawlDraft) -> Result<bool, reader::Wrong> {
         match &self.change {
             Applied::Host(apply) => apply(given, &mut draft.host),
             Applied::Crawl(apply) => apply(given, draft),

@@ -2,15 +2,13 @@
 
 use std::fmt::Write;
 
-use opilio_engine::{Found, Page, ParseError, Request, Spider};
-
 use super::row::{FileKey, Section, Shown};
 use super::table;
 
 /// Returns the documentation of `opilio.toml`: a valid settings file that shows each key with its default.
 #[must_use]
 pub fn page() -> String {
-    let settings = table::all::<NoSpider>();
+    let settings = table::all();
     let keys: Vec<&FileKey> = settings.iter().filter_map(|setting| setting.names.key.as_ref()).collect();
     let of = |part: Section| keys.iter().filter(move |key| key.part() == part);
     let mut text = HEAD.to_owned();
@@ -21,23 +19,6 @@ pub fn page() -> String {
     text += ONE_HOST;
     of(Section::OneHost).for_each(|key| line(&mut text, key));
     text + BELOW
-}
-
-/// A spider that does not exist, for code that only describes settings and never crawls.
-#[derive(Debug)]
-pub enum NoSpider {}
-
-impl Spider for NoSpider {
-    type Item = ();
-    type Step = ();
-
-    fn seeds(&self) -> Vec<Request<()>> {
-        Vec::new()
-    }
-
-    fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
-        Ok(())
-    }
 }
 
 /// Writes the line of one key. If the value is only an example, the line is commented out.

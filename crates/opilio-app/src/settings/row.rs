@@ -2,10 +2,10 @@
 
 use clap::{Arg, ArgMatches};
 use opilio_core::HostPolicy;
-use opilio_engine::{Crawler, Scope, Spider};
+use opilio_engine::{Crawler, Scope};
 use toml::de::DeValue;
 
-use super::draft::{CrawlDraft, HostDraft, RunSettings};
+use super::draft::{CrawlDraft, HostDraft, NoSpider, RunSettings};
 use super::reader::{ValueReader, Wrong};
 
 /// The commands that share settings.
@@ -90,18 +90,18 @@ pub(crate) enum Given<'a> {
 type Apply<T> = Box<dyn Fn(Given<'_>, &mut T) -> Result<bool, Wrong>>;
 
 /// The part of a crawl's draft that a setting changes, and the function that changes it.
-pub(crate) enum Applied<S: Spider> {
+pub(crate) enum Applied {
     /// Changes the settings of hosts.
     Host(Apply<HostDraft>),
     /// Changes the other parts of the draft (`CrawlDraft`, the values of all settings).
-    Crawl(Apply<CrawlDraft<S>>),
+    Crawl(Apply<CrawlDraft>),
 }
 
 /// One setting: a row of the table.
-pub(crate) struct Setting<S: Spider> {
+pub(crate) struct Setting {
     pub(crate) names: SettingNames,
     pub(crate) arg: Option<Arg>,
-    pub(crate) change: Applied<S>,
+    pub(crate) change: Applied,
     /// A sample value as the flag's argument, and a sample value as in the file.
     pub(crate) sample: (Option<&'static str>, &'static str),
 }
@@ -239,7 +239,7 @@ impl<R: ValueReader> RowBuilder<R> {
     }
 
     /// Completes a setting that changes the settings of hosts.
-    pub(crate) fn host<S: Spider>(self, set: impl Fn(&mut HostDraft, R::Value) + 'static) -> Setting<S> {
+    pub(crate) fn host(self, set: impl Fn(&mut HostDraft, R::Value) + 'static) -> Setting {
         self.host_or(move |host, value| {
             set(host, value);
             Ok(())
@@ -247,38 +247,35 @@ impl<R: ValueReader> RowBuilder<R> {
     }
 
     /// Completes a setting that changes the settings of hosts, and that may refuse the value.
-    pub(crate) fn host_or<S: Spider>(
+    pub(crate) fn host_or(
         self,
         set: impl Fn(&mut HostDraft, R::Value) -> Result<(), String> + 'static,
-    ) -> Setting<S> {
+    ) -> Setting {
         self.finish(Section::Hosts, |reader| {
             Applied::Host(Box::new(move |given, host| apply(&reader, given, |value| set(host, value))))
         })
     }
 
     /// Completes a setting that changes the policy of hosts, by a method of the policy's builder.
-    pub(crate) fn policy<S: Spider>(
-        self,
-        set: impl Fn(HostPolicy, R::Value) -> HostPolicy + 'static,
-    ) -> Setting<S> {
+    pub(crate) fn policy(self, set: impl Fn(HostPolicy, R::Value) -> HostPolicy + 'static) -> Setting {
         self.host(move |host, value| host.policy = set(std::mem::take(&mut host.policy), value))
     }
 
     /// Completes a setting that changes the draft of a crawl (`CrawlDraft`, the values of all settings).
-    pub(crate) fn draft<S: Spider>(
+    pub(crate) fn draft(
         self,
-        set: impl Fn(&mut CrawlDraft<S>, R::Value) -> Result<(), String> + 'static,
-    ) -> Setting<S> {
+        set: impl Fn(&mut CrawlDraft, R::Value) -> Result<(), String> + 'static,
+    ) -> Setting {
         self.finish(Section::Crawl, |reader| {
             Applied::Crawl(Box::new(move |given, draft| apply(&reader, given, |value| set(draft, value))))
         })
     }
 
     /// Completes a setting that changes the crawler, by a method of the crawler's builder.
-    pub(crate) fn crawler<S: Spider>(
+    pub(crate) fn crawler(
         self,
-        set: impl Fn(Crawler<S>, R::Value) -> Crawler<S> + Clone + 'static,
-    ) -> Setting<S> {
+        set: impl Fn(Crawler<NoSpider>, R::Value) -> Crawler<NoSpider> + Clone + 'static,
+    ) -> Setting {
         self.draft(move |draft, value| {
             let set = set.clone();
             draft.then(move |crawler| set(crawler, value));
@@ -287,7 +284,7 @@ impl<R: ValueReader> RowBuilder<R> {
     }
 
     /// Completes a setting that changes the scope, by a method of the scope's builder.
-    pub(crate) fn scope<S: Spider>(self, set: impl Fn(Scope, R::Value) -> Scope + 'static) -> Setting<S> {
+    pub(crate) fn scope(self, set: impl Fn(Scope, R::Value) -> Scope + 'static) -> Setting {
         self.draft(move |draft, value| {
             draft.scope = set(std::mem::take(&mut draft.scope), value);
             Ok(())
@@ -295,14 +292,14 @@ impl<R: ValueReader> RowBuilder<R> {
     }
 
     /// Completes a setting that changes the settings of the program itself.
-    pub(crate) fn run<S: Spider>(self, set: impl Fn(&mut RunSettings, R::Value) + 'static) -> Setting<S> {
+    pub(crate) fn run(self, set: impl Fn(&mut RunSettings, R::Value) + 'static) -> Setting {
         self.draft(move |draft, value| {
             set(&mut draft.run, value);
             Ok(())
         })
     }
 
-    fn finish<S: Spider>(mut self, part: Section, change: impl FnOnce(R) -> Applied<S>) -> Setting<S> {
+    fn finish(mut self, part: Section, change: impl FnOnce(R) -> Applied) -> Setting {
         if let Some(key) = &mut self.names.key {
             key.part.get_or_insert(part);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use opilio_core::{HostPolicy, Rate};
-use opilio_engine::{Crawler, Expectation, HostSettings, Scope, Spider, TrapRules};
+use opilio_engine::{Crawler, Expectation, HostSettings, Scope, TrapRules};
 use opilio_fetch::Proxy;
 
 use super::choice::{DurabilityWord, FollowWord, Format, OrderWord};
@@ -15,8 +15,8 @@ use super::row::{CommandKind, Setting, Shown, flag, if_off, if_on, key_of_one_ho
 use crate::unit;
 
 /// Returns all settings, in the order of the help.
-pub(crate) fn all<S: Spider>() -> Vec<Setting<S>> {
-    let headed = |heading: &'static str, settings: Vec<Setting<S>>| {
+pub(crate) fn all() -> Vec<Setting> {
+    let headed = |heading: &'static str, settings: Vec<Setting>| {
         settings.into_iter().map(move |mut setting| {
             setting.arg = setting.arg.map(|arg| arg.help_heading(heading));
             setting
@@ -33,7 +33,7 @@ pub(crate) fn all<S: Spider>() -> Vec<Setting<S>> {
 }
 
 /// Returns the settings that say which URLs are fetched, and which URLs or pages count as the same.
-fn which_urls<S: Spider>() -> Vec<Setting<S>> {
+fn which_urls() -> Vec<Setting> {
     vec![
         flag("follow", Choice::<FollowWord>::new("WHERE", "\"all\""), "Which links are followed, by where they lead")
             .variable()
@@ -72,7 +72,7 @@ fn which_urls<S: Spider>() -> Vec<Setting<S>> {
 }
 
 /// Returns the settings that say how many URLs are fetched, and in which order.
-fn how_many<S: Spider>() -> Vec<Setting<S>> {
+fn how_many() -> Vec<Setting> {
     vec![
         flag("max-pages", Whole::from(1), "Ends after this many pages")
             .variable()
@@ -120,7 +120,7 @@ fn how_many<S: Spider>() -> Vec<Setting<S>> {
 }
 
 /// Returns the settings that limit the load on hosts and on this machine.
-fn how_fast<S: Spider>() -> Vec<Setting<S>> {
+fn how_fast() -> Vec<Setting> {
     vec![
         flag("rate", RATE, "Requests of each host, per s, m, h or d")
             .variable()
@@ -161,7 +161,7 @@ fn how_fast<S: Spider>() -> Vec<Setting<S>> {
 
 /// Returns the settings about failures: when a request is tried again, and how long and how large an attempt may
 /// be.
-fn how_patient<S: Spider>() -> Vec<Setting<S>> {
+fn how_patient() -> Vec<Setting> {
     vec![
         flag("retries", Whole::from(0), "Retries after the first attempt")
             .variable()
@@ -223,7 +223,7 @@ fn how_patient<S: Spider>() -> Vec<Setting<S>> {
 }
 
 /// Returns the settings that name files and directories.
-fn place<S: Spider>() -> Vec<Setting<S>> {
+fn place() -> Vec<Setting> {
     vec![
         flag("output", PathValue("FILE"), "File for the items; overwritten, unless --resume continues it")
             .otherwise("stdout")
@@ -270,7 +270,7 @@ fn place<S: Spider>() -> Vec<Setting<S>> {
 }
 
 /// Returns the settings about identity and connections: user agent, logins, proxies, addresses.
-fn as_whom<S: Spider>() -> Vec<Setting<S>> {
+fn as_whom() -> Vec<Setting> {
     vec![
         flag("user-agent", USER_AGENT, "User agent; should hold a URL or mail address where you can be reached")
             .variable()
@@ -327,7 +327,7 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
 }
 
 /// Returns the settings about what is said on stderr, and what counts as an error.
-fn messages<S: Spider>() -> Vec<Setting<S>> {
+fn messages() -> Vec<Setting> {
     vec![
         flag("expect", EXPECTED, "Ends with an error if a field that is read from pages is filled less often than this in all runs since the last --refresh, as in price=98% or Product.price=98%; may be repeated")
             .key("[]", "as [\"Product.price=98%\"]: a field that is filled less often is an error")

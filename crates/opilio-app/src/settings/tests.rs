@@ -11,7 +11,7 @@ use opilio_fetch::Limits;
 use super::file::SettingsText;
 use super::*;
 
-fn settings() -> SettingsTable<NoSpider> {
+fn settings() -> SettingsTable {
     SettingsTable::of(CommandKind::Crawl)
 }
 
@@ -20,7 +20,7 @@ fn matches(flags: &[&str]) -> ArgMatches {
 }
 
 /// Reads the settings from the text of a settings file and from flags.
-fn read(text: &str, flags: &[&str]) -> anyhow::Result<CrawlDraft<NoSpider>> {
+fn read(text: &str, flags: &[&str]) -> anyhow::Result<CrawlDraft> {
     let source = SettingsText { name: "opilio.toml".to_owned(), text: text.to_owned() };
     settings().draft(&matches(flags), &[&source])
 }
@@ -30,7 +30,7 @@ fn error(text: &str) -> String {
 }
 
 /// Returns all values of a draft as text, so that drafts can be compared.
-fn shown(draft: &CrawlDraft<NoSpider>) -> String {
+fn shown(draft: &CrawlDraft) -> String {
     format!("{:?} {:?} {:?} {:?} {:?}", draft.host, draft.scope, draft.limits, draft.caps, draft.run)
 }
 
@@ -59,7 +59,7 @@ fn flags_of(setting: &Described) -> Option<Vec<String>> {
 
 #[test]
 fn every_row_is_read_from_each_place_that_it_names_and_the_stronger_one_wins() {
-    let source = |draft: &CrawlDraft<NoSpider>, name: &str| {
+    let source = |draft: &CrawlDraft, name: &str| {
         draft.sources.iter().find(|(other, _)| other == name).map(|(_, from)| from.clone())
     };
     for setting in settings().described() {
@@ -83,7 +83,7 @@ fn every_row_is_read_from_each_place_that_it_names_and_the_stronger_one_wins() {
 #[test]
 fn every_row_is_in_the_help_with_its_variable_and_its_default() {
     for command in [CommandKind::Crawl, CommandKind::Fetch, CommandKind::Explain] {
-        let settings: SettingsTable<NoSpider> = SettingsTable::of(command);
+        let settings: SettingsTable = SettingsTable::of(command);
         let mut clap = settings.flags(clap::Command::new("test"));
         clap.clone().debug_assert();
         let help = clap.render_long_help().to_string().replace('\n', " ");

@@ -8,7 +8,6 @@ use opilio::extract::NamedField;
 use opilio_app::settings::{CommandKind, CrawlDraft, Flags, HasSettings, SettingsTable};
 use url::Url;
 
-use crate::crawl::spider::PageSpider;
 use crate::crawl::{seeds, spider};
 
 /// Crawls from these URLs, politely, and prints each page as one JSON object or one CSV row.
@@ -42,7 +41,7 @@ impl CrawlArgs {
     ///
     /// # Errors
     /// When the settings file cannot be read, or a setting is wrong.
-    pub(crate) fn settings(&self) -> anyhow::Result<CrawlDraft<PageSpider>> {
+    pub(crate) fn settings(&self) -> anyhow::Result<CrawlDraft> {
         self.flags.read()
     }
 
@@ -100,9 +99,7 @@ impl CrawlArgs {
 enum CrawlFlags {}
 
 impl HasSettings for CrawlFlags {
-    type Spider = PageSpider;
-
-    fn settings() -> SettingsTable<PageSpider> {
+    fn settings() -> SettingsTable {
         let path = |name: &'static str| Arg::new(name).long(name).value_parser(ValueParser::path_buf());
         let own = |name: &'static str| Arg::new(name).long(name).help_heading("What");
         SettingsTable::of(CommandKind::Crawl)

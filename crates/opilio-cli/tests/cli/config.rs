@@ -142,9 +142,9 @@ fn what_is_wrong_in_the_file_of_this_directory_is_named() {
 /// variable over the file. `-vv` prints which of them was used.
 #[test]
 fn every_setting_goes_by_its_flag_then_its_variable_then_the_file() {
-    use opilio_app::settings::{CommandKind, Described, NoSpider, SettingsTable};
+    use opilio_app::settings::{CommandKind, Described, SettingsTable};
 
-    let settings: Vec<Described> = SettingsTable::<NoSpider>::of(CommandKind::Crawl).described();
+    let settings: Vec<Described> = SettingsTable::of(CommandKind::Crawl).described();
     // The flags that this test itself uses are left out, and so is `delay`, which sets the rate too.
     let settings: Vec<_> = settings
         .into_iter()

@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use opilio_engine::{Page, Spider};
-use opilio_extract::FieldCounts;
-use opilio_extract::typed::coverage::Coverage;
 use opilio_extract::typed::{ExtractPlan, FieldPlan, ValueKind};
+use opilio_extract::{Document, FieldCounts};
 
 use super::pages::{CheckedPage, FieldName, PageField};
 use crate::command::schema;
-use crate::observed::PageRead;
 
 /// The chosen pages of the cassette, and what the site has for them now.
-pub(super) struct Comparison<Step> {
-    recorded: Vec<CheckedPage<Step>>,
+pub(super) struct Comparison {
+    recorded: Vec<CheckedPage>,
     /// For each recorded page, the page as it is now; `None` if it was not fetched.
     now: Vec<Option<PageNow>>,
 }
@@ -38,7 +35,7 @@ struct FieldNow {
 
 /// Returns whether another field is named in place of this one. If the page has lost a field whose values are structs,
 /// that field is named and not those of the structs. If a field of the struct cannot be read, that one is named.
-fn is_named_elsewhere<Step>(recorded: &CheckedPage<Step>, now: &PageNow, field: &PageField) -> bool {
+fn is_named_elsewhere(recorded: &CheckedPage, now: &PageNow, field: &PageField) -> bool {
     let inner_of = |field: &PageField| match field.plan.kind {
         ValueKind::Struct(inner) => Some(inner().name),
         _ => None,
@@ -64,22 +61,16 @@ struct Loss<'c> {
     lost: Vec<usize>,
 }
 
-impl<Step: Clone + serde::Serialize> Comparison<Step> {
+impl Comparison {
     /// Begins a comparison with these pages of the cassette.
-    pub(super) fn of(recorded: Vec<CheckedPage<Step>>) -> Self {
+    pub(super) fn of(recorded: Vec<CheckedPage>) -> Self {
         let now = recorded.iter().map(|_| None).collect();
         Self { recorded, now }
     }
 
     /// Adds a page of the site.
-    pub(super) fn add<S: Spider<Step = Step>>(
-        &mut self,
-        page: &Page<Step>,
-        read: PageRead<'_, S>,
-        coverage: &Coverage,
-    ) {
-        let checked = CheckedPage::of(page, read, coverage);
-        let Some(nth) = self.recorded.iter().position(|recorded| recorded.is_same(&checked)) else { return };
+    pub(super) fn add(&mut self, checked: &CheckedPage, document: &Document) {
+        let Some(nth) = self.recorded.iter().position(|recorded| recorded.is_same(checked)) else { return };
         let recorded = &self.recorded[nth];
         let mut fields = BTreeMap::new();
         for (name, was) in &recorded.fields {
@@ -90,7 +81,7 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
                 None => FieldCounts::default(),
             };
             let filled = counts.filled > 0;
-            let nearest = was.element.as_ref().filter(|_| !filled).and_then(|was| was.nearest(page));
+            let nearest = was.element.as_ref().filter(|_| !filled).and_then(|was| was.nearest(document));
             let (unreadable, total) = (counts.unreadable > 0, counts.total());
             fields.insert(name.clone(), FieldNow { filled, unreadable, total, nearest });
         }
@@ -98,7 +89,7 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
     }
 
     /// Returns the pages that were fetched, each as recorded and as it is now.
-    fn pairs(&self) -> impl Iterator<Item = (usize, &CheckedPage<Step>, &PageNow)> {
+    fn pairs(&self) -> impl Iterator<Item = (usize, &CheckedPage, &PageNow)> {
         let pairs = self.recorded.iter().zip(&self.now).enumerate();
         pairs.filter_map(|(nth, (recorded, now))| Some((nth, recorded, now.as_ref()?)))
     }
@@ -132,8 +123,8 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
 
     /// Returns the steps whose recorded pages led to requests and whose pages of today lead to none, each with a
     /// page.
-    fn without_requests(&self) -> Vec<(&str, &CheckedPage<Step>)> {
-        let mut steps: BTreeMap<&str, (bool, &CheckedPage<Step>)> = BTreeMap::new();
+    fn without_requests(&self) -> Vec<(&str, &CheckedPage)> {
+        let mut steps: BTreeMap<&str, (bool, &CheckedPage)> = BTreeMap::new();
         for (_, recorded, now) in self.pairs() {
             // Without requests because of an error counts as the loss of a field.
             if let (Some(1..), Some(now)) = (recorded.requests, now.requests) {
@@ -240,7 +231,7 @@ impl<Step: Clone + serde::Serialize> Comparison<Step> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use opilio_engine::{Found, ParseError, Request, parse_page};
+    use opilio_engine::{Found, Page, ParseError, Request, Spider, parse_page};
     use opilio_extract::Extract;
     use opilio_extract::typed::coverage;
 
@@ -287,13 +278,13 @@ mod tests {
     }
 
     /// Compares a page as it was with the page as it is.
-    fn compared(was: &str, is: &str) -> Comparison<()> {
+    fn compared(was: &str, is: &str) -> Comparison {
         let page = |html: &str| Page::from_html("http://a.example/".parse().unwrap(), (), html.to_owned());
         let (was, is) = (page(was), page(is));
         let (read, covered) = coverage::during(|| parse_page(&Lamps, &was));
         let mut comparison = Comparison::of(vec![CheckedPage::of::<Lamps>(&was, read.as_ref(), &covered)]);
         let (read, covered) = coverage::during(|| parse_page(&Lamps, &is));
-        comparison.add::<Lamps>(&is, read.as_ref(), &covered);
+        comparison.add(&CheckedPage::of::<Lamps>(&is, read.as_ref(), &covered), is.document());
         comparison
     }
 

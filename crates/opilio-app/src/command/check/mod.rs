@@ -6,6 +6,7 @@ mod nearest;
 mod pages;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,12 +17,13 @@ use opilio_cassette::{Cassette, CassetteError, Replay, Tape};
 use opilio_engine::{CrawlError, CrawlReport, Crawler, Request, Spider};
 
 use self::compare::Comparison;
-use self::pages::{CheckedPage, Chosen, choose};
+use self::pages::{CheckedPage, choose};
 use super::record::{cassette, cassette_path};
 use super::{PreparedCommand, own_flag, own_id, print, with_login};
 use crate::exit::{Exit, Failure};
 use crate::observed::Observed;
 use crate::program::Ended;
+use crate::progress::Display;
 use crate::requested::Requested;
 use crate::watch::{self, Watched};
 use crate::{state, summary};
@@ -42,8 +44,8 @@ pub(super) fn flags() -> Vec<Arg> {
 ///
 /// # Errors
 /// When the cassette cannot be read, the crawler refuses the settings, or a crawl fails.
-pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, Failure> {
-    let path = cassette_path(prepared.matches);
+pub(super) fn run<S: Spider>(prepared: PreparedCommand<S>) -> Result<Ended, Failure> {
+    let path = cassette_path(&prepared.matches);
     let count = prepared.matches.get_one::<u16>(&own_id(PAGES)).copied().map_or(3, usize::from);
     let command = format!("{} record --cassette {}", crate::app::program_name(), path.display());
     let cassette = Cassette::load(&path, &command).map_err(|error| match error {
@@ -58,24 +60,46 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
     }
     let crawler = crawler.shards(1).max_pages(u64::MAX).max_duration(LONG);
     let replayed = replay(&crawler, &spider, &path, cassette.clone(), &command)?;
-    let Chosen { pages: chosen, left_out } = choose(&replayed.pages, &cassette, &replayed.requested, count);
-    if chosen.is_empty() {
-        return Err(nothing_to_compare(&path, &command, &replayed.unknown, &left_out));
+    let Replayed { pages, steps, requested, unknown } = &replayed;
+    let request = |at: usize| {
+        let page: &CheckedPage = &pages[at];
+        requested.of(&page.url, &steps[at], page.session.as_deref())
+    };
+    let chosen = choose(pages, &cassette, &|at| request(at).err(), count);
+    if chosen.pages.is_empty() {
+        return Err(nothing_to_compare(&path, &command, unknown, &chosen.left_out));
     }
-    let pages = chosen.iter().map(|(page, _)| (**page).clone()).collect();
-    let comparison = Arc::new(Mutex::new(Comparison::of(pages)));
-    let seeds = chosen.into_iter().map(|(page, request)| again(&*spider, page, request)).collect();
+    let again = |at: &usize| {
+        let request = request(*at).ok().flatten();
+        let request = request.unwrap_or_else(|| Request::get(pages[*at].url.clone(), steps[*at].clone()));
+        again(&*spider, &pages[*at], request)
+    };
+    let seeds = chosen.pages.iter().map(again).collect();
+    let comparison = Comparison::of(chosen.pages.iter().map(|at| pages[*at].clone()).collect());
+    let comparison = Arc::new(Mutex::new(comparison));
     let compared = comparison.clone();
-    let observed = Observed::only(spider, seeds, move |page, read, coverage| {
-        compared.lock().unwrap_or_else(PoisonError::into_inner).add(page, read, coverage);
+    let observed = Observed::only(spider.clone(), seeds, move |page, read, coverage| {
+        let checked = CheckedPage::of(page, read, coverage);
+        compared.lock().unwrap_or_else(PoisonError::into_inner).add(&checked, page.document());
     });
     let watched = watch::run(crawler.with_spider(observed), &display, None);
-    let Watched { report, signal } = watched.map_err(|error| state::failure(error, None))?;
     let comparison = comparison.lock().unwrap_or_else(PoisonError::into_inner);
+    end(watched, &comparison, &path, chosen.left_out, display)
+}
+
+/// Returns how the command ends after its crawl.
+fn end(
+    watched: Result<Watched, CrawlError>,
+    comparison: &Comparison,
+    path: &Path,
+    left_out: Vec<String>,
+    display: Display,
+) -> Result<Ended, Failure> {
+    let Watched { report, signal } = watched.map_err(|error| state::failure(error, None))?;
     let mut ended = Ended::without_report(Exit::Done, display);
     print(comparison.text().as_bytes())?;
     ended.summary = report.iter().flat_map(unfetched).collect();
-    ended.summary.push(comparison.summary(&path));
+    ended.summary.push(comparison.summary(path));
     ended.summary.extend(left_out);
     // After a signal, pages are missing because of the signal.
     ended.error = comparison.error().filter(|_| signal.is_none());
@@ -89,7 +113,9 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<'_, S>) -> Result<Ended, 
 
 /// The result of running the spider over a cassette.
 struct Replayed<Step> {
-    pages: Vec<CheckedPage<Step>>,
+    pages: Vec<CheckedPage>,
+    /// The step of each page.
+    steps: Vec<Step>,
     requested: Arc<Requested<Step>>,
     /// The requests, in words, that the cassette lacks.
     unknown: Vec<String>,
@@ -106,20 +132,30 @@ fn replay<S: Spider>(
     let tape = Tape::new(path.to_owned(), cassette, command.to_owned());
     let began = tape.began();
     let replay = Replay::of(tape);
-    let pages = Arc::new(Mutex::new(Vec::new()));
-    let seen = pages.clone();
+    let read_pages = Arc::new(Mutex::new((Vec::new(), Vec::new())));
+    let seen = read_pages.clone();
     let observed = Observed::whole(spider.clone(), move |page, read, coverage| {
-        let page = CheckedPage::of(page, read, coverage);
-        seen.lock().unwrap_or_else(PoisonError::into_inner).push(page);
+        let checked = CheckedPage::of(page, read, coverage);
+        let (pages, steps) = &mut *seen.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.push(checked);
+        steps.push(page.step().clone());
     });
     let requested = Arc::new(Requested::new());
     let observed = observed.noting(requested.clone());
     let crawler = crawler.with_spider(observed).began_at(began).transport(replay.transports());
+    run_paused(Box::pin(crawler.run_here()))?;
+    let (pages, steps) = std::mem::take(&mut *read_pages.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Replayed { pages, steps, requested, unknown: replay.unknown() })
+}
+
+/// Runs a crawl in virtual time.
+fn run_paused(
+    crawl: Pin<Box<dyn Future<Output = Result<CrawlReport, CrawlError>> + '_>>,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.map_err(|source| Failure::run(CrawlError::Thread { name: "replay", source }))?;
-    runtime.block_on(crawler.run_here()).map_err(|error| state::failure(error, None))?;
-    let pages = std::mem::take(&mut *pages.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Replayed { pages, requested, unknown: replay.unknown() })
+    runtime.block_on(crawl).map_err(|error| state::failure(error, None))?;
+    Ok(())
 }
 
 /// Returns the error that no page of the cassette can be compared.
@@ -136,7 +172,7 @@ fn nothing_to_compare(path: &Path, command: &str, unknown: &[String], left_out: 
 }
 
 /// Makes the request that fetches a page of the cassette anew, also if another step reads a page of the same URL.
-fn again<S: Spider>(spider: &S, page: &CheckedPage<S::Step>, request: Request<S::Step>) -> Request<S::Step> {
+fn again<S: Spider>(spider: &S, page: &CheckedPage, request: Request<S::Step>) -> Request<S::Step> {
     let request = request.with_url(with_login(spider, page.url.clone())).again();
     match &page.session {
         Some(session) => request.session(&**session),

@@ -1,7 +1,6 @@
 //! Finds the element of a page that is most like an element of an earlier version of the page.
 
-use opilio_engine::Page;
-use opilio_extract::Element;
+use opilio_extract::{Document, Element};
 
 /// An element as it was.
 #[derive(Clone, Debug)]
@@ -17,7 +16,7 @@ pub(super) struct ElementSketch {
 
 impl ElementSketch {
     /// Returns the first element that matches.
-    pub(super) fn first<Step>(page: &Page<Step>, css: &str) -> Option<Self> {
+    pub(super) fn first(page: &Document, css: &str) -> Option<Self> {
         page.css(css).ok()?.first().map(|element| Self::of(&element))
     }
 
@@ -32,7 +31,7 @@ impl ElementSketch {
     }
 
     /// Returns the element of the page that is most like this one, shortened to one line; `None` if none is like it.
-    pub(super) fn nearest<Step>(&self, page: &Page<Step>) -> Option<String> {
+    pub(super) fn nearest(&self, page: &Document) -> Option<String> {
         let all = page.css("*").ok()?;
         let mut best: Option<(f64, Element<'_>)> = None;
         for element in all.iter().take(ELEMENTS_MAX).filter(|element| !is_frame(element.name())) {
@@ -137,6 +136,8 @@ const LIKENESS_MIN: f64 = 3.0;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use opilio_engine::Page;
+
     use super::*;
 
     fn page(html: &str) -> Page<()> {
@@ -144,7 +145,7 @@ mod tests {
     }
 
     fn nearest(was: &str, css: &str, now: &str) -> Option<String> {
-        ElementSketch::first(&page(was), css).unwrap().nearest(&page(now))
+        ElementSketch::first(page(was).document(), css).unwrap().nearest(page(now).document())
     }
 
     #[test]
@@ -173,10 +174,10 @@ mod tests {
             page(&format!("{open}<b>{text}</b>{}", "</div>".repeat(400)))
         };
         let began = std::time::Instant::now();
-        let was = ElementSketch::first(&deep("a"), "div").unwrap();
+        let was = ElementSketch::first(deep("a").document(), "div").unwrap();
         assert_eq!(was.text, "");
         let was = ElementSketch { text: "a word".to_owned(), ..was };
-        was.nearest(&deep("ab"));
+        was.nearest(deep("ab").document());
         assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     }
 }

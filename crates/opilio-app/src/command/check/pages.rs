@@ -3,25 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use opilio_cassette::Cassette;
-use opilio_engine::{Page, Request, Spider};
-use opilio_extract::FieldCounts;
+use opilio_engine::{Page, Spider};
 use opilio_extract::typed::coverage::Coverage;
 use opilio_extract::typed::{ExtractPlan, FieldPlan, SourceAt};
+use opilio_extract::{Document, FieldCounts};
+use serde_json::Value;
 use url::Url;
 
 use super::nearest::ElementSketch;
 use crate::command::step;
 use crate::observed::PageRead;
-use crate::requested::Requested;
 
 /// The name of a field with its struct, such as `Product.price`.
 pub(super) type FieldName = String;
 
 /// A page as the spider read it.
 #[derive(Clone)]
-pub(super) struct CheckedPage<Step> {
+pub(super) struct CheckedPage {
     pub(super) url: Url,
-    pub(super) step: Step,
+    /// The step as JSON; `None` if it cannot be written as JSON.
+    step: Option<Value>,
     pub(super) step_name: String,
     pub(super) session: Option<String>,
     /// The values that the page has for each field. If the page has several structs of one type, their values are added.
@@ -41,27 +42,23 @@ pub(super) struct PageField {
     pub(super) element: Option<ElementSketch>,
 }
 
-impl<Step: Clone + serde::Serialize> CheckedPage<Step> {
-    pub(super) fn of<S: Spider<Step = Step>>(
-        page: &Page<Step>,
-        read: PageRead<'_, S>,
-        coverage: &Coverage,
-    ) -> Self {
+impl CheckedPage {
+    pub(super) fn of<S: Spider>(page: &Page<S::Step>, read: PageRead<'_, S>, coverage: &Coverage) -> Self {
+        let step = serde_json::to_value(page.step()).ok();
         Self {
             // The requested URL was a URL, so it is one again.
             url: page.requested_url().parse().unwrap_or_else(|_| page.url().clone()),
-            step: page.step().clone(),
-            step_name: step::name(page.step()),
+            step_name: step.as_ref().map(step::name_of).unwrap_or_default(),
+            step,
             session: page.session().map(str::to_owned),
-            fields: fields_of(page, coverage),
+            fields: fields_of(page.document(), coverage),
             requests: read.ok().map(|found| found.requested()),
         }
     }
 
     /// Returns whether another page is an answer to the same request.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let step = |page: &Self| serde_json::to_value(&page.step).ok();
-        self.url == other.url && self.session == other.session && step(self) == step(other)
+        self.url == other.url && self.session == other.session && self.step == other.step
     }
 
     fn filled(&self) -> impl Iterator<Item = &FieldName> {
@@ -69,7 +66,7 @@ impl<Step: Clone + serde::Serialize> CheckedPage<Step> {
     }
 }
 
-fn fields_of<Step>(page: &Page<Step>, coverage: &Coverage) -> BTreeMap<FieldName, PageField> {
+fn fields_of(page: &Document, coverage: &Coverage) -> BTreeMap<FieldName, PageField> {
     let mut fields: BTreeMap<FieldName, PageField> = BTreeMap::new();
     for read in coverage.structs() {
         for (plan, counts) in read.fields() {
@@ -99,24 +96,23 @@ fn selectors(plan: &FieldPlan) -> impl Iterator<Item = &'static str> {
     selectors.filter(|css| !css.contains(":scope"))
 }
 
-/// A page of the cassette, and the request that fetches it again.
-pub(super) type PageAgain<'p, Step> = (&'p CheckedPage<Step>, Request<Step>);
-
 /// The pages to compare.
-pub(super) struct Chosen<'p, Step> {
-    pub(super) pages: Vec<PageAgain<'p, Step>>,
+pub(super) struct Chosen {
+    /// The places of the pages in the list from which they were chosen.
+    pub(super) pages: Vec<usize>,
     /// A line for each step that is not compared, with the reason.
     pub(super) left_out: Vec<String>,
 }
 
 /// Chooses up to `count` pages of each step that can be fetched again: such that each field is filled on as many of
-/// them as possible.
-pub(super) fn choose<'p, Step: Clone + serde::Serialize>(
-    pages: &'p [CheckedPage<Step>],
+/// them as possible. `refused` returns the method of the request of the page at this place, if the request must not be
+/// sent again.
+pub(super) fn choose(
+    pages: &[CheckedPage],
     cassette: &Cassette,
-    requested: &Requested<Step>,
+    refused: &dyn Fn(usize) -> Option<String>,
     count: usize,
-) -> Chosen<'p, Step> {
+) -> Chosen {
     let safe: HashSet<&Url> = cassette
         .exchanges()
         .iter()
@@ -124,20 +120,19 @@ pub(super) fn choose<'p, Step: Clone + serde::Serialize>(
         .map(|exchange| &exchange.request.key.url)
         .collect();
     // For each step: the pages that can be fetched again, and the methods of the other pages.
-    let mut steps: BTreeMap<&str, (Vec<PageAgain<'p, Step>>, BTreeSet<String>)> = BTreeMap::new();
-    for page in pages {
+    let mut steps: BTreeMap<&str, (Vec<PageAt<'_>>, BTreeSet<String>)> = BTreeMap::new();
+    for (at, page) in pages.iter().enumerate() {
         let (again, others) = steps.entry(&page.step_name).or_default();
-        match requested.of(&page.url, &page.step, page.session.as_deref()) {
-            Err(method) => {
+        match refused(at) {
+            Some(method) => {
                 others.insert(format!("by {method}"));
             }
-            Ok(_) if !safe.contains(&cassette.without_secrets(&page.url)) => {
+            None if !safe.contains(&cassette.without_secrets(&page.url)) => {
                 others.insert("otherwise than by GET".to_owned());
             }
             // A request that the spider has sent several times is sent once.
-            Ok(_) if again.iter().any(|(known, _)| known.is_same(page)) => {}
-            Ok(Some(request)) => again.push((page, request)),
-            Ok(None) => again.push((page, Request::get(page.url.clone(), page.step.clone()))),
+            None if again.iter().any(|(_, known)| known.is_same(page)) => {}
+            None => again.push((at, page)),
         }
     }
     let mut chosen = Chosen { pages: Vec::new(), left_out: Vec::new() };
@@ -152,14 +147,14 @@ pub(super) fn choose<'p, Step: Clone + serde::Serialize>(
     chosen
 }
 
-fn choose_of_step<Step: Clone + serde::Serialize>(
-    mut pages: Vec<PageAgain<'_, Step>>,
-    count: usize,
-) -> Vec<PageAgain<'_, Step>> {
+/// A page with its place in the list from which pages are chosen.
+type PageAt<'p> = (usize, &'p CheckedPage);
+
+fn choose_of_step(mut pages: Vec<PageAt<'_>>, count: usize) -> Vec<usize> {
     let mut chosen = Vec::new();
     let mut times: BTreeMap<&FieldName, u32> = BTreeMap::new();
     while chosen.len() < count && !pages.is_empty() {
-        let worth = |page: &CheckedPage<Step>| -> f64 {
+        let worth = |page: &CheckedPage| -> f64 {
             let fields: f64 =
                 page.filled().map(|name| 1.0 / f64::from(1 + times.get(name).copied().unwrap_or(0))).sum();
             // A page that leads on shows whether links are still found.
@@ -167,12 +162,12 @@ fn choose_of_step<Step: Clone + serde::Serialize>(
         };
         let best = (0..pages.len()).max_by(|a, b| {
             // If several pages are worth the same, the first is used.
-            worth(pages[*a].0).total_cmp(&worth(pages[*b].0)).then(b.cmp(a))
+            worth(pages[*a].1).total_cmp(&worth(pages[*b].1)).then(b.cmp(a))
         });
         let Some(best) = best else { break };
-        let (page, request) = pages.remove(best);
+        let (at, page) = pages.remove(best);
         page.filled().for_each(|name| *times.entry(name).or_default() += 1);
-        chosen.push((page, request));
+        chosen.push(at);
     }
     chosen
 }
