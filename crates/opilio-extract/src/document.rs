@@ -5,8 +5,8 @@ use crate::directives::Directives;
 use crate::dom::{Dom, LinkTexts};
 use crate::error::{ExtractError, Flaw, SelectorError};
 use crate::link::{Base, Link, LinkKind, RawLink, Reach, is_web, parse, resolve, resolve_all};
+use crate::markup::quick;
 use crate::media::{Kind, Label};
-use crate::pass;
 use crate::select::{Element, Matches};
 use crate::skim::{Cut, Skim};
 use bytes::Bytes;
@@ -119,24 +119,22 @@ impl Document {
     }
 
     /// Returns the title, the links as written, `<base>`, and the directives in `<meta>` elements. They are read in
-    /// one streaming pass, or from the DOM if it exists already or the document is XML. The result is empty for
-    /// documents without markup.
+    /// one pass over the text, or from the DOM if it exists already, the document is XML, or its markup is very unusual
+    /// (such as HTML in SVG). The result is empty for documents without markup.
     #[must_use]
     pub fn skim(&self) -> &Skim {
         self.skim.get_or_init(|| self.read(Reach::Pages))
     }
 
     fn read(&self, reach: Reach) -> Skim {
-        let dom = match self.kind() {
-            Kind::Html => self.dom.get(),
-            Kind::Xml => Some(self.dom()),
+        let has_whole_dom = match self.kind() {
+            Kind::Html => self.dom.get().is_some_and(|dom| !dom.cut),
+            Kind::Xml => !self.dom().cut || self.is_read_as_xml(),
             Kind::Text | Kind::Data => return Skim::default(),
         };
-        match dom {
-            // If the DOM of HTML was cut off, the streaming pass gets further into the page than the DOM does.
-            Some(dom) if !dom.cut || self.is_read_as_xml() => dom.skim(LinkTexts::Skip, reach, &self.url),
-            _ => pass::skim(self.text(), reach),
-        }
+        // If the DOM of HTML was cut off, the pass gets further into the page than the DOM does.
+        let quick = if has_whole_dom { None } else { quick::skim(self.text(), reach) };
+        quick.unwrap_or_else(|| self.dom().skim(LinkTexts::Skip, reach, &self.url))
     }
 
     /// Returns the reason why only part of the page was read; `None` if it was read completely, or has not been

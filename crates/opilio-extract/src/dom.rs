@@ -96,6 +96,28 @@ impl Dom {
         Self { html, cut, flaw: None, bases: RefCell::new(Bases::new(false)) }
     }
 
+    /// Makes a DOM of a tree, for comparisons.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of(html: Html) -> Self {
+        Self { html, cut: false, flaw: None, bases: RefCell::new(Bases::new(false)) }
+    }
+
+    /// Reads the facts of these elements, in this order.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn skim_of(&self, elements: &[NodeId], reach: Reach) -> Skim {
+        // Parsing cannot fail: the URL is a constant.
+        let url = Url::parse("https://site.example/").expect("a constant");
+        let into = Collector::default();
+        let mut collecting = Collecting { into, texts: LinkTexts::Skip, reach, dom: self, document: &url };
+        let is_template = |node: Node<'_>| {
+            ElementRef::wrap(node).is_some_and(|e| is_html(e) && e.value().name() == "template")
+        };
+        let elements = elements.iter().filter_map(|id| self.html.tree.get(*id));
+        let outside = elements.filter(|node| !node.ancestors().any(is_template));
+        let _ = outside.filter_map(ElementRef::wrap).try_for_each(|element| collecting.element(element));
+        collecting.into.skim
+    }
+
     /// Reads XML. Markup that is not well-formed is read as HTML instead, except a feed: a broken feed is repaired,
     /// since its links would be lost in HTML.
     pub(crate) fn parse_xml(text: &str) -> Self {
@@ -148,7 +170,7 @@ impl Dom {
         self.bases.borrow_mut().of(element, document)
     }
 
-    /// Reads from the tree the same facts that the streaming pass reads from the text.
+    /// Reads from the tree the same facts that the pass reads from the text.
     pub(crate) fn skim(&self, texts: LinkTexts, reach: Reach, document: &Url) -> Skim {
         let mut collecting = Collecting { into: Collector::default(), texts, reach, dom: self, document };
         // If this fails with `Enough`, the skim already records that not all links were read.
@@ -515,6 +537,10 @@ fn breaks_line(element: ElementRef<'_>) -> bool {
                 | "xmp"
         )
 }
+
+/// The name of a node in scraper's tree.
+#[cfg(any(test, fuzzing))]
+pub(crate) type NodeId = <HtmlTreeSink as TreeSink>::Handle;
 
 /// A node of scraper's tree.
 type Node<'a> = <ElementRef<'a> as Deref>::Target;

@@ -1,14 +1,14 @@
 //! Reads title, links and selected text from documents.
 //!
 //! [`Document`] is the entry point. Every part is read when it is first needed, and only once: an unused body
-//! is never decoded, and an unused DOM is never built. Title and links come from one streaming pass without a
+//! is never decoded, and an unused DOM is never built. Title and links come from one pass over the text without a
 //! DOM ([`Document::skim`]). CSS selectors build the DOM ([`Document::css`]), and from then on title and
 //! links are read from it, too. XML always has a DOM: selectors work on it in the same way, and the entries
 //! of a feed are its links. A body without a meaningful Content-Type is classified by its first bytes
 //! ([`Document::kind`]).
 //!
 //! Everything is limited, since servers choose the content: the number of links of a page, the length of a
-//! link, the memory of the streaming pass, and depth and size of the DOM.
+//! link, and depth and size of the DOM.
 //!
 //! This crate does not fetch, does not read robots.txt, and does not canonicalize URLs.
 //!
@@ -43,7 +43,6 @@ pub mod fuzz;
 mod link;
 mod markup;
 mod media;
-mod pass;
 mod prescan;
 mod refresh;
 mod select;

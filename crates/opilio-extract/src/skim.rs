@@ -1,4 +1,4 @@
-//! Title, links and `<meta>` elements of a page. Both the streaming pass and the DOM collect them with the collector
+//! Title, links and `<meta>` elements of a page. Both the pass over the text and the DOM collect them with the collector
 //! here.
 
 use crate::directives::MetaRobots;
@@ -39,11 +39,11 @@ pub struct Skim {
 pub enum Cut {
     /// The page has more than [`LINKS_MAX`] links.
     Links,
-    /// The elements nest too deeply, or a single tag is too long, to be read in limited memory.
+    /// The elements nest too deeply, are too many, or have too many attributes to be read in limited memory.
     Memory,
 }
 
-/// Collects the facts about a page, for the streaming pass and for the DOM.
+/// Collects the facts about a page, for the pass over the text and for the DOM.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) skim: Skim,

@@ -29,7 +29,7 @@ fn urls(links: &[Link]) -> Vec<&str> {
     links.iter().map(|link| link.url.as_str()).collect()
 }
 
-/// Returns the links that the streaming pass finds, and the links that are found in the DOM.
+/// Returns the links that the pass over the text finds, and the links that are found in the DOM.
 fn both(body: &str) -> [Vec<Link>; 2] {
     let (streamed, parsed) = (page(body), page(body));
     parsed.css("html").unwrap();
@@ -486,6 +486,28 @@ fn tags_of_meta_that_never_end_are_read_soon() {
     assert!(page.robots("Opilio").nofollow);
 }
 
+/// HTML in SVG makes the page be read from its tree, whose limits then hold.
+#[test]
+fn unusual_pages_are_read_in_limited_time_and_memory() {
+    const UNUSUAL: &str = "<title>t</title><a href=/first></a><svg><p></p></svg>";
+    let attributes: String = (0..1_000_000).map(|n| format!("a{n} ")).collect();
+    for (body, cut) in [
+        ("<div>".repeat(200_000), Some(Cut::Memory)),
+        ("<p>x</p>".repeat(300_000), Some(Cut::Memory)),
+        (format!("<a {attributes} href=/y>"), Some(Cut::Memory)),
+        (format!("<a href='{}'>", "&amp;".repeat(1_000_000)), None),
+        (format!("<p>{}", "&notit;".repeat(300_000)), None),
+        ("<svg><g>".repeat(300_000), Some(Cut::Memory)),
+        ("<template>".repeat(200_000), Some(Cut::Memory)),
+        ("<noscript>".repeat(200_000), Some(Cut::Memory)),
+    ] {
+        let page = page(&format!("{UNUSUAL}{body}<a href=/last>"));
+        assert_eq!((page.title(), page.links()[0].url.path()), (Some("t"), "/first"), "{}", &body[..20]);
+        assert_eq!(page.skim().cut, cut, "{}", &body[..20]);
+        assert_eq!(page.cut(), cut, "{}", &body[..20]);
+    }
+}
+
 #[test]
 fn cloned_formatting_elements_do_not_fill_the_memory() {
     let fonts: String = (0..400).map(|n| format!("<font id={n}>")).collect();
@@ -524,7 +546,7 @@ fn an_endless_tag_or_comment_loses_nothing_before_it() {
     }
 }
 
-/// Generates pieces of markup that the streaming pass and the DOM read in the same way. They contain no tables,
+/// Generates pieces of markup that the pass over the text and the DOM read in the same way. They contain no tables,
 /// selects or misnested links, since the DOM would move the content of these.
 fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![

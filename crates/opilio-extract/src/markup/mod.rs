@@ -1,9 +1,10 @@
 //! Reads HTML as it is usually written, by searching for the few bytes that end a text, a name or a value.
 //!
-//! [`Scanner`] splits a page into texts and tags. It knows the common forms of markup only and stops at the first
-//! unusual form; the rest of the page, or all of it, is then read by a complete parser. Two modules use it:
-//! [`tokens`] gives its pieces to html5ever's tree builder, and [`quick`] collects title and links without a tree.
+//! [`Scanner`] splits a page into texts and tags, by the rules of the HTML standard. It stops at the few forms that it
+//! does not know; the rest of the page, or all of it, is then read by html5ever. Two modules use it: [`tokens`] gives its
+//! pieces to html5ever's tree builder, and [`quick`] collects title and links without a tree.
 
+#[cfg(any(test, fuzzing))]
 pub(crate) mod compare;
 pub(crate) mod quick;
 #[cfg(test)]
@@ -17,6 +18,9 @@ use memchr::memmem;
 
 /// The most attributes of a tag that are read here. The caller compares each of them with all others.
 const ATTRIBUTES_MAX: usize = 64;
+
+/// What follows `<!` in a CDATA section.
+const CDATA: &[u8] = b"[CDATA[";
 
 /// A piece of a page, with byte ranges of the page.
 #[derive(Debug)]
@@ -73,36 +77,42 @@ impl<'p> Scanner<'p> {
         match bytes.get(self.at + 1)? {
             b'/' => self.end_tag(),
             b'!' => self.declaration(),
-            b'?' => self.comment_up_to_bracket(self.at + 1),
-            _ => self.start_tag(),
+            b'?' => Some(self.comment_up_to_bracket(self.at + 1)),
+            _ => self.tag(self.at + 1, |name, self_closing| MarkupPiece::Start { name, self_closing }),
         }
     }
 
-    /// Reads the text of an element up to its end tag or the end of the page. The end tag is not read. Returns
-    /// `None` for an unusual form.
-    fn raw_text(&mut self, kind: RawKind, name: &str) -> Option<Range<usize>> {
+    /// Reads the text of an element up to its end tag or the end of the page. The end tag is not read.
+    fn raw_text(&mut self, kind: RawKind, name: &str) -> Range<usize> {
         let rest = &self.page.as_bytes()[self.at..];
-        let end =
-            memchr::memchr_iter(b'<', rest).find(|at| is_end_tag(&rest[*at..], name)).unwrap_or(rest.len());
-        let is_script = match kind {
-            RawKind::Rcdata | RawKind::Rawtext => false,
-            RawKind::ScriptData => true,
-            RawKind::ScriptDataEscaped(_) => return None,
+        let end = match kind {
+            RawKind::Rcdata | RawKind::Rawtext => end_tag_of(rest, name),
+            RawKind::ScriptData | RawKind::ScriptDataEscaped(_) => script_end(rest),
         };
-        // A comment in a script may contain a script, and then the end tag is another one.
-        if is_script && memmem::find(&rest[..end], b"<!--").is_some() && has_script_tag(&rest[..end]) {
-            return None;
-        }
         let text = self.at..self.at + end;
         self.at = text.end;
-        Some(text)
+        text
+    }
+
+    /// Reads a piece that begins with `<![CDATA[`: a text in SVG and MathML, and a comment elsewhere. Returns `None`
+    /// if the next piece is another one.
+    fn cdata(&mut self, is_text: bool) -> Option<MarkupPiece> {
+        let rest = &self.page.as_bytes()[self.at..];
+        let text = rest.strip_prefix(b"<!")?.strip_prefix(CDATA)?;
+        if !is_text {
+            return Some(self.comment_up_to_bracket(self.at + 2));
+        }
+        let start = self.page.len() - text.len();
+        let end = memmem::find(text, b"]]>").map(|length| start + length);
+        self.at = end.map_or(self.page.len(), |end| end + 3);
+        Some(MarkupPiece::Text(start..end.unwrap_or(self.page.len())))
     }
 
     /// Reads a comment that ends at the next `>`, as `<?xml version="1.0"?>` and `<![endif]>` do.
-    fn comment_up_to_bracket(&mut self, start: usize) -> Option<MarkupPiece> {
-        let end = start + memchr::memchr(b'>', &self.page.as_bytes()[start..])?;
-        self.at = end + 1;
-        Some(MarkupPiece::Comment(start..end))
+    fn comment_up_to_bracket(&mut self, start: usize) -> MarkupPiece {
+        let end = memchr::memchr(b'>', &self.page.as_bytes()[start..]).map(|length| start + length);
+        self.at = end.map_or(self.page.len(), |end| end + 1);
+        MarkupPiece::Comment(start..end.unwrap_or(self.page.len()))
     }
 
     /// Reads what begins with `<!`.
@@ -111,14 +121,9 @@ impl<'p> Scanner<'p> {
         let inside = self.at + 2;
         let bytes = &self.page.as_bytes()[inside..];
         if let Some(text) = bytes.strip_prefix(b"--") {
-            let length = memmem::find(text, b"-->")?;
-            let text = &text[..length];
-            // These comments end earlier.
-            if text.starts_with(b">") || text.starts_with(b"->") || memmem::find(text, b"--!>").is_some() {
-                return None;
-            }
             let start = inside + 2;
-            self.at = start + length + 3;
+            let (length, end) = comment_end(text);
+            self.at = start + end;
             return Some(MarkupPiece::Comment(start..start + length));
         }
         if bytes.get(..DOCTYPE.len()).is_some_and(|word| word.eq_ignore_ascii_case(DOCTYPE)) {
@@ -127,69 +132,81 @@ impl<'p> Scanner<'p> {
             self.at = end;
             return Some(MarkupPiece::Doctype(doctype));
         }
-        // In SVG and MathML, this begins a text.
-        if bytes.starts_with(b"[CDATA[") {
+        if bytes.starts_with(CDATA) {
             return None;
         }
-        self.comment_up_to_bracket(inside)
+        Some(self.comment_up_to_bracket(inside))
     }
 
+    /// Reads what begins with `</`.
     fn end_tag(&mut self) -> Option<MarkupPiece> {
-        let name = self.tag_name(self.at + 2)?;
-        let bytes = self.page.as_bytes();
-        let close = name.end + spaces(&bytes[name.end..]);
-        if bytes.get(close) != Some(&b'>') {
-            return None;
+        match self.page.as_bytes().get(self.at + 2) {
+            Some(byte) if byte.is_ascii_alphabetic() => {
+                self.tag(self.at + 2, |name, _| MarkupPiece::End { name })
+            }
+            Some(b'>') => {
+                self.at += 3;
+                Some(MarkupPiece::Text(self.at..self.at))
+            }
+            Some(_) => Some(self.comment_up_to_bracket(self.at + 2)),
+            None => {
+                let text = self.at..self.page.len();
+                self.at = text.end;
+                Some(MarkupPiece::Text(text))
+            }
         }
-        self.at = close + 1;
-        Some(MarkupPiece::End { name })
     }
 
-    fn start_tag(&mut self) -> Option<MarkupPiece> {
-        let name = self.tag_name(self.at + 1)?;
-        let bytes = self.page.as_bytes();
+    /// Reads a tag, whose name begins at `start`. A tag that does not end before the page ends is no tag, and no text
+    /// either. Returns `None` for a tag with too many attributes.
+    fn tag(
+        &mut self,
+        start: usize,
+        piece: impl FnOnce(Range<usize>, bool) -> MarkupPiece,
+    ) -> Option<MarkupPiece> {
         self.attributes.clear();
+        match self.inside_tag(start) {
+            Ok((name, self_closing, end)) => {
+                self.at = end;
+                Some(piece(name, self_closing))
+            }
+            Err(TagStop::EndOfPage) => {
+                self.at = self.page.len();
+                Some(MarkupPiece::Text(self.at..self.at))
+            }
+            Err(TagStop::Unusual) => None,
+        }
+    }
+
+    /// Reads the name and the attributes of a tag. Returns the name, whether the tag closes itself, and the offset after
+    /// the tag.
+    fn inside_tag(&mut self, start: usize) -> Result<(Range<usize>, bool, usize), TagStop> {
+        let bytes = self.page.as_bytes();
+        let ends = |byte: &u8| is_space(*byte) || matches!(byte, b'/' | b'>');
+        let name = start..start + bytes[start..].iter().position(ends).ok_or(TagStop::EndOfPage)?;
         let mut at = name.end;
-        let (end, self_closing) = loop {
+        loop {
             at += spaces(&bytes[at..]);
-            match bytes.get(at)? {
-                b'>' => break (at + 1, false),
-                b'/' if bytes.get(at + 1)? == &b'>' => break (at + 2, true),
+            match bytes.get(at).ok_or(TagStop::EndOfPage)? {
+                b'>' => return Ok((name, false, at + 1)),
+                b'/' if bytes.get(at + 1) == Some(&b'>') => return Ok((name, true, at + 2)),
                 b'/' => at += 1,
+                _ if self.attributes.len() == ATTRIBUTES_MAX => return Err(TagStop::Unusual),
                 _ => {
-                    if self.attributes.len() == ATTRIBUTES_MAX {
-                        return None;
-                    }
-                    let (attribute, end) = self.attribute(at)?;
+                    let (attribute, end) = self.attribute(at).ok_or(TagStop::EndOfPage)?;
                     self.attributes.push(attribute);
                     at = end;
                 }
             }
-        };
-        self.at = end;
-        Some(MarkupPiece::Start { name, self_closing })
-    }
-
-    fn tag_name(&self, start: usize) -> Option<Range<usize>> {
-        let rest = &self.page.as_bytes()[start..];
-        if !rest.first()?.is_ascii_alphabetic() {
-            return None;
         }
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':' | b'_');
-        let length = rest.iter().position(|byte| !is_part(byte))?;
-        let ends = is_space(rest[length]) || matches!(rest[length], b'/' | b'>');
-        ends.then_some(start..start + length)
     }
 
-    /// Reads an attribute. Returns it with the offset of the byte after it.
+    /// Reads an attribute. Returns it with the offset of the byte after it; `None` if the page ends in it.
     fn attribute(&self, start: usize) -> Option<(RawAttribute, usize)> {
         let bytes = self.page.as_bytes();
         let ends = |byte: &u8| is_space(*byte) || matches!(byte, b'/' | b'>' | b'=');
-        let name = start..start + bytes[start..].iter().position(ends)?;
-        // Such names come from markup in which a quote is missing.
-        if name.is_empty() || bytes[name.clone()].iter().any(|byte| matches!(byte, b'"' | b'\'' | b'<')) {
-            return None;
-        }
+        // A `=` at the start belongs to the name.
+        let name = start..start + 1 + bytes[start + 1..].iter().position(ends)?;
         let equals = name.end + spaces(&bytes[name.end..]);
         if bytes.get(equals)? != &b'=' {
             let (value, end) = (name.end..name.end, name.end);
@@ -202,7 +219,6 @@ impl<'p> Scanner<'p> {
                 let length = memchr::memchr(*quote, &bytes[inside..])?;
                 (inside..inside + length, inside + length + 1)
             }
-            b'>' => return None,
             _ => {
                 let ends = |byte: &u8| is_space(*byte) || *byte == b'>';
                 let end = value_start + bytes[value_start..].iter().position(ends)?;
@@ -211,6 +227,14 @@ impl<'p> Scanner<'p> {
         };
         Some((RawAttribute { name, value }, end))
     }
+}
+
+/// The reason why a tag was not read.
+enum TagStop {
+    /// The page ends in the tag.
+    EndOfPage,
+    /// The tag has too many attributes.
+    Unusual,
 }
 
 /// Returns the offset of the next `<` that begins markup, or the length of the page. Before other characters than
@@ -224,16 +248,68 @@ fn markup_start(bytes: &[u8], from: usize) -> usize {
 
 /// Returns whether the text begins with the end tag of an element. Upper and lower case are equal.
 fn is_end_tag(text: &[u8], name: &str) -> bool {
-    let Some(after) = text.strip_prefix(b"</") else { return false };
-    let Some((called, after)) = after.split_at_checked(name.len()) else { return false };
+    text.strip_prefix(b"</").is_some_and(|tag| is_tag(tag, name))
+}
+
+/// Returns whether a tag that begins with `text` has this name. Upper and lower case are equal.
+fn is_tag(text: &[u8], name: &str) -> bool {
+    let Some((called, after)) = text.split_at_checked(name.len()) else { return false };
     called.eq_ignore_ascii_case(name.as_bytes())
         && after.first().is_some_and(|byte| is_space(*byte) || matches!(byte, b'/' | b'>'))
 }
 
-fn has_script_tag(text: &[u8]) -> bool {
-    const TAG: &[u8] = b"<script";
-    memchr::memchr_iter(b'<', text)
-        .any(|at| text.get(at..at + TAG.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(TAG)))
+/// Returns the offset of the first end tag of an element, or the length of the text.
+fn end_tag_of(text: &[u8], name: &str) -> usize {
+    memchr::memchr_iter(b'<', text).find(|at| is_end_tag(&text[*at..], name)).unwrap_or(text.len())
+}
+
+/// Returns the offset of the end tag of a script, or the length of the text. A comment in a script may contain a script
+/// with its end tag, which does not end the outer script (HTML standard §13.2.5.20, "script data escape start state").
+fn script_end(text: &[u8]) -> usize {
+    let first = end_tag_of(text, "script");
+    if memmem::find(&text[..first], b"<!--").is_none() {
+        return first;
+    }
+    let (mut in_comment, mut in_script, mut at) = (false, false, 0);
+    while let Some(found) = memchr::memchr2(b'<', b'>', &text[at..]) {
+        at += found;
+        let rest = &text[at..];
+        if rest[0] == b'>' {
+            if text[..at].ends_with(b"--") {
+                (in_comment, in_script) = (false, false);
+            }
+        } else if !in_comment && rest.starts_with(b"<!--") {
+            in_comment = true;
+        } else if is_end_tag(rest, "script") {
+            if !in_script {
+                return at;
+            }
+            in_script = false;
+        } else if in_comment && is_tag(&rest[1..], "script") {
+            in_script = true;
+        }
+        at += 1;
+    }
+    text.len()
+}
+
+/// Returns the length of a comment, whose text begins here, and the offset after its end.
+fn comment_end(text: &[u8]) -> (usize, usize) {
+    for empty in [&b">"[..], b"->"] {
+        if text.starts_with(empty) {
+            return (0, empty.len());
+        }
+    }
+    let ends: [&[u8]; 2] = [b"--", b"--!"];
+    for at in memchr::memchr_iter(b'>', text) {
+        if let Some(end) = ends.iter().find(|end| text[..at].ends_with(end)) {
+            return (at - end.len(), at + 1);
+        }
+    }
+    // At the end of the page, the beginning of an end does not belong to the comment.
+    let begun: [&[u8]; 3] = [b"--!", b"--", b"-"];
+    let begun = begun.iter().find(|begun| text.ends_with(begun)).map_or(0, |begun| begun.len());
+    (text.len() - begun, text.len())
 }
 
 /// Returns the number of white space characters at the beginning.

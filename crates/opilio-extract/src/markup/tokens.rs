@@ -36,10 +36,10 @@ pub(crate) enum MarkupEnd {
 /// `goes_on` is asked about every 1,024 bytes.
 pub(crate) fn read<S: TokenSink>(page: &str, sink: &S, mut goes_on: impl FnMut() -> bool) -> MarkupEnd {
     let mut scanner = Scanner::new(page);
-    let unusual = |from, state, name: Option<String>| MarkupEnd::Unusual { from, opts: options(state, name) };
+    let unusual = |from| MarkupEnd::Unusual { from, opts: options(State::Data, None) };
     // The tokenizer of the HTML standard treats these two characters in a special way wherever they are.
     if page.len() > BYTES_MAX || memchr::memchr2(b'\r', 0, page.as_bytes()).is_some() {
-        return unusual(scanner.at, State::Data, None);
+        return unusual(scanner.at);
     }
     let tokens = Tokens { page, input: StrTendril::from_slice(page), sink };
     let mut asked_at = 0;
@@ -50,14 +50,17 @@ pub(crate) fn read<S: TokenSink>(page: &str, sink: &S, mut goes_on: impl FnMut()
                 return MarkupEnd::Limit;
             }
         }
-        let Some(piece) = scanner.piece() else { return unusual(scanner.at, State::Data, None) };
+        let Some(piece) = scanner.piece() else { return unusual(scanner.at) };
         match tokens.give(piece, &scanner.attributes) {
             TextMode::Data => {}
-            TextMode::Raw(kind, name) => match scanner.raw_text(kind, &name) {
-                Some(text) if kind == RawKind::Rcdata => tokens.text(text, State::RawData(kind), Some(&name)),
-                Some(text) => tokens.characters(text),
-                None => return unusual(scanner.at, State::RawData(kind), Some(name.to_string())),
-            },
+            TextMode::Raw(kind, name) => {
+                let text = scanner.raw_text(kind, &name);
+                if kind == RawKind::Rcdata {
+                    tokens.text(text, State::RawData(kind), Some(&name));
+                } else {
+                    tokens.characters(text);
+                }
+            }
             TextMode::Plain => {
                 tokens.characters(scanner.at..page.len());
                 scanner.at = page.len();
