@@ -4,6 +4,7 @@
 //! shares the jars between shards and saves them in a file. The attributes `SameSite` and `HttpOnly` concern scripts
 //! and embedded content, which a crawler does not run, so they are ignored.
 
+mod expires;
 mod file;
 mod jar;
 mod kept;

@@ -1,8 +1,6 @@
-//! Parses one `Set-Cookie` field (RFC 6265bis §5.6) with the `cookie` crate, and adds the checks that the crate
-//! leaves to its callers.
+//! Parses one `Set-Cookie` field (RFC 6265bis §5.6).
 
-use cookie::{Cookie, Expiration};
-
+use super::expires;
 use super::jar::Refused;
 
 /// The content of a `Set-Cookie` field, before the check whether the host may set it.
@@ -36,24 +34,66 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<ParsedCookie, Refused> {
         return Err(Refused::TooLarge);
     }
     // The names and values of attributes are ASCII. Other bytes become U+FFFD, which matches no attribute.
-    let attributes = format!("x={}", String::from_utf8_lossy(attributes));
-    let cookie = Cookie::parse(attributes).map_err(|_| Refused::Malformed)?;
-    let short = |text: &&str| text.len() <= ATTRIBUTE_BYTES_MAX;
-    let domain = cookie.domain().filter(short).map(|domain| domain.trim().to_ascii_lowercase());
-    let expires = match (cookie.max_age(), cookie.expires()) {
-        // Max-Age takes precedence over Expires (RFC 6265bis §5.6).
-        (Some(age), _) => Some(now.saturating_add(age.whole_seconds())),
-        (None, Some(Expiration::DateTime(at))) => Some(at.unix_timestamp()),
-        (None, Some(Expiration::Session) | None) => None,
-    };
+    let attributes = Attributes::of(&String::from_utf8_lossy(attributes));
+    // Max-Age takes precedence over Expires (RFC 6265bis §5.6).
+    let expires = attributes.max_age.map(|age| now.saturating_add(age)).or(attributes.expires);
     Ok(ParsedCookie {
         name: name.to_vec(),
         value: value.to_vec(),
-        domain: domain.filter(|domain| !domain.is_empty()),
-        path: cookie.path().filter(short).filter(|path| path.starts_with('/')).map(str::to_owned),
-        secure: cookie.secure().unwrap_or(false),
+        domain: attributes.domain,
+        path: attributes.path,
+        secure: attributes.secure,
         expires: expires.map(|at| at.min(now.saturating_add(LASTS_SECS_MAX))),
     })
+}
+
+/// The attributes of a cookie. If one occurs several times, the last counts.
+#[derive(Default)]
+struct Attributes {
+    domain: Option<String>,
+    path: Option<String>,
+    secure: bool,
+    /// In seconds; 0 if the cookie has to be deleted.
+    max_age: Option<i64>,
+    expires: Option<i64>,
+}
+
+impl Attributes {
+    /// Reads the attributes, each of which follows a semicolon. An unknown or unreadable one is ignored.
+    fn of(text: &str) -> Self {
+        let mut attributes = Self::default();
+        for attribute in text.split(';') {
+            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            let (name, value) = (name.trim(), value.trim());
+            if value.len() > ATTRIBUTE_BYTES_MAX {
+                continue;
+            }
+            match &*name.to_ascii_lowercase() {
+                "domain" => {
+                    let domain = value.strip_prefix('.').unwrap_or(value).trim();
+                    if !domain.is_empty() {
+                        attributes.domain = Some(domain.to_ascii_lowercase());
+                    }
+                }
+                "path" => attributes.path = value.starts_with('/').then(|| value.to_owned()),
+                "secure" => attributes.secure = true,
+                "max-age" => attributes.max_age = max_age(value).or(attributes.max_age),
+                "expires" => attributes.expires = expires::read(value).or(attributes.expires),
+                _ => {}
+            }
+        }
+        attributes
+    }
+}
+
+/// Reads the value of `Max-Age`: digits, with a minus for a cookie that has to be deleted.
+fn max_age(value: &str) -> Option<i64> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // A number that is too large for the type is a time that never comes.
+    Some(if value.starts_with('-') { 0 } else { digits.parse().unwrap_or(i64::MAX) })
 }
 
 /// The most bytes that the name and the value of a cookie may have together (RFC 6265bis §5.6).
