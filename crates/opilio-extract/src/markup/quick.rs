@@ -283,6 +283,9 @@ pub(super) fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     if raw.len() > LINK_BYTES_MAX * ENTITY_SHRINKS_MAX {
         return None;
     }
+    if memchr::memchr2(b'&', 0, raw.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(raw));
+    }
     Some(without_nul(decoded_attribute(raw)))
 }
 
