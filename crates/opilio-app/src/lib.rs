@@ -18,6 +18,7 @@ mod requested;
 pub mod settings;
 pub mod signal;
 pub mod state;
+pub mod status_line;
 pub mod summary;
 pub mod unit;
 pub mod watch;

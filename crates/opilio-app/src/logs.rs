@@ -2,17 +2,18 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use indicatif::ProgressBar;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::status_line::StatusLine;
 
 /// Starts logging. Warnings and errors are logged, and more with `-v`, `-vv` or the environment variable
 /// `OPILIO_LOG` (as in `OPILIO_LOG=opilio_engine=debug`).
 ///
 /// # Errors
 /// When `OPILIO_LOG` cannot be read.
-pub fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
+pub fn begin(verbose: u8, bar: StatusLine) -> anyhow::Result<()> {
     let by_flag = match verbose {
         0 => "warn",
         1 => {
@@ -49,7 +50,7 @@ fn targets(text: &str) -> Result<Targets, ParseError> {
 }
 
 /// A writer to stderr that hides the progress bar while it writes.
-struct AboveBar(ProgressBar);
+struct AboveBar(StatusLine);
 
 impl Write for AboveBar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

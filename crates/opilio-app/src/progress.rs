@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use opilio_engine::Progress;
 
 use crate::exit::say;
+use crate::status_line::StatusLine;
 use crate::unit::{show_bytes, show_duration};
 
 /// The display of a running crawl, on stderr.
 #[derive(Debug)]
 pub struct Display {
-    bar: ProgressBar,
+    bar: StatusLine,
     how: ProgressForm,
+    began: Instant,
     /// The time at which the last line was printed, counted from the start of the crawl.
     last_line: Mutex<Duration>,
     pace: Mutex<PageRate>,
@@ -40,12 +41,12 @@ impl Display {
             (_, _, true) => ProgressForm::Bar,
             (_, _, false) => ProgressForm::Lines,
         };
-        let bar = if how == ProgressForm::Bar { bar() } else { ProgressBar::hidden() };
-        Self { bar, how, last_line: Mutex::new(Duration::ZERO), pace: Mutex::default() }
+        let (bar, began) = (StatusLine::default(), Instant::now());
+        Self { bar, how, began, last_line: Mutex::new(Duration::ZERO), pace: Mutex::default() }
     }
 
     /// Returns the bar, for other code that writes to stderr and has to hide it meanwhile.
-    pub fn bar(&self) -> ProgressBar {
+    pub fn bar(&self) -> StatusLine {
         self.bar.clone()
     }
 
@@ -65,10 +66,9 @@ impl Display {
         };
         match self.how {
             ProgressForm::Bar => {
-                // A bar of length 0 would look full.
-                self.bar.set_length(goal(progress).max(1));
-                self.bar.set_position(ended(progress));
-                self.bar.set_message(format!("{pace}{}", message(progress)));
+                let (ended, goal) = (ended(progress), goal(progress));
+                let (clock, bar) = (clock(self.began.elapsed()), bar(ended, goal));
+                self.bar.show(&format!("{clock} {bar} {ended}/{goal} URLs, {pace}{}", message(progress)));
             }
             ProgressForm::Lines => {
                 let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +83,7 @@ impl Display {
 
     /// Removes the bar from the terminal.
     pub fn end(&self) {
-        self.bar.finish_and_clear();
+        self.bar.clear();
     }
 }
 
@@ -136,13 +136,19 @@ impl PageRate {
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::new(1);
-    // A test checks that the template can be read. If it could not be read, the default style would stay.
-    if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-        bar.set_style(style.progress_chars("━╸ "));
-    }
-    bar
+/// Returns a time as hours, minutes and seconds: `01:02:03`.
+fn clock(span: Duration) -> String {
+    let secs = span.as_secs();
+    format!("{:02}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60)
+}
+
+/// Draws a bar whose length is the share of `ended` in `goal`.
+fn bar(ended: u64, goal: u64) -> String {
+    // A bar of length 0 would look full.
+    let share = ended as f64 / goal.max(1) as f64;
+    let full = ((share * BAR_CHARS as f64) as usize).min(BAR_CHARS);
+    let tip = if share > 0.0 && full < BAR_CHARS { "╸" } else { "" };
+    format!("{:BAR_CHARS$}", format!("{}{tip}", "━".repeat(full)))
 }
 
 fn message(progress: &Progress) -> String {
@@ -176,7 +182,8 @@ fn line(progress: &Progress) -> String {
     )
 }
 
-const TEMPLATE: &str = "{elapsed_precise} {bar:30} {pos}/{len} URLs, {wide_msg}";
+/// The length of the bar, in characters.
+const BAR_CHARS: usize = 30;
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The length of the time over which the rate of pages is measured.
@@ -213,7 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_has_a_style() {
-        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    fn the_bar_grows_from_nothing_to_its_full_length() {
+        let bars = [(0, 0), (0, 9), (1, 60), (5, 10), (99, 100), (10, 10), (11, 10)]
+            .map(|(ended, goal)| bar(ended, goal));
+        assert!(bars.iter().all(|bar| bar.chars().count() == BAR_CHARS), "{bars:?}");
+        let trimmed = bars.each_ref().map(|bar| (bar.matches('━').count(), bar.matches('╸').count()));
+        assert_eq!(trimmed, [(0, 0), (0, 0), (0, 1), (15, 1), (29, 1), (30, 0), (30, 0)]);
+        assert_eq!(clock(Duration::from_secs(90_061)), "25:01:01");
     }
 }

@@ -126,9 +126,16 @@ pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// Returns a size as text for people.
+/// Returns a size as text for people, as in `512 B` or `1.50 MiB`.
 pub fn show_bytes(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let (mut size, mut unit) = (bytes as f64 / 1_024.0, 0);
+    while size >= 1_024.0 && unit + 1 < BINARY_UNITS.len() {
+        (size, unit) = (size / 1_024.0, unit + 1);
+    }
+    format!("{size:.2} {}", BINARY_UNITS[unit])
 }
 
 /// Returns a time as text for people.
@@ -140,6 +147,8 @@ pub fn show_duration(span: Duration) -> String {
         _ => format!("{} h {:02} min", secs / 3_600, secs % 3_600 / 60),
     }
 }
+
+const BINARY_UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
 
 /// Splits a text into its number and its unit. Allows digits and at most one decimal point, so neither a sign nor
 /// `inf` is read.

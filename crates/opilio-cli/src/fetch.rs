@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
-use indicatif::ProgressBar;
 use opilio::core::Outcome;
 use opilio::core::explain::{Decision, Explanation, Question, explain};
 use opilio::export::{Export, JsonLines};
@@ -31,6 +30,7 @@ use opilio_app::exit::{Exit, Failure as Error};
 use opilio_app::logs;
 use opilio_app::settings::{CommandKind, CrawlDraft, Flags, HasSettings, SettingsTable};
 use opilio_app::signal::Signals;
+use opilio_app::status_line::StatusLine;
 use opilio_app::summary::PRIVATE_HINT;
 use opilio_app::unit::header;
 
@@ -82,7 +82,7 @@ impl HasSettings for FetchArgs {
 /// When the arguments are wrong (which is found before any request is sent), or the fetch fails.
 pub(crate) fn run(args: &FetchArgs) -> Result<Exit, Error> {
     let draft = args.shared.read().map_err(Error::Usage)?;
-    logs::begin(draft.run.verbose, ProgressBar::hidden()).map_err(Error::Usage)?;
+    logs::begin(draft.run.verbose, StatusLine::default()).map_err(Error::Usage)?;
     let url = web_url(&args.url).map_err(|why| Error::Usage(anyhow!("{why}")))?;
     let request = request(args, &url).map_err(Error::Usage)?;
     let asked = OneRequest { method: method_of(args), url };
