@@ -1,5 +1,6 @@
 //! `xml:base`: an attribute that sets the base of relative links in an element (XML Base; RFC 4287 §2).
 
+use crate::dom::NodeId;
 use crate::link::{LINK_BYTES_MAX, is_web, parse};
 use crate::xml::BASE;
 use encoding_rs::UTF_8;
@@ -10,8 +11,6 @@ use url::Url;
 
 /// The most bytes that all bases of a document may have together (8 MiB), since each base may be as long as a link.
 const BASES_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-type NodeId = <scraper::HtmlTreeSink as html5ever::tree_builder::TreeSink>::Handle;
 
 /// The bases that `xml:base` attributes of a document set. Each base is computed when it is first needed.
 #[derive(Debug)]

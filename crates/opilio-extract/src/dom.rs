@@ -538,8 +538,7 @@ fn breaks_line(element: ElementRef<'_>) -> bool {
         )
 }
 
-/// The name of a node in scraper's tree.
-#[cfg(any(test, fuzzing))]
+/// The number of a node in scraper's tree.
 pub(crate) type NodeId = <HtmlTreeSink as TreeSink>::Handle;
 
 /// A node of scraper's tree.

@@ -47,7 +47,7 @@ pub(crate) fn assert_same_skim(page: &str) {
 fn by_tags(page: &str, reach: Reach) -> Skim {
     let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
     let builder = TreeBuilder::new(HtmlTreeSink::new(Html::new_document()), tree_builder);
-    let sink = Tags { builder, elements: RefCell::default() };
+    let sink = TagElements { builder, elements: RefCell::default() };
     let tokenizer = Tokenizer::new(sink, TokenizerOpts { discard_bom: false, ..TokenizerOpts::default() });
     let queue = BufferQueue::default();
     queue.push_back(StrTendril::from_slice(page.strip_prefix('\u{feff}').unwrap_or(page)));
@@ -56,18 +56,18 @@ fn by_tags(page: &str, reach: Reach) -> Skim {
         let _ = tokenizer.feed(&queue);
     }
     tokenizer.end();
-    let Tags { builder, elements } = tokenizer.sink;
+    let TagElements { builder, elements } = tokenizer.sink;
     Dom::of(builder.sink.finish()).skim_of(&elements.into_inner(), reach)
 }
 
 /// Gives tokens to a tree builder, and remembers which element it makes of each start tag. A tree builder also makes
 /// elements without a tag, such as copies of unclosed links.
-struct Tags {
+struct TagElements {
     builder: TreeBuilder<NodeId, HtmlTreeSink>,
     elements: RefCell<Vec<NodeId>>,
 }
 
-impl TokenSink for Tags {
+impl TokenSink for TagElements {
     type Handle = NodeId;
 
     fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<NodeId> {
