@@ -152,8 +152,8 @@ impl<S: Spider> App<S> {
     /// these.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
         let asked = match self.own.read(args.into_iter().map(Into::into).collect())? {
-            Asked::Nothing(ended) => return Ok(*ended),
-            Asked::Spider(asked) => *asked,
+            ProgramTask::Done(ended) => return Ok(*ended),
+            ProgramTask::Command(asked) => *asked,
         };
         let spider = (self.make)(&asked.matches).map_err(Failure::Usage)?;
         let more = |crawler| self.more.into_iter().fold(crawler, |crawler, more| more(crawler));
@@ -169,10 +169,10 @@ impl<S: Spider> App<S> {
 }
 
 /// What the arguments of a program ask for.
-enum Asked {
-    /// Nothing that needs the spider: it is done already.
-    Nothing(Box<Ended>),
-    Spider(Box<AskedCommand>),
+enum ProgramTask {
+    /// The task needed no spider, and is done already.
+    Done(Box<Ended>),
+    Command(Box<AskedCommand>),
 }
 
 /// A subcommand that needs the spider, and its settings.
@@ -185,7 +185,7 @@ struct AskedCommand {
 
 impl ProgramChoices {
     /// Reads the arguments of a program, and carries out the command `schema`.
-    fn read(self, args: Vec<OsString>) -> Result<Asked, Failure> {
+    fn read(self, args: Vec<OsString>) -> Result<ProgramTask, Failure> {
         command::check_flags(&self.flags).map_err(Failure::Usage)?;
         let program = Command::new(program_name())
             .bin_name(program_name())
@@ -207,7 +207,7 @@ impl ProgramChoices {
         if command == SpiderCommand::Schema {
             schema::run(&self.plans, &matches)?;
             let ended = Ended::without_report(Exit::Done, Display::new(true, false));
-            return Ok(Asked::Nothing(Box::new(ended)));
+            return Ok(ProgramTask::Done(Box::new(ended)));
         }
         let table = command.table(self.flags).with_defaults(&self.settings);
         let output = matches.try_get_one::<PathBuf>("output").ok().flatten().or(self.output.as_ref());
@@ -216,7 +216,7 @@ impl ProgramChoices {
         let display = program::begin(matches.get_count("verbose"), matches.get_flag("quiet"), prints)?;
         let mut draft = table.read(&matches).map_err(Failure::Usage)?;
         draft.run.output = output;
-        Ok(Asked::Spider(Box::new(AskedCommand { command, matches, draft, display })))
+        Ok(ProgramTask::Command(Box::new(AskedCommand { command, matches, draft, display })))
     }
 }
 

@@ -124,10 +124,7 @@ impl CrawlChoices {
         let OpenStore { frontier, syncing, cookie_file, .. } = store;
         let cookies = self.identity.cookies(clock, cookie_file.as_deref(), history.resumed);
         let settings = Arc::new(self.settings(scope, logins, cookies.clone()));
-        let pages_max = self.limits.pages_max;
-        let mut first = Progress::of_books(Books::default(), &Totals::default());
-        first.pages_max = pages_max;
-        let (publish, progress) = watch::channel(first);
+        let (publish, progress) = watch::channel(self.first_progress());
         let plan = Plan {
             spider: hooks,
             settings: settings.clone(),
@@ -147,7 +144,7 @@ impl CrawlChoices {
             },
             scheduler: SchedulerPlan {
                 frontier,
-                pages_max,
+                pages_max: self.limits.pages_max,
                 hosts_max: self.limits.hosts_max,
                 newcomers_max: self.limits.newcomers(),
                 // All URLs that are queued now were queued by an earlier run.
@@ -165,6 +162,13 @@ impl CrawlChoices {
             supervisor: self.limits.supervisor(clock.now(), publish, signals),
         };
         Ok((plan, progress))
+    }
+
+    /// Returns the progress of a crawl that has not begun.
+    fn first_progress(&self) -> Progress {
+        let mut progress = Progress::of_books(Books::default(), &Totals::default());
+        progress.pages_max = self.limits.pages_max;
+        progress
     }
 
     /// Returns the wall time now, or the wall time that was set for virtual time.

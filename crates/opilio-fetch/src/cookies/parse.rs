@@ -34,7 +34,7 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<ParsedCookie, Refused> {
         return Err(Refused::TooLarge);
     }
     // The names and values of attributes are ASCII. Other bytes become U+FFFD, which matches no attribute.
-    let attributes = Attributes::of(&String::from_utf8_lossy(attributes));
+    let attributes = CookieAttributes::of(&String::from_utf8_lossy(attributes));
     // Max-Age takes precedence over Expires (RFC 6265bis §5.6).
     let expires = attributes.max_age.map(|age| now.saturating_add(age)).or(attributes.expires);
     Ok(ParsedCookie {
@@ -49,7 +49,7 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<ParsedCookie, Refused> {
 
 /// The attributes of a cookie. If one occurs several times, the last counts.
 #[derive(Default)]
-struct Attributes {
+struct CookieAttributes {
     domain: Option<String>,
     path: Option<String>,
     secure: bool,
@@ -58,7 +58,7 @@ struct Attributes {
     expires: Option<i64>,
 }
 
-impl Attributes {
+impl CookieAttributes {
     /// Reads the attributes, each of which follows a semicolon. An unknown or unreadable one is ignored.
     fn of(text: &str) -> Self {
         let mut attributes = Self::default();
