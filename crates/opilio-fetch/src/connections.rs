@@ -1,63 +1,47 @@
-//! Decides which requests leave their connections open, so that a crawl has few open connections, however many hosts
-//! it visits. An idle connection takes some 50 kB of memory, most of it for hyper's buffers.
+//! Decides which connections are kept open for further requests, so that a crawl has few open connections, however
+//! many hosts it visits. An idle connection takes some 50 kB of memory, most of it for hyper's buffers.
 //!
-//! The transport closes an idle connection after [`IDLE_MAX`]. This module counts the connections that may
-//! still be open. The count may be too high, but never too low.
+//! Each origin has a connection pool of its own, so that its idle connections can be closed: the transport closes
+//! single connections only after their time, but dropping a pool closes all its idle connections at once. When all
+//! places are taken, the connections that have been idle for longest are closed.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-
-use opilio_core::Timestamp;
-use url::{Origin, Url};
+use std::time::{Duration, Instant};
 
 /// How long an idle connection stays open: 15 s.
 pub const IDLE_MAX: Duration = Duration::from_secs(15);
 
+/// Returns how many connections a crawl with this in-flight limit keeps open: two for each request that may be in
+/// flight, and at least 512. At most half of the files that the process may open are used for them; the other half is
+/// left for other connections and for files.
+#[must_use]
+pub fn kept_max(in_flight_max: u32) -> usize {
+    let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    (in_flight_max as usize).saturating_mul(2).max(KEPT_MIN).min(files / 2)
+}
+
 /// The limit for connections that stay open, with the count of those that do. All shards of a crawl share it, so
 /// that a host with a shard of its own can use the whole limit.
 #[derive(Clone, Debug)]
-pub struct ConnectionPlaces {
+pub(crate) struct ConnectionPlaces {
     max: usize,
     taken: Arc<AtomicUsize>,
 }
 
 impl ConnectionPlaces {
-    /// Returns a limit of this many open connections, none of which is counted yet.
-    #[must_use]
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { max, taken: Arc::default() }
     }
 
-    /// Returns the limit for a crawl with this in-flight limit. At most half of the files that the process may open
-    /// are used for connections that stay open; the other half is left for other connections and for files.
-    #[must_use]
-    pub fn of_crawl(in_flight_max: u32) -> Self {
-        let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-        Self::new((in_flight_max as usize).saturating_mul(2).max(KEPT_MIN).min(files / 2))
-    }
-
-    /// Takes a place for a connection that is expected to be used again after `idle`, and returns whether a place
-    /// was free. The longer `idle` is, the fewer places such connections may take: the other places are left for
-    /// hosts that are used again sooner.
-    fn take(&self, idle: Duration) -> bool {
-        let places = self.places_for(idle);
-        let more = |taken| (taken < places).then_some(taken + 1);
+    /// Takes a place. Returns whether one was free.
+    fn take(&self) -> bool {
+        let more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
-    }
-
-    /// Returns whether a connection that has a place and is expected to be used again after `idle` may stay open.
-    fn spares(&self, idle: Duration) -> bool {
-        self.taken.load(Ordering::Acquire) <= self.places_for(idle)
-    }
-
-    /// Returns how many places connections may take that are expected to be used again after `idle`.
-    fn places_for(&self, idle: Duration) -> usize {
-        let sooner = IDLE_MAX.saturating_sub(idle).as_secs_f64() / IDLE_MAX.as_secs_f64();
-        (self.max as f64 * sooner).ceil() as usize
     }
 
     fn give_back(&self, places: usize) {
@@ -65,104 +49,152 @@ impl ConnectionPlaces {
     }
 }
 
-/// The connections of one shard that may be open, by the origin that they lead to.
+/// The connection pools of one shard; `K` names an origin, `P` is its pool.
+///
+/// The number of connections is an upper bound, since the transport does not tell how many are open: one for each
+/// request of a pool that was in flight at the same time.
 #[derive(Debug)]
-pub struct Connections {
+pub(crate) struct Pools<K, P> {
     places: ConnectionPlaces,
-    origins: HashMap<Origin, Open>,
-    /// Origins without a request in flight, each with the time at which its last request ended, in the order of
-    /// these times.
-    idle: VecDeque<(Timestamp, Origin)>,
+    pools: HashMap<K, Pool<P>>,
+    /// The origins without a request in flight, in the order in which their last requests ended.
+    idle: BTreeMap<u64, K>,
+    next: u64,
+    /// The time after which the transport closes an idle connection.
+    idle_max: Duration,
 }
 
-#[derive(Debug, Default)]
-struct Open {
-    connections: usize,
+#[derive(Debug)]
+struct Pool<P> {
+    pool: P,
+    /// How many places the pool has, each for one connection.
+    places: usize,
     /// The number of requests in flight that leave their connections open.
     requests: usize,
-    /// The time at which the last of these requests ended.
-    idle_since: Timestamp,
+    /// The number of the pool in `idle`, and the time since when no request is in flight.
+    idle: Option<(u64, Instant)>,
 }
 
-impl Connections {
-    /// Returns a count without connections. Each connection that is kept open takes one of `places`.
-    #[must_use]
-    pub fn new(places: ConnectionPlaces) -> Self {
-        Self { places, origins: HashMap::new(), idle: VecDeque::new() }
+impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
+    pub(crate) fn new(places: ConnectionPlaces, idle_max: Duration) -> Self {
+        Self { places, pools: HashMap::new(), idle: BTreeMap::new(), next: 0, idle_max }
     }
 
-    /// Begins a request whose host is expected to be used again after `idle`. Returns whether the connection may be
-    /// kept open. If not, the request closes the connection that it uses, which gives its place back. So a host that
-    /// is done does not keep its place from others for the next 15 s.
-    fn begin(&mut self, now: Timestamp, origin: &Origin, idle: Duration) -> bool {
+    /// Begins a request that leaves its connection open, and returns the pool to use. `None` if all places are taken by
+    /// connections that are in use: then the request has to close its connection.
+    ///
+    /// # Errors
+    /// When the pool of a new origin cannot be made.
+    pub(crate) fn begin<E>(
+        &mut self,
+        now: Instant,
+        origin: &K,
+        make: impl FnOnce() -> Result<P, E>,
+    ) -> Result<Option<P>, E> {
         self.expire(now);
-        let known = self.origins.get(origin).map_or((0, 0), |open| (open.requests, open.connections));
-        let needs_one = known.0 >= known.1;
-        let keeps = if needs_one { self.places.take(idle) } else { self.places.spares(idle) };
-        if !keeps && needs_one {
-            return false;
+        let has_room = self.pools.get(origin).is_some_and(|pool| pool.requests < pool.places);
+        if !has_room && !self.take_place() {
+            return Ok(None);
         }
-        let open = self.origins.entry(origin.clone()).or_default();
-        if keeps {
-            open.requests += 1;
-            open.connections += usize::from(needs_one);
-        } else {
-            open.connections -= 1;
-            self.places.give_back(1);
-        }
-        keeps
-    }
-
-    /// Ends a request whose connection is kept open.
-    fn end(&mut self, now: Timestamp, origin: &Origin) {
-        let Some(open) = self.origins.get_mut(origin) else { return };
-        open.requests = open.requests.saturating_sub(1);
-        if open.requests == 0 {
-            open.idle_since = now;
-            self.idle.push_back((now, origin.clone()));
-        }
-    }
-
-    /// Frees the places of idle connections that the transport has closed by `now`.
-    fn expire(&mut self, now: Timestamp) {
-        while let Some((since, origin)) = self.idle.pop_front_if(|(since, _)| *since + IDLE_MAX <= now) {
-            let over = |open: &Open| open.requests == 0 && open.idle_since == since;
-            if self.origins.get(&origin).is_some_and(over)
-                && let Some(open) = self.origins.remove(&origin)
-            {
-                self.places.give_back(open.connections);
+        let pool = match self.pools.get_mut(origin) {
+            Some(pool) => pool,
+            None => {
+                let made = make().inspect_err(|_| self.places.give_back(1))?;
+                let new = Pool { pool: made, places: 0, requests: 0, idle: None };
+                self.pools.entry(origin.clone()).or_insert(new)
             }
+        };
+        if let Some((number, _)) = pool.idle.take() {
+            self.idle.remove(&number);
         }
+        pool.places += usize::from(!has_room);
+        pool.requests += 1;
+        Ok(Some(pool.pool.clone()))
+    }
+
+    /// Ends a request that has left its connection open.
+    fn end(&mut self, now: Instant, origin: &K) {
+        let Some(pool) = self.pools.get_mut(origin) else { return };
+        pool.requests = pool.requests.saturating_sub(1);
+        if pool.requests == 0 {
+            pool.idle = Some((self.next, now));
+            self.idle.insert(self.next, origin.clone());
+            self.next += 1;
+        }
+    }
+
+    /// Records that all requests to an origin share one connection, as with HTTP/2.
+    fn shares_one(&mut self, origin: &K) {
+        if let Some(pool) = self.pools.get_mut(origin) {
+            self.places.give_back(pool.places.saturating_sub(1));
+            pool.places = pool.places.min(1);
+        }
+    }
+
+    /// Returns the pool of an origin, for a request that closes its connection.
+    pub(crate) fn of(&mut self, now: Instant, origin: &K) -> Option<P> {
+        self.expire(now);
+        self.pools.get(origin).map(|pool| pool.pool.clone())
+    }
+
+    /// Takes a place for a connection. If none is free, closes the connections of the origin that has been idle for
+    /// longest.
+    fn take_place(&mut self) -> bool {
+        while !self.places.take() {
+            let Some((_, origin)) = self.idle.pop_first() else { return false };
+            self.close(&origin);
+        }
+        true
+    }
+
+    /// Drops the pools whose connections the transport has closed by `now`, since they were idle for too long.
+    fn expire(&mut self, now: Instant) {
+        while let Some(first) = self.idle.first_entry() {
+            let pool = self.pools.get(first.get());
+            let idle = pool.and_then(|pool| pool.idle).map_or(self.idle_max, |(_, since)| now - since);
+            if idle < self.idle_max {
+                return;
+            }
+            let origin = first.remove();
+            self.close(&origin);
+        }
+    }
+
+    fn close(&mut self, origin: &K) {
+        if let Some(pool) = self.pools.remove(origin) {
+            self.places.give_back(pool.places);
+        }
+    }
+}
+
+impl<K, P> Drop for Pools<K, P> {
+    fn drop(&mut self) {
+        self.places.give_back(self.pools.values().map(|pool| pool.places).sum());
     }
 }
 
 /// A request in flight whose connection is kept open. Dropping this value ends the request, so a fetch that panics
 /// ends its request, too.
-pub struct Keeping<Now: Fn() -> Timestamp> {
-    connections: Rc<RefCell<Connections>>,
-    origin: Origin,
-    now: Now,
+pub(crate) struct Keeping<K: Clone + Eq + Hash, P: Clone> {
+    pools: Rc<RefCell<Pools<K, P>>>,
+    origin: K,
 }
 
-impl<Now: Fn() -> Timestamp> Keeping<Now> {
-    /// Begins a request to a URL whose host is expected to be used again after `idle`. Returns `None` if the
-    /// connection may not be kept open.
-    #[must_use]
-    pub fn begin(
-        connections: &Rc<RefCell<Connections>>,
-        now: Now,
-        url: &Url,
-        idle: Duration,
-    ) -> Option<Self> {
-        let origin = url.origin();
-        let kept = connections.borrow_mut().begin(now(), &origin, idle);
-        kept.then(|| Self { connections: connections.clone(), origin, now })
+impl<K: Clone + Eq + Hash, P: Clone> Keeping<K, P> {
+    /// Keeps the connection of a request that [`Pools::begin`] has begun.
+    pub(crate) fn new(pools: &Rc<RefCell<Pools<K, P>>>, origin: K) -> Self {
+        Self { pools: pools.clone(), origin }
+    }
+
+    /// Records that all requests to the origin share one connection, as with HTTP/2.
+    pub(crate) fn shares_one(&self) {
+        self.pools.borrow_mut().shares_one(&self.origin);
     }
 }
 
-impl<Now: Fn() -> Timestamp> Drop for Keeping<Now> {
+impl<K: Clone + Eq + Hash, P: Clone> Drop for Keeping<K, P> {
     fn drop(&mut self) {
-        self.connections.borrow_mut().end((self.now)(), &self.origin);
+        self.pools.borrow_mut().end(Instant::now(), &self.origin);
     }
 }
 
@@ -184,97 +216,137 @@ const KEPT_MIN: usize = 512;
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use std::convert::Infallible;
+    use std::rc::Weak;
+
     use proptest::prelude::*;
 
     use super::*;
 
-    fn origin(n: u8) -> Origin {
-        Url::parse(&format!("http://h{n}.example/")).unwrap().origin()
+    const IDLE: Duration = Duration::from_secs(15);
+
+    /// Pools of which each can be observed: a pool that is dropped has closed its idle connections.
+    struct Rig {
+        pools: Pools<u8, Rc<()>>,
+        made: HashMap<u8, Weak<()>>,
+        began: Instant,
     }
 
-    #[test]
-    fn a_connection_counts_until_it_was_idle_for_15_seconds() {
-        let mut connections = Connections::new(ConnectionPlaces::new(1));
-        let at = Timestamp::from_secs;
-        let soon = Duration::ZERO;
-        assert!(connections.begin(at(0), &origin(0), soon));
-        assert!(!connections.begin(at(1), &origin(1), soon), "one is kept already");
-        connections.end(at(2), &origin(0));
-        assert!(connections.begin(at(10), &origin(0), soon), "it is used again");
-        connections.end(at(11), &origin(0));
-        assert!(!connections.begin(at(25), &origin(1), soon));
-        assert!(connections.begin(at(26), &origin(1), soon));
-    }
-
-    #[test]
-    fn hosts_that_may_be_done_give_their_places_to_those_that_are_asked_soon() {
-        let mut connections = Connections::new(ConnectionPlaces::new(4));
-        let (soon, late) = (Duration::ZERO, IDLE_MAX / 2);
-        for n in 0..4 {
-            assert!(connections.begin(Timestamp::EPOCH, &origin(n), soon));
-            connections.end(Timestamp::EPOCH, &origin(n));
+    impl Rig {
+        fn new(places: ConnectionPlaces) -> Self {
+            Self { pools: Pools::new(places, IDLE), made: HashMap::new(), began: Instant::now() }
         }
-        assert!(!connections.begin(Timestamp::EPOCH, &origin(4), soon), "all places are taken");
-        let kept: Vec<bool> = (0..4).map(|n| connections.begin(Timestamp::EPOCH, &origin(n), late)).collect();
-        assert_eq!(kept, [false, false, true, true], "half of the places are for them");
-        assert!(connections.begin(Timestamp::EPOCH, &origin(4), soon));
+
+        fn at(&self, secs: u64) -> Instant {
+            self.began + Duration::from_secs(secs)
+        }
+
+        /// Begins a request. Returns whether its connection is kept open.
+        fn begin(&mut self, secs: u64, origin: u8) -> bool {
+            let at = self.at(secs);
+            let pool = self.pools.begin(at, &origin, || Ok::<_, Infallible>(Rc::new(()))).unwrap();
+            if let Some(pool) = &pool {
+                self.made.insert(origin, Rc::downgrade(pool));
+            }
+            pool.is_some()
+        }
+
+        fn end(&mut self, secs: u64, origin: u8) {
+            self.pools.end(self.at(secs), &origin);
+        }
+
+        fn lives(&self, origin: u8) -> bool {
+            self.made.get(&origin).is_some_and(|pool| pool.upgrade().is_some())
+        }
     }
 
     #[test]
-    fn hosts_that_are_asked_late_leave_places_to_those_that_are_asked_soon() {
-        let mut connections = Connections::new(ConnectionPlaces::new(9));
-        let (soon, late) = (Duration::from_millis(10), Duration::from_secs(10));
-        let kept = (0..20).filter(|n| connections.begin(Timestamp::EPOCH, &origin(*n), late)).count();
-        assert_eq!(kept, 3, "a third of the places, for a third of the time is left");
-        let kept = (20..40).filter(|n| connections.begin(Timestamp::EPOCH, &origin(*n), soon)).count();
-        assert_eq!(kept, 6);
-        assert!(!connections.begin(Timestamp::EPOCH, &origin(0), soon));
-        connections.end(Timestamp::EPOCH, &origin(0));
-        assert!(connections.begin(Timestamp::EPOCH, &origin(0), soon), "it is open already");
+    fn the_connections_that_were_idle_for_longest_are_closed_for_new_ones() {
+        let mut rig = Rig::new(ConnectionPlaces::new(3));
+        for origin in 0..3 {
+            assert!(rig.begin(0, origin));
+        }
+        assert!(!rig.begin(0, 3), "all places are in use");
+        for origin in [1, 0, 2] {
+            rig.end(1, origin);
+        }
+        assert!(rig.begin(2, 1), "it has its connection still");
+        assert!(rig.begin(2, 4));
+        let lives: Vec<u8> = (0..5).filter(|origin| rig.lives(*origin)).collect();
+        assert_eq!(lives, [1, 2, 4], "0 was idle for longest, since 1 is in use again");
     }
 
     #[test]
-    fn the_shards_of_a_crawl_share_its_places() {
-        let places = ConnectionPlaces::new(3);
-        let (mut one, mut other) = (Connections::new(places.clone()), Connections::new(places));
-        let begin = |connections: &mut Connections, n| {
-            connections.begin(Timestamp::EPOCH, &origin(n), Duration::ZERO)
-        };
-        assert!(begin(&mut one, 0) && begin(&mut one, 1) && begin(&mut other, 2));
-        assert!(!begin(&mut other, 3) && !begin(&mut one, 3));
+    fn a_connection_has_a_place_until_it_was_idle_for_its_time() {
+        let places = ConnectionPlaces::new(1);
+        let (mut one, mut other) = (Rig::new(places.clone()), Rig::new(places));
+        assert!(one.begin(0, 0));
+        one.end(2, 0);
+        assert!(!other.begin(3, 0), "the shards of a crawl share its places");
+        assert!(one.begin(10, 0), "it is used again");
+        one.end(11, 0);
+        assert!(one.pools.of(one.at(25), &0).is_some());
+        assert!(one.pools.of(one.at(26), &0).is_none(), "the transport has closed it");
+        assert!(other.begin(26, 0));
+    }
+
+    #[test]
+    fn requests_that_share_one_connection_take_one_place() {
+        let mut rig = Rig::new(ConnectionPlaces::new(3));
+        assert!(rig.begin(0, 0) && rig.begin(0, 0) && rig.begin(0, 0));
+        assert!(!rig.begin(0, 1));
+        rig.pools.shares_one(&0);
+        assert!(rig.begin(0, 1));
+    }
+
+    #[test]
+    fn a_shard_that_ends_gives_its_places_back() {
+        let places = ConnectionPlaces::new(1);
+        let mut rig = Rig::new(places.clone());
+        assert!(rig.begin(0, 0));
+        drop(rig);
+        assert!(places.take());
     }
 
     proptest! {
-        /// Compares the count with a model of the transport's connection pool: there must never be more open
+        /// Compares the count with a model of the transport's connection pools: there must never be more open
         /// connections than were counted.
         #[test]
         fn no_more_are_open_than_allowed(
             steps in prop::collection::vec((0u8..6, any::<bool>(), 0u64..9), 1..200),
             max in 1usize..6,
         ) {
-            let mut connections = Connections::new(ConnectionPlaces::new(max));
-            let mut now = Timestamp::EPOCH;
+            let mut rig = Rig::new(ConnectionPlaces::new(max));
+            let mut now = 0;
             // For each origin: the number of requests in flight, and for each idle connection the time since when it
             // is idle.
-            let mut pool: HashMap<u8, (usize, Vec<Timestamp>)> = HashMap::new();
+            let mut open: HashMap<u8, (usize, Vec<u64>)> = HashMap::new();
             for (n, begins, wait) in steps {
-                now += Duration::from_secs(wait);
-                for (_, idle) in pool.values_mut() {
-                    idle.retain(|since| *since + IDLE_MAX > now);
-                }
-                let (under_way, idle) = pool.entry(n).or_default();
+                now += wait;
                 if begins {
-                    // A request takes an idle connection if there is one, and may close it afterwards.
-                    idle.pop();
-                    *under_way += usize::from(connections.begin(now, &origin(n), Duration::from_secs(wait)));
-                } else if *under_way > 0 {
+                    let kept = rig.begin(now, n);
+                    let is_idle = |(origin, open): (&u8, &(usize, Vec<u64>))| open.0 == 0 && rig.lives(*origin);
+                    prop_assert!(kept || !open.iter().any(is_idle), "an idle connection keeps its place");
+                    let (under_way, idle) = open.entry(n).or_default();
+                    if kept {
+                        idle.pop();
+                        *under_way += 1;
+                    }
+                } else if let Some((under_way, idle)) = open.get_mut(&n).filter(|(under_way, _)| *under_way > 0) {
                     *under_way -= 1;
                     idle.push(now);
-                    connections.end(now, &origin(n));
+                    rig.end(now, n);
                 }
-                let open: usize = pool.values().map(|(under_way, idle)| under_way + idle.len()).sum();
-                let taken = connections.places.taken.load(Ordering::Acquire);
-                prop_assert!(open <= taken && taken <= max);
+                for (origin, (under_way, idle)) in &mut open {
+                    idle.retain(|since| since + IDLE.as_secs() > now);
+                    if !rig.lives(*origin) {
+                        prop_assert_eq!(*under_way, 0, "a pool in use is not dropped");
+                        idle.clear();
+                    }
+                }
+                let count: usize = open.values().map(|(under_way, idle)| under_way + idle.len()).sum();
+                let taken = rig.pools.places.taken.load(Ordering::Acquire);
+                prop_assert!(count <= taken && taken <= max);
             }
         }
     }

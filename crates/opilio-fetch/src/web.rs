@@ -12,6 +12,7 @@ mod trust;
 use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,13 +21,14 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{HeaderValue, header};
 use http_body_util::BodyDataStream;
 use opilio_core::{Fault, Proxy};
-use url::{Host, Url};
+use url::{Host, Origin, Url};
 
 pub(crate) use self::connect::Blocked;
 use self::connect::{NoteConnected, PROGRESS, Resolver, not_public};
 use self::trust::tls_config;
 use crate::address::AddressPolicy;
 use crate::classify::{self, Behind, Exchange};
+use crate::connections::{self, ConnectionPlaces, Pools};
 use crate::dns::DnsCache;
 use crate::limits::Limits;
 use crate::proxy::Rotation;
@@ -43,6 +45,9 @@ pub struct WebSettings {
     pub idle_timeout: Duration,
     /// The most idle connections per origin and shard (256).
     pub idle_per_host_max: usize,
+    /// The most connections that all shards together keep open for further requests (512). When there are as many, those
+    /// that have been idle for longest are closed.
+    pub kept_max: usize,
     /// The most header fields that an answer may have; see [`Limits::header_count_max`].
     pub header_count_max: usize,
     /// The most header bytes that an answer may have; see [`Limits::header_bytes_max`].
@@ -70,8 +75,9 @@ impl Default for WebSettings {
         Self {
             addresses: AddressPolicy::public(),
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(15),
+            idle_timeout: connections::IDLE_MAX,
             idle_per_host_max: 256,
+            kept_max: 512,
             header_count_max: limits.header_count_max,
             header_bytes_max: limits.header_bytes_max,
             tls: Tls::System,
@@ -108,6 +114,8 @@ pub enum SetupError {
 #[derive(Clone)]
 pub struct Web {
     settings: Arc<WebSettings>,
+    /// The places for connections that are kept open.
+    places: ConnectionPlaces,
     dns: Arc<DnsCache>,
     tls: rustls::ClientConfig,
     /// The reason why the system's trust store of certificates cannot be used; `None` if it can be used.
@@ -134,8 +142,9 @@ impl Web {
     pub fn new(settings: WebSettings, dns: Arc<DnsCache>) -> Result<Self, SetupError> {
         let (tls, untrusting) = tls_config(settings.tls)?;
         let rotation = Arc::new(Mutex::new(Rotation::new(settings.proxies.len())));
+        let places = ConnectionPlaces::new(settings.kept_max);
         let settings = Arc::new(settings);
-        Ok(Self { settings, dns, tls, untrusting, rotation, began: Instant::now() })
+        Ok(Self { settings, places, dns, tls, untrusting, rotation, began: Instant::now() })
     }
 
     /// Makes a transport for one shard, with connections of its own.
@@ -143,20 +152,16 @@ impl Web {
     /// # Errors
     /// When reqwest's client cannot be built.
     pub fn transport(&self) -> Result<ReqwestTransport, SetupError> {
-        let clients = self.clients(None).map_err(SetupError::Client)?;
-        Ok(ReqwestTransport { direct: clients, proxied: RefCell::default(), web: self.clone() })
+        Ok(ReqwestTransport {
+            pools: Rc::new(RefCell::new(Pools::new(self.places.clone(), self.settings.idle_timeout))),
+            fresh: self.client(0, None).map_err(SetupError::Client)?,
+            fresh_proxied: RefCell::default(),
+            web: self.clone(),
+        })
     }
 
-    fn clients(&self, proxy: Option<&Proxy>) -> Result<Clients, reqwest::Error> {
-        let client = |idle_max: usize| self.builder(idle_max, proxy)?.build();
-        Ok(Clients { pooled: client(self.settings.idle_per_host_max)?, fresh: client(0)? })
-    }
-
-    fn builder(
-        &self,
-        idle_max: usize,
-        proxy: Option<&Proxy>,
-    ) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    /// Builds a client with at most this many idle connections.
+    fn client(&self, idle_max: usize, proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
         let settings = &self.settings;
         // For a request through a proxy, only the proxy's own name is resolved, and a proxy may have any address.
         let addresses = match proxy {
@@ -183,10 +188,11 @@ impl Web {
             .tls_backend_preconfigured(self.tls.clone())
             .connector_layer(NoteConnected)
             .dns_resolver(Arc::new(resolver));
-        Ok(match proxy {
+        match proxy {
             Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.expose())?),
             None => builder,
-        })
+        }
+        .build()
     }
 }
 
@@ -199,20 +205,21 @@ fn header_list_bytes(settings: &WebSettings) -> u32 {
 
 /// The transport for the web, for one shard.
 pub struct ReqwestTransport {
-    direct: Clients,
-    /// The reqwest clients of each proxy that was used, ordered by their last use; the most recent is at the end.
-    proxied: RefCell<Vec<(Proxy, Clients)>>,
+    /// The clients with a connection pool, one for each origin.
+    pools: Rc<RefCell<ClientPools>>,
+    /// The client without a pool, for requests that must not be sent over an idle connection, since the server may
+    /// have closed it, and for requests whose connection is not kept open.
+    fresh: reqwest::Client,
+    /// The same for each proxy that was used, ordered by their last use; the most recent is at the end.
+    fresh_proxied: RefCell<Vec<(Proxy, reqwest::Client)>>,
     web: Web,
 }
 
-/// Two reqwest clients: one with and one without a connection pool.
-#[derive(Clone)]
-struct Clients {
-    pooled: reqwest::Client,
-    /// The client without a pool, for requests that must not be sent over an idle connection, since the server may
-    /// have closed it.
-    fresh: reqwest::Client,
-}
+type ClientPools = Pools<PooledOrigin, reqwest::Client>;
+type Keeping = connections::Keeping<PooledOrigin, reqwest::Client>;
+
+/// An origin, with the proxy through which it is reached.
+type PooledOrigin = (Option<Proxy>, Origin);
 
 /// The proxy that is to carry a request.
 struct Via {
@@ -256,21 +263,24 @@ impl Transport for ReqwestTransport {
 
 impl ReqwestTransport {
     /// Sends the request once, through this proxy or, without one, directly.
-    async fn send_via(&self, ask: TransportRequest, via: Option<Via>) -> Result<Answer, TransportError> {
+    async fn send_via(&self, mut ask: TransportRequest, via: Option<Via>) -> Result<Answer, TransportError> {
         let progress = ask.progress.clone();
         let https = ask.url.scheme() == "https";
         // In an https tunnel, a failure after connecting is always the host's. Over plain http, it may be the
         // proxy's.
         let may_be_proxys = !https && ask.connection != Connection::Fresh;
-        let clients = self.clients(via.as_ref())?;
-        let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
+        let (client, keeping) =
+            self.client(&ask, via.as_ref()).map_err(|error| unbuilt(via.as_ref(), &error))?;
+        if keeping.is_none() && ask.connection == Connection::Keep {
+            ask.connection = Connection::Close;
+        }
         let sent = PROGRESS.scope(progress.clone(), client.execute(request(ask))).await;
         let exchange = Exchange { phase: progress.phase(), https };
         progress.enter(Phase::Body);
         match sent {
             Ok(response) => match via {
-                Some(via) => self.carried(&via, response, exchange),
-                None => Ok(answer(response, exchange)),
+                Some(via) => self.carried(&via, response, keeping, exchange),
+                None => Ok(answer(response, keeping, exchange)),
             },
             Err(error) => {
                 let found = self.explain(classify::before_head(&error, exchange));
@@ -310,26 +320,47 @@ impl ReqwestTransport {
         self.web.rotation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn clients(&self, via: Option<&Via>) -> Result<Clients, TransportError> {
-        let Some(Via { proxy, .. }) = via else { return Ok(self.direct.clone()) };
-        let mut proxied = self.proxied.borrow_mut();
-        let known = proxied.iter().position(|(other, _)| other == proxy);
-        let clients = match known {
-            Some(at) => proxied.remove(at).1,
-            None => self.web.clients(Some(proxy)).map_err(|error| {
-                TransportError::new(
-                    Phase::Waiting,
-                    Fault::Proxy,
-                    format!("cannot set up the proxy {proxy}: {error}"),
-                )
-            })?,
+    /// Returns the client for a request, and what keeps the request's connection open; without that, the request has
+    /// to close its connection.
+    fn client(
+        &self,
+        ask: &TransportRequest,
+        via: Option<&Via>,
+    ) -> Result<(reqwest::Client, Option<Keeping>), reqwest::Error> {
+        let proxy = via.map(|via| &via.proxy);
+        let origin = || (proxy.cloned(), ask.url.origin());
+        let pooled = match ask.connection {
+            Connection::Keep => {
+                let origin = origin();
+                let make = || self.web.client(self.web.settings.idle_per_host_max, proxy);
+                let client = self.pools.borrow_mut().begin(Instant::now(), &origin, make)?;
+                client.map(|client| (client, Some(Keeping::new(&self.pools, origin))))
+            }
+            Connection::Close => {
+                self.pools.borrow_mut().of(Instant::now(), &origin()).map(|client| (client, None))
+            }
+            Connection::Fresh => None,
         };
-        // The clients of the proxies that were used least recently are dropped, with their idle connections.
+        match pooled {
+            Some(pooled) => Ok(pooled),
+            None => Ok((self.fresh(proxy)?, None)),
+        }
+    }
+
+    /// Returns the client without a pool.
+    fn fresh(&self, proxy: Option<&Proxy>) -> Result<reqwest::Client, reqwest::Error> {
+        let Some(proxy) = proxy else { return Ok(self.fresh.clone()) };
+        let mut proxied = self.fresh_proxied.borrow_mut();
+        let client = match proxied.iter().position(|(other, _)| other == proxy) {
+            Some(at) => proxied.remove(at).1,
+            None => self.web.client(0, Some(proxy))?,
+        };
+        // The clients of the proxies that were used least recently are dropped.
         if proxied.len() >= PROXIES_MAX {
             proxied.remove(0);
         }
-        proxied.push((proxy.clone(), clients.clone()));
-        Ok(clients)
+        proxied.push((proxy.clone(), client.clone()));
+        Ok(client)
     }
 
     /// Returns the answer that came through a proxy, or an error if the answer is from the proxy itself (status
@@ -338,6 +369,7 @@ impl ReqwestTransport {
         &self,
         via: &Via,
         response: reqwest::Response,
+        keeping: Option<Keeping>,
         exchange: Exchange,
     ) -> Result<Answer, TransportError> {
         if response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
@@ -347,7 +379,7 @@ impl ReqwestTransport {
             self.rotation().worked(turn);
         }
         // The remote address is the address of the proxy, so it is not reported as the address of the page's server.
-        Ok(Answer { remote: None, ..answer(response, exchange) })
+        Ok(Answer { remote: None, ..answer(response, keeping, exchange) })
     }
 
     /// Decides whether the proxy or the host behind it failed, and returns the error.
@@ -444,8 +476,27 @@ fn request(ask: TransportRequest) -> reqwest::Request {
     request
 }
 
-fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
+/// Returns the error for a client that could not be built.
+fn unbuilt(via: Option<&Via>, error: &reqwest::Error) -> TransportError {
+    match via {
+        Some(Via { proxy, .. }) => {
+            let detail = format!("cannot set up the proxy {proxy}: {error}");
+            TransportError::new(Phase::Waiting, Fault::Proxy, detail)
+        }
+        None => TransportError::new(
+            Phase::Waiting,
+            Fault::Ours,
+            format!("cannot set up the HTTP client: {error}"),
+        ),
+    }
+}
+
+/// Returns the answer. Its connection counts as used until the body has ended.
+fn answer(response: reqwest::Response, keeping: Option<Keeping>, exchange: Exchange) -> Answer {
     let remote = response.remote_addr();
+    if let Some(keeping) = keeping.as_ref().filter(|_| response.version() == http::Version::HTTP_2) {
+        keeping.shares_one();
+    }
     let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
     Answer {
         status: head.status.as_u16(),
@@ -453,13 +504,16 @@ fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
         headers: head.headers,
         body: BodyDataStream::new(body)
             .take_while(|chunk| ready(!chunk.as_ref().is_err_and(classify::is_stray_trailer)))
-            .map_err(|error| classify::in_body(&error))
+            .map_err(move |error| {
+                let _in_use = &keeping;
+                classify::in_body(&error)
+            })
             .boxed_local(),
         reused: exchange.phase == Phase::Waiting,
         remote,
     }
 }
 
-/// The most proxies per shard whose clients are kept. With more proxies, a client is sometimes built again, which
-/// costs a new TLS handshake.
+/// The most proxies per shard whose clients without a pool are kept. With more proxies, a client is sometimes built
+/// again.
 const PROXIES_MAX: usize = 64;

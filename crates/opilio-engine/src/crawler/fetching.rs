@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use opilio_fetch::connections::kept_max;
 use opilio_fetch::{
     AddressPolicy, BodyBudget, Cache, Cookies, DnsCache, Limits, Middleware, Proxy, Tls, Transport, Web,
     WebSettings,
@@ -60,11 +61,13 @@ impl Fetching {
         user_agent: HeaderValue,
         cookies: Option<Arc<Cookies>>,
         bodies: BodyBudget,
+        in_flight_max: u32,
     ) -> Result<Fetchers, CrawlError> {
         let Self { limits, transport, transport_around, mut middleware, cache, .. } = self;
         let web = WebSettings {
             header_count_max: limits.header_count_max,
             header_bytes_max: limits.header_bytes_max,
+            kept_max: kept_max(in_flight_max),
             ..self.web
         };
         if let Some(cookies) = cookies {

@@ -139,6 +139,7 @@ impl CrawlChoices {
                     user_agent,
                     cookies.clone(),
                     BodyBudget::of_crawl(self.limits.memory_bytes),
+                    self.limits.in_flight,
                 )?,
                 files: self.outputs.files,
             },

@@ -61,7 +61,7 @@ fn cookies_are_kept_unless_they_are_not_wanted() {
 
 fn fetchers(crawler: Crawler<EachPage>, cookies: Option<Arc<Cookies>>) -> Fetchers {
     let user_agent = HeaderValue::from_static("Opilio");
-    crawler.choices.fetching.fetchers(user_agent, cookies, BodyBudget::new(1)).unwrap()
+    crawler.choices.fetching.fetchers(user_agent, cookies, BodyBudget::new(1), 8).unwrap()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The fetcher pool. It grants slots to hosts, runs their fetches, and reports the outcome of each fetch
 //! together with a proposal of what to do next with the URL. The pool decides nothing about a URL itself.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,8 +11,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipien
 use futures_util::FutureExt;
 use opilio_core::scheduling::{GroupBudgets, Slots, SlotsInput, SlotsOutput, Standing, Surroundings};
 use opilio_core::{Blame, Fault, Group, Hints, Outcome, Timestamp};
-use opilio_fetch::connections::{ConnectionPlaces, Connections, Keeping};
-use opilio_fetch::{Connection, Fetched, Fetcher};
+use opilio_fetch::{Fetched, Fetcher};
 use opilio_spider::reading::words_of_panic;
 
 use super::answer::answer_of;
@@ -39,8 +38,6 @@ pub(crate) struct PoolSetup {
     pub(crate) slots: u32,
     /// The shared budgets of the groups of hosts, if groups have any.
     pub(crate) groups: GroupBudgets,
-    /// The places for connections that are kept open after a request. Their number is limited.
-    pub(crate) connections: ConnectionPlaces,
     pub(crate) clock: Clock,
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: SchedulerPort,
@@ -60,7 +57,6 @@ pub(crate) struct Pool {
     slots: Slots<Waiter>,
     groups: GroupBudgets,
     returned: Returned,
-    connections: Rc<RefCell<Connections>>,
     clock: Clock,
     fetcher: Rc<Fetcher>,
     port: SchedulerPort,
@@ -82,7 +78,6 @@ impl Pool {
             returned: Returned::default(),
             backlog: setup.backlog,
             fetch_max: setup.fetch_max,
-            connections: Rc::new(RefCell::new(Connections::new(setup.connections))),
             clock: setup.clock,
             fetcher: setup.fetcher,
             port: setup.port,
@@ -213,14 +208,7 @@ impl Handler<Fetch> for Pool {
         let fetcher = self.fetcher.clone();
         let fetch_max = self.fetch_max;
         let (counts, clock, backlog) = (self.counts.clone(), self.clock, self.backlog.clone());
-        let Fetch { slot, what, mut request, idle, advisor, reply } = fetch;
-        let kept = match request.connection {
-            Connection::Keep => Keeping::begin(&self.connections, move || clock.now(), &request.url, idle),
-            Connection::Close | Connection::Fresh => None,
-        };
-        if kept.is_none() && request.connection == Connection::Keep {
-            request.connection = Connection::Close;
-        }
+        let Fetch { slot, what, request, advisor, reply } = fetch;
         // Each fetch runs in a task of its own: an actor would poll all its futures whenever one of them is
         // ready.
         actix::spawn(async move {
@@ -235,7 +223,6 @@ impl Handler<Fetch> for Pool {
                 Ok(Err(panic)) => seen.panicked(&words_of_panic(&*panic)),
                 Err(_) => seen.lost(),
             };
-            drop(kept);
             // The page is counted before the slot of its fetch is free for another fetch.
             report.waits = report.answer.is_some().then(|| backlog.wait());
             // The slot is given back before the host gets the report, so that the host can start the next fetch at

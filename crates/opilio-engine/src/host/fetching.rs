@@ -159,8 +159,7 @@ impl HostActor {
         advisor: Advisor,
     ) -> bool {
         self.cx.settings.dress(&self.host, &mut request);
-        let idle = self.idle_time();
-        if idle > IDLE_MAX {
+        if self.idle_time() > IDLE_MAX {
             // The server would close the connection before its next use. Until then an open connection would
             // burden the server and this process.
             request.connection = Connection::Close;
@@ -168,20 +167,16 @@ impl HostActor {
         // The state starts a fetch only with a granted slot. If a slot is missing nevertheless, no request is
         // sent.
         let Some(slot) = self.slot.take() else { return false };
-        let fetch = Fetch { slot, what, request, idle, advisor, reply: ctx.address().recipient() };
+        let fetch = Fetch { slot, what, request, advisor, reply: ctx.address().recipient() };
         self.cx.pool.fetches.send(fetch);
         true
     }
 
-    /// Returns how long the connection of a request would be idle after the request: the time until the
+    /// Returns how long the connection of a request would be idle after the request at least: the time until the
     /// host's next start, which depends on the rate, the crawl delay, a quota and the learnt pace.
     fn idle_time(&self) -> Duration {
         let host = self.kept.state.borrow().snapshot();
         let next = host.next_start.map_or(Duration::ZERO, |at| at.since(self.cx.clock.now()));
-        let idle = host.spacing.max(next);
-        let has_more = host.ready + host.waiting > 0;
-        // Without another lease the time of the next start is unknown: a page that is being fetched may still
-        // link to this host.
-        if has_more { idle } else { idle.max(IDLE_MAX / 2) }
+        host.spacing.max(next)
     }
 }

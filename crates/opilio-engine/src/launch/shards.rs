@@ -11,7 +11,6 @@ use opilio_core::host::HostLimits;
 use opilio_core::scheduling::GroupBudgets;
 use opilio_export::FileStore;
 use opilio_fetch::Fetcher;
-use opilio_fetch::connections::ConnectionPlaces;
 use opilio_spider::CrawlError;
 use tokio::sync::Semaphore;
 
@@ -20,7 +19,7 @@ use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::fetcher::{Pool, PoolSetup, connection_places};
+use crate::fetcher::{Pool, PoolSetup};
 use crate::message::{ActorDied, Deliver, PoolLink, ShardCounts};
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
@@ -53,7 +52,6 @@ pub(super) struct CrawlParts {
 pub(super) struct ShardParts {
     shard: usize,
     slots: u32,
-    connections: ConnectionPlaces,
     fetchers: Fetchers,
     make_reader: MakeReader,
     files: Option<FileStore>,
@@ -63,17 +61,15 @@ pub(super) struct ShardParts {
 }
 
 impl ShardsPlan {
-    /// Makes the parts of all shards. The slots and the connections of the crawl are divided among the shards.
+    /// Makes the parts of all shards. The slots of the crawl are divided among the shards.
     pub(super) fn parts(self, crawl: CrawlParts) -> Vec<ShardParts> {
         let Self { readers, in_flight, fetchers, files } = self;
         let shards = readers.len().max(1) as u32;
         let crawl = Arc::new(crawl);
-        let connections = connection_places(in_flight);
         let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let parts = readers.into_iter().enumerate().map(|(shard, make_reader)| ShardParts {
             shard,
             slots: in_flight / shards + u32::from((shard as u32) < in_flight % shards),
-            connections: connections.clone(),
             fetchers: fetchers.clone(),
             make_reader,
             files: files.clone(),
@@ -90,7 +86,7 @@ impl ShardParts {
     /// # Errors
     /// When the shard's HTTP client cannot be made.
     pub(super) fn start(self) -> Result<(ShardLink, ShardRoad), CrawlError> {
-        let Self { shard, slots, connections, fetchers, make_reader, files, cores, crawl } = self;
+        let Self { shard, slots, fetchers, make_reader, files, cores, crawl } = self;
         let (clock, supervisor) = (crawl.clock, crawl.supervisor.clone());
         let has_cache = fetchers.has_cache();
         let fetcher = Rc::new(fetchers.fetcher(clock)?);
@@ -107,7 +103,7 @@ impl ShardParts {
             supervisor,
         };
         let watch = ParseWatch::default();
-        let pool = shared.pool(slots, connections, fetcher);
+        let pool = shared.pool(slots, fetcher);
         let context = |runner| RunnerContext {
             shard,
             clock,
@@ -160,12 +156,11 @@ impl Shared {
     }
 
     /// Starts the fetcher pool.
-    fn pool(&self, slots: u32, connections: ConnectionPlaces, fetcher: Rc<Fetcher>) -> Addr<Pool> {
+    fn pool(&self, slots: u32, fetcher: Rc<Fetcher>) -> Addr<Pool> {
         Pool::start(PoolSetup {
             shard: self.shard,
             slots,
             groups: GroupBudgets::new(self.settings.group_rate),
-            connections,
             clock: self.clock,
             fetcher,
             port: self.port.clone(),

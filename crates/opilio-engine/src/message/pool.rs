@@ -1,8 +1,6 @@
 //! The messages to a fetcher pool: requests for slots, fetches, slots that move between shards, and the intake
 //! level (how much may be started).
 
-use std::time::Duration;
-
 use actix::{Message, Recipient};
 use opilio_core::Group;
 use opilio_core::intake::IntakeLevel;
@@ -35,8 +33,6 @@ pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: FetchFor,
     pub(crate) request: FetchRequest,
-    /// The time for which the connection is expected to be idle after the fetch, as far as the host can tell.
-    pub(crate) idle: Duration,
     /// Holds the facts of the attempt and the retry policy for it, and proposes the verdict.
     pub(crate) advisor: Advisor,
     pub(crate) reply: Recipient<Report>,

@@ -195,44 +195,6 @@ fn a_connection_is_closed_when_the_crawl_delay_keeps_the_next_start_away() {
     assert_eq!(kept(30), [true, false, false, false], "nobody knows the delay before robots.txt");
 }
 
-#[test]
-fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
-    let spider = List((0..40).flat_map(|n| urls(&format!("h{n}.example"), 2).collect::<Vec<_>>()).collect());
-    crate::fetcher::CONNECTIONS_MAX.set(Some(8));
-    let transport = || -> Rc<dyn Transport> {
-        Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
-            let host = ask.url.host_str().unwrap().to_owned();
-            KEPT.with_borrow_mut(|(kept, most, requests)| {
-                *requests += usize::from(ask.connection == Connection::Keep);
-                match ask.connection {
-                    Connection::Keep => kept.insert(host),
-                    _ => kept.remove(&host),
-                };
-                *most = (*most).max(kept.len());
-            });
-            page()
-        }))
-    };
-    // The whole crawl takes a second, so no kept connection is closed in that time.
-    let (report, took, _) = run(crawler(spider).transport(transport));
-    crate::fetcher::CONNECTIONS_MAX.set(None);
-    assert_eq!(report.unwrap().pages, 80);
-    assert!(took < Duration::from_secs(15), "{took:?}");
-    let (kept, most, requests) = KEPT.take();
-    assert_eq!(most, 8, "all places are used, and no more");
-    assert_eq!(
-        kept.len(),
-        4,
-        "the last request of a host gives its place back while more than half are taken"
-    );
-    assert_eq!(requests, 12, "two requests each of four hosts, and the first of four more");
-}
-
-thread_local! {
-    /// The hosts whose connection is kept, the most that there were at once, and the requests that kept theirs.
-    static KEPT: RefCell<(std::collections::BTreeSet<String>, usize, usize)> = RefCell::default();
-}
-
 thread_local! {
     /// The setting of the connection in each request, in the order in which the requests arrived.
     static ASKED: RefCell<Vec<Connection>> = RefCell::default();

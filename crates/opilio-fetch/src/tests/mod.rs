@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod cache;
+mod kept;
 mod lenient;
 mod middleware;
 mod proxy;
