@@ -98,7 +98,7 @@ fn gate() -> Result<MicroStep> {
         host.handle(now, Input::Assign(vec![lease]));
         while let Some(output) = host.poll(now) {
             let answer = match output {
-                Output::AskSlot => Input::Granted,
+                Output::AskSlot => Input::Granted { is_short: false },
                 Output::Fetch(start) => {
                     Input::Report { lease: start.lease.id, outcome: Outcome::Answered(200), proposal }
                 }

@@ -98,7 +98,7 @@ mod tests {
         state.handle(NOW, Input::Assign(vec![Lease { id: LeaseId(1), record }]));
         while let Some(output) = state.poll(NOW) {
             match output {
-                Output::AskSlot => state.handle(NOW, Input::Granted),
+                Output::AskSlot => state.handle(NOW, Input::Granted { is_short: false }),
                 Output::FetchRules { scheme, .. } => {
                     let expires_in = Duration::from_secs(3_600);
                     let answer = RulesAnswer::Known { crawl_delay: None, expires_in };

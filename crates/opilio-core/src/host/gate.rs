@@ -74,7 +74,7 @@ impl HostState {
             (self.hold.until(), WakeReason::HoldEnds),
             (self.budget_due(), WakeReason::Budget),
             (self.pacing.quota.spent_until().unwrap_or_default(), WakeReason::HoldEnds),
-            (self.demand.slot_retry_at, WakeReason::SlotRetry),
+            (self.demand.slot_due(self.in_flight()), WakeReason::SlotRetry),
         ];
         let floor = floors.into_iter().max_by_key(|(at, _)| *at)?;
         let work = self.work_due()?;

@@ -81,7 +81,7 @@ impl HostState {
         if let Some(lease) = self.leases.duplicate() {
             return fail(Invariant::G4, format!("{lease:?} is in two places"));
         }
-        if self.demand.may_ask_slot(now) && self.startable(now).is_some() {
+        if self.demand.may_ask_slot(now, in_flight) && self.startable(now).is_some() {
             return fail(Invariant::G5, "a start is possible, and no slot was asked for".to_owned());
         }
         if self.start_due().is_some_and(|(at, _)| at <= now) {

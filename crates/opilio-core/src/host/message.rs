@@ -25,8 +25,12 @@ pub enum Input {
     /// Leases for this host. They are the answer to [`Output::Credit`]; there may be fewer than asked for, or
     /// none.
     Assign(Vec<Lease>),
-    /// A slot: the right to start one fetch now.
-    Granted,
+    /// A slot: the right to start one fetch now. It may be granted without a request, if a restart forgot the
+    /// request.
+    Granted {
+        /// Whether slots are short: other hosts wait for one, and none is left for them now.
+        is_short: bool,
+    },
     /// The slot is refused, since the mailbox of the fetcher pool was full. The host asks again a little
     /// later.
     Refused,

@@ -141,9 +141,12 @@ impl HostState {
         if !matches!(input, Input::Tick) {
             self.idleness.touch(now);
         }
+        if matches!(input, Input::Report { .. } | Input::Rules { .. }) {
+            self.demand.end_yield();
+        }
         match input {
             Input::Assign(leases) => self.assign(leases),
-            Input::Granted => self.granted(),
+            Input::Granted { is_short } => self.demand.granted(now, is_short),
             Input::Refused => self.slot_refused(now),
             Input::SlotDenied { until } => self.slot_denied(until),
             Input::Report { lease, outcome, proposal } => self.report(now, lease, outcome, proposal),
@@ -177,11 +180,16 @@ impl HostState {
                 self.demand.slot = SlotRequest::None;
                 return Some(candidate.map_or(Output::ReturnSlot, |candidate| self.start(now, candidate)));
             }
-            (SlotRequest::None, Some(_)) if self.demand.may_ask_slot(now) => {
-                self.demand.slot = SlotRequest::Asked;
+            (SlotRequest::None, Some(_)) if self.demand.may_ask_slot(now, self.in_flight()) => {
+                self.demand.ask_slot(self.in_flight());
                 return Some(Output::AskSlot);
             }
-            (SlotRequest::None | SlotRequest::Asked, _) => {}
+            // Nothing of the host is in flight any more, so it is served before the hosts that ask for more.
+            (SlotRequest::AskedForMore, Some(_)) if self.in_flight() == 0 => {
+                self.demand.ask_slot(0);
+                return Some(Output::AskSlot);
+            }
+            (SlotRequest::None | SlotRequest::Asked | SlotRequest::AskedForMore, _) => {}
         }
         if let Some(more) = self.credit_wanted() {
             self.demand.credit = CreditRequest::Asked;
@@ -279,12 +287,6 @@ impl HostState {
                 self.leases.admit(pending, self.terms.limits.order);
             }
         }
-    }
-
-    fn granted(&mut self) {
-        // A slot may be granted without a request, if a restart forgot the request. The next poll returns
-        // such a slot.
-        self.demand.slot = SlotRequest::Granted;
     }
 
     fn slot_refused(&mut self, now: Timestamp) {
@@ -388,7 +390,7 @@ impl HostState {
     /// Whether the host has asked for a slot and has no answer yet.
     #[must_use]
     pub fn waits_for_slot(&self) -> bool {
-        self.demand.slot == SlotRequest::Asked
+        self.demand.waits_for_slot()
     }
 
     /// Switches a bug on, to show that the observer of the tests finds it.

@@ -32,6 +32,12 @@ struct Waiter {
     group: Option<Group>,
 }
 
+impl PartialEq for Waiter {
+    fn eq(&self, other: &Self) -> bool {
+        self.answer == other.answer
+    }
+}
+
 /// The arguments with which a pool is started.
 pub(crate) struct PoolSetup {
     pub(crate) shard: usize,
@@ -111,14 +117,14 @@ impl Pool {
     }
 
     /// Answers the host that is granted a slot. If the host's mailbox is full, the host is answered later.
-    fn grant(&mut self, ctx: &mut Context<Self>, standing: Standing, host: Waiter) {
+    fn grant(&mut self, ctx: &mut Context<Self>, standing: Standing, host: Waiter, is_short: bool) {
         let afforded = match &host.group {
             Some(group) => self.groups.spend(self.clock.now(), group),
             None => Ok(()),
         };
         let slot = self.returned.slot(standing, ctx.address().recipient());
         let answer = match afforded {
-            Ok(()) => SlotAnswer::Granted(slot),
+            Ok(()) => SlotAnswer::Granted { slot, is_short },
             // The slot is dropped here, which returns it to the pool.
             Err(until) => SlotAnswer::Denied { until },
         };
@@ -133,7 +139,7 @@ impl Pool {
 
     fn perform(&mut self, ctx: &mut Context<Self>, output: SlotsOutput<Waiter>) {
         match output {
-            SlotsOutput::Grant { standing, host } => self.grant(ctx, standing, host),
+            SlotsOutput::Grant { standing, host, is_short } => self.grant(ctx, standing, host, is_short),
             SlotsOutput::Give { to, slots } => self.lent.send(Lent { to, slots }),
             SlotsOutput::AskOthers => {
                 let _ = self.wanted.try_send(SlotsWanted { shard: self.shard });

@@ -166,8 +166,7 @@ impl HostActor {
                 self.cx.port.send(ToScheduler::Credit { host: self.host.clone(), leases })
             }
             Output::AskSlot => {
-                let proven = self.kept.state.borrow().is_proven();
-                let standing = if proven { Standing::Proven } else { Standing::Doubtful };
+                let standing = standing(&self.kept.state.borrow());
                 let group = self.cx.settings.group_rate.map(|_| self.host.group());
                 let asked = AskSlot { host: ctx.address().recipient(), standing, group };
                 let asked = self.cx.pool.slots.try_send(asked);
@@ -307,9 +306,9 @@ impl Handler<SlotAnswer> for HostActor {
 
     fn handle(&mut self, answer: SlotAnswer, ctx: &mut Self::Context) {
         match answer {
-            SlotAnswer::Granted(slot) => {
+            SlotAnswer::Granted { slot, is_short } => {
                 self.slot = Some(slot);
-                self.step(ctx, Input::Granted);
+                self.step(ctx, Input::Granted { is_short });
             }
             SlotAnswer::Denied { until } => self.step(ctx, Input::SlotDenied { until }),
         }
@@ -345,6 +344,15 @@ impl Handler<Report> for HostActor {
                 self.step(ctx, Input::Tick);
             }
         }
+    }
+}
+
+/// Returns a host's standing among the hosts that wait for slots.
+fn standing(state: &HostState) -> Standing {
+    match (state.is_proven(), state.snapshot().in_flight) {
+        (false, _) => Standing::Doubtful,
+        (true, 0) => Standing::Connected,
+        (true, _) => Standing::Proven,
     }
 }
 

@@ -18,7 +18,11 @@ pub(crate) struct Wake;
 #[rtype(result = "()")]
 pub(crate) enum SlotAnswer {
     /// The right to start one fetch now.
-    Granted(Slot),
+    Granted {
+        slot: Slot,
+        /// Whether slots are short: other hosts wait for one, and none is left for them now.
+        is_short: bool,
+    },
     /// The host's group has used up its common budget: no start is allowed before `until`.
     Denied { until: Timestamp },
 }

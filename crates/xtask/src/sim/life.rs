@@ -92,7 +92,7 @@ impl<'a> Life<'a> {
                     let until = self.time.now + Duration::from_millis(self.random.u64(1..2_000));
                     self.hear(Input::SlotDenied { until })
                 }
-                _ => self.hear(Input::Granted),
+                _ => self.hear(Input::Granted { is_short: false }),
             },
             Event::Arrive { lease, attempt } => self.arrive(lease, attempt),
             Event::ArriveRules { scheme } => {

@@ -90,6 +90,45 @@ fn a_slot_that_the_groups_budget_denies_is_asked_for_when_it_affords_one() {
     assert_eq!(host.poll(ms(700)), Some(Output::AskSlot));
 }
 
+/// A host with two leases, of which the first has just been started with the last free slot.
+fn short_of_slots() -> HostState {
+    let now = ms(0);
+    let mut host = HostState::new(fast(), RulesMode::Off, HostLimits::default(), 1, now);
+    host.handle(now, Input::Assign(vec![lease(1), lease(2)]));
+    while host.poll(now).is_some() {}
+    host.handle(now, Input::Granted { is_short: true });
+    assert!(matches!(host.poll(now), Some(Output::Fetch(_))));
+    while let Some(output) = host.poll(now) {
+        assert_ne!(output, Output::AskSlot);
+    }
+    host
+}
+
+fn answered(host: &mut HostState, at: u64, id: u64) {
+    let proposal = Proposal { verdict: Verdict::Done, hints: Hints::default(), repeatable: true };
+    host.handle(ms(at), Input::Report { lease: LeaseId(id), outcome: Outcome::Answered(200), proposal });
+}
+
+#[test]
+fn while_slots_are_short_a_host_leaves_them_to_others_until_its_request_has_ended() {
+    let mut host = short_of_slots();
+    answered(&mut host, 120, 1);
+    let outputs: Vec<Output> = std::iter::from_fn(|| host.poll(ms(120))).collect();
+    assert!(outputs.contains(&Output::AskSlot), "{outputs:?}");
+}
+
+#[test]
+fn a_host_whose_request_takes_long_asks_for_more_slots_and_again_when_nothing_is_in_flight() {
+    let mut host = short_of_slots();
+    assert_eq!(host.wake_at(), Some((ms(200), WakeReason::SlotRetry)));
+    host.handle(ms(200), Input::Tick);
+    assert_eq!(host.poll(ms(200)), Some(Output::AskSlot));
+    while host.poll(ms(200)).is_some() {}
+    answered(&mut host, 300, 1);
+    let outputs: Vec<Output> = std::iter::from_fn(|| host.poll(ms(300))).collect();
+    assert!(outputs.contains(&Output::AskSlot), "it is served before hosts that ask for more: {outputs:?}");
+}
+
 #[test]
 fn a_slot_that_comes_too_late_is_handed_back() {
     let now = ms(0);
@@ -97,7 +136,7 @@ fn a_slot_that_comes_too_late_is_handed_back() {
     host.handle(now, Input::Assign(vec![lease(1)]));
     assert_eq!(host.poll(now), Some(Output::AskSlot));
     host.handle(now, Input::Disallowed(LeaseId(1)));
-    host.handle(now, Input::Granted);
+    host.handle(now, Input::Granted { is_short: false });
     assert!(matches!(
         host.poll(now),
         Some(Output::Deliver { delivery: Delivery::Failure(Reason::Robots), .. })
@@ -118,7 +157,7 @@ fn a_host_that_drains_does_not_wait_for_a_slot_that_it_asked_for() {
         panic!("{outputs:?}");
     };
     // The slot was granted before the fetcher pool knew of the drain.
-    host.handle(ms(1), Input::Granted);
+    host.handle(ms(1), Input::Granted { is_short: false });
     let outputs: Vec<_> = std::iter::from_fn(|| host.poll(ms(1))).collect();
     assert_eq!(outputs, [Output::ReturnSlot, Output::Passivate]);
 }

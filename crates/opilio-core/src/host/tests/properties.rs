@@ -26,7 +26,9 @@ enum Move {
         count: u8,
         https: bool,
     },
-    Grant,
+    Grant {
+        is_short: bool,
+    },
     RefuseSlot,
     /// The host is held by order for this many milliseconds.
     Hold(u64),
@@ -119,7 +121,7 @@ fn rules_answers() -> impl Strategy<Value = RulesAnswer> {
 fn moves() -> impl Strategy<Value = Move> {
     prop_oneof![
         4 => (0u8..12, any::<bool>()).prop_map(|(count, https)| Move::Assign { count, https }),
-        16 => Just(Move::Grant),
+        16 => any::<bool>().prop_map(|is_short| Move::Grant { is_short }),
         2 => Just(Move::RefuseSlot),
         1 => (1u64..3_000).prop_map(Move::DenySlot),
         1 => (0u64..90_000).prop_map(Move::Hold),
@@ -258,7 +260,9 @@ impl Chaos {
                 self.assigned.extend(leases.iter().map(|lease| lease.id));
                 Some(Input::Assign(leases))
             }
-            Move::Grant => std::mem::take(&mut self.asked).then_some(Input::Granted),
+            Move::Grant { is_short } => {
+                std::mem::take(&mut self.asked).then_some(Input::Granted { is_short: *is_short })
+            }
             Move::RefuseSlot => std::mem::take(&mut self.asked).then_some(Input::Refused),
             Move::Hold(millis) => Some(Input::Hold { until: self.now + Duration::from_millis(*millis) }),
             Move::DenySlot(millis) => {
@@ -325,7 +329,7 @@ impl Chaos {
         for _ in 0..16 {
             let input = match self.host.wake_at() {
                 _ if self.passivated => break,
-                _ if std::mem::take(&mut self.asked) => Input::Granted,
+                _ if std::mem::take(&mut self.asked) => Input::Granted { is_short: false },
                 Some((at, _)) if at <= self.now + secs(3) => {
                     self.now = self.now.max(at);
                     Input::Tick
@@ -410,7 +414,7 @@ impl Chaos {
     fn go_well(&mut self) -> Result<(), Violation> {
         let known = RulesAnswer::Known { crawl_delay: None, expires_in: secs(86_400) };
         let good = Move::Report { which: 0, answer: status(200), repeatable: true, give_up: false };
-        for step in [Move::Grant, good, Move::Rules(0, known, Hints::default())] {
+        for step in [Move::Grant { is_short: false }, good, Move::Rules(0, known, Hints::default())] {
             while let (false, Some(input)) = (self.passivated, self.input(&step)) {
                 self.hear(input)?;
             }

@@ -163,7 +163,7 @@ impl Rig {
     fn perform(&mut self, output: Output) -> Option<Input> {
         match output {
             Output::Credit(more) => self.credit = Some(more),
-            Output::AskSlot => return Some(Input::Granted),
+            Output::AskSlot => return Some(Input::Granted { is_short: false }),
             Output::ReturnSlot => {}
             Output::Fetch(start) => self.starts.push((self.now, start)),
             Output::FetchRules { .. } => self.rules_starts.push(self.now),

@@ -96,7 +96,10 @@ impl Witness {
             Input::Assign(leases) => self.leases.assigned(leases),
             Input::Refused => self.slots.refused(now),
             Input::SlotDenied { until } => self.slots.denied(*until),
-            Input::Report { lease, outcome, proposal } => self.reported(now, *lease, *outcome, proposal),
+            Input::Report { lease, outcome, proposal } => {
+                self.slots.ended();
+                self.reported(now, *lease, *outcome, proposal);
+            }
             Input::Undelivered(lease) => {
                 self.slots.refused(now);
                 if self.take_witness(*lease).is_none() {
@@ -109,13 +112,15 @@ impl Witness {
                 if let Some(started) = self.rules.start_of(*scheme) {
                     self.hold.note_quota(now, started, hints);
                 }
+                self.slots.ended();
                 self.rules_answered(now, *scheme, *answer);
             }
             Input::Settled(leases) => self.leases.settled(leases),
             Input::Hold { until } => self.hold.ordered(now, *until),
             Input::Drain => self.hold.draining = true,
             Input::Restarted => self.starts.restarted(now),
-            Input::Granted | Input::Disallowed(_) | Input::Tick => {}
+            Input::Granted { is_short } => self.slots.granted(now, *is_short),
+            Input::Disallowed(_) | Input::Tick => {}
         }
         self.leases.forget_settled();
     }

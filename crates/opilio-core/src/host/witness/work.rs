@@ -13,16 +13,28 @@ pub(super) struct SeenSlots {
     /// The longest time after a refused slot until the host asks again.
     pause: Duration,
     refused_until: Timestamp,
+    /// The time until which the host asks for no further slot while a request of it is in flight.
+    yields_until: Timestamp,
 }
 
 impl SeenSlots {
     pub(super) fn new(pause: Duration) -> Self {
-        Self { pause, refused_until: Timestamp::EPOCH }
+        Self { pause, refused_until: Timestamp::EPOCH, yields_until: Timestamp::EPOCH }
     }
 
     /// Records that a slot was refused, or that the request for which it was granted could not be sent.
     pub(super) fn refused(&mut self, now: Timestamp) {
         self.denied(now + self.pause);
+    }
+
+    /// Records that a slot was granted, and whether slots were short.
+    pub(super) fn granted(&mut self, now: Timestamp, is_short: bool) {
+        self.yields_until = if is_short { now + YIELD_MAX } else { Timestamp::EPOCH };
+    }
+
+    /// Records that a request has ended, so that its slot may be free.
+    pub(super) fn ended(&mut self) {
+        self.yields_until = Timestamp::EPOCH;
     }
 
     /// Records that the common budget of the host's group affords no start before this time.
@@ -51,7 +63,8 @@ impl Witness {
         let delay = self.rules.crawl_delay().max(shown.spacing);
         let budget = self.starts.due(delay) + Duration::from_micros(1);
         let hold = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
-        let slots = self.slots.refused_until.max(now + self.slots.pause);
+        let yields = if shown.in_flight > 0 { self.slots.yields_until } else { Timestamp::EPOCH };
+        let slots = self.slots.refused_until.max(now + self.slots.pause).max(yields);
         let due = budget.max(hold).max(self.rules.rest()).max(slots);
         let next = shown.next_start;
         expect(next.is_some_and(|at| at <= due && at > now), Invariant::G5, || {
@@ -59,3 +72,6 @@ impl Witness {
         })
     }
 }
+
+/// How long a host may leave the slots to others while a request of it is in flight and slots are short.
+const YIELD_MAX: Duration = Duration::from_millis(200);

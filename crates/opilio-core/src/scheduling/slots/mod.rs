@@ -64,6 +64,8 @@ pub enum SlotsOutput<T> {
         standing: Standing,
         /// The host.
         host: T,
+        /// Whether slots are short: further hosts wait, and this is the last slot that may be granted now.
+        is_short: bool,
     },
     /// Give slots to another shard.
     Give {
@@ -111,7 +113,7 @@ pub struct Slots<T> {
     planted: Planted,
 }
 
-impl<T> Slots<T> {
+impl<T: PartialEq> Slots<T> {
     /// Creates the slots of a shard with this share of the crawl's slots.
     #[must_use]
     pub fn new(share: u32) -> Self {
@@ -179,7 +181,12 @@ impl<T> Slots<T> {
             let max = if self.planted.has(Bug::DoubtfulTakeAll) { usable } else { doubtful_max(usable) };
             if let Some((standing, host)) = self.waiting.pop(max, around.doubtful_out) {
                 self.free -= 1;
-                return Some(SlotsOutput::Grant { standing, host });
+                let is_last = self.free == 0 || self.out() >= usable;
+                return Some(SlotsOutput::Grant {
+                    standing,
+                    host,
+                    is_short: is_last && !self.waiting.is_empty(),
+                });
             }
         }
         if self.waiting.is_empty() || self.look_at.is_some() || self.level == IntakeLevel::Paused {

@@ -29,7 +29,9 @@ struct Rig {
 /// One step of a schedule. The first number is that of the shard.
 #[derive(Clone, Debug)]
 enum Move {
-    Ask(usize, bool),
+    Ask(usize, Standing),
+    /// The nth waiting host that is proven becomes connected, and asks again.
+    Connect(usize, u8),
     End(usize, u8),
     Arrive,
     Relay,
@@ -58,10 +60,19 @@ impl Rig {
 
     fn make(&mut self, next: &Move) -> Result<(), SchedulingViolation> {
         match *next {
-            Move::Ask(at, proven) => {
+            Move::Ask(at, standing) => {
                 self.next += 1;
-                let standing = if proven { Standing::Proven } else { Standing::Doubtful };
                 self.hear(at, SlotsInput::Ask { standing, host: self.next })
+            }
+            Move::Connect(at, which) => {
+                let proven = self.shards[at].witness.waiting(Standing::Proven);
+                match proven.get(usize::from(which) % proven.len().max(1)) {
+                    Some(host) => {
+                        let (standing, host) = (Standing::Connected, *host);
+                        self.hear(at, SlotsInput::Ask { standing, host })
+                    }
+                    None => Ok(()),
+                }
             }
             Move::End(at, which) => {
                 let granted = &mut self.shards[at].granted;
@@ -146,11 +157,16 @@ impl Rig {
     }
 }
 
+fn standings() -> impl Strategy<Value = Standing> {
+    prop::sample::select(vec![Standing::Connected, Standing::Proven, Standing::Doubtful])
+}
+
 fn moves() -> impl Strategy<Value = Move> {
     let levels = vec![IntakeLevel::Full, IntakeLevel::Half, IntakeLevel::One, IntakeLevel::Paused];
     prop_oneof![
-        12 => (0..SHARDS, any::<bool>()).prop_map(|(at, proven)| Move::Ask(at, proven)),
+        12 => (0..SHARDS, standings()).prop_map(|(at, standing)| Move::Ask(at, standing)),
         8 => (0..SHARDS, any::<u8>()).prop_map(|(at, which)| Move::End(at, which)),
+        2 => (0..SHARDS, any::<u8>()).prop_map(|(at, which)| Move::Connect(at, which)),
         3 => Just(Move::Arrive),
         3 => Just(Move::Relay),
         1 => (0..SHARDS, prop::sample::select(levels)).prop_map(|(at, level)| Move::Intake(at, level)),
@@ -198,8 +214,8 @@ fn ask(host: Host) -> SlotsInput<Host> {
     SlotsInput::Ask { standing: Standing::Proven, host }
 }
 
-fn grant(host: Host) -> SlotsOutput<Host> {
-    SlotsOutput::Grant { standing: Standing::Proven, host }
+fn grant(host: Host, is_short: bool) -> SlotsOutput<Host> {
+    SlotsOutput::Grant { standing: Standing::Proven, host, is_short }
 }
 
 fn at(millis: u64) -> Timestamp {
@@ -211,13 +227,13 @@ fn a_starved_shard_asks_the_others_again_and_again() {
     let mut slots = Slots::new(1);
     slots.handle(ask(1));
     slots.handle(ask(2));
-    assert_eq!(slots.poll(at(0), CALM), Some(grant(1)));
+    assert_eq!(slots.poll(at(0), CALM), Some(grant(1, true)));
     assert_eq!(slots.poll(at(0), CALM), Some(SlotsOutput::AskOthers));
     assert_eq!((slots.poll(at(0), CALM), slots.wake_at()), (None, Some(at(20))));
     slots.handle(SlotsInput::Tick);
     assert_eq!(slots.poll(at(20), CALM), Some(SlotsOutput::AskOthers));
     slots.handle(SlotsInput::More(1));
-    assert_eq!(slots.poll(at(21), CALM), Some(grant(2)));
+    assert_eq!(slots.poll(at(21), CALM), Some(grant(2, false)));
 }
 
 #[test]
@@ -227,7 +243,7 @@ fn while_it_is_clogged_nothing_starts_and_nobody_is_asked() {
     let clogged = Surroundings { is_clogged: true, ..CALM };
     assert_eq!((slots.poll(at(0), clogged), slots.wake_at()), (None, Some(at(1))));
     slots.handle(SlotsInput::Tick);
-    assert_eq!(slots.poll(at(1), CALM), Some(grant(1)));
+    assert_eq!(slots.poll(at(1), CALM), Some(grant(1, false)));
 }
 
 #[test]
@@ -235,7 +251,10 @@ fn borrowed_slots_go_back_as_they_come_back_and_before_anything_is_granted() {
     let mut slots = Slots::new(1);
     slots.handle(SlotsInput::More(1));
     (1..4).for_each(|host| slots.handle(ask(host)));
-    assert_eq!((slots.poll(at(0), CALM), slots.poll(at(0), CALM)), (Some(grant(1)), Some(grant(2))));
+    assert_eq!(
+        (slots.poll(at(0), CALM), slots.poll(at(0), CALM)),
+        (Some(grant(1, false)), Some(grant(2, true)))
+    );
     slots.handle(SlotsInput::Lend { to: 7 });
     assert_eq!(slots.poll(at(0), CALM), Some(SlotsOutput::AskOthers));
     slots.handle(SlotsInput::Back(1));
@@ -248,10 +267,13 @@ fn a_host_without_room_waits_again_behind_the_others() {
     let mut slots = Slots::new(2);
     slots.handle(ask(1));
     slots.handle(ask(2));
-    assert_eq!(slots.poll(at(0), CALM), Some(grant(1)));
+    assert_eq!(slots.poll(at(0), CALM), Some(grant(1, false)));
     slots.handle(SlotsInput::Refused { standing: Standing::Proven, host: 1 });
     assert_eq!(slots.poll(at(0), CALM), Some(SlotsOutput::AskOthers), "nothing more in this round");
     assert_eq!(slots.poll(at(0), CALM), None);
     slots.handle(SlotsInput::Back(1));
-    assert_eq!((slots.poll(at(0), CALM), slots.poll(at(0), CALM)), (Some(grant(2)), Some(grant(1))));
+    assert_eq!(
+        (slots.poll(at(0), CALM), slots.poll(at(0), CALM)),
+        (Some(grant(2, false)), Some(grant(1, false)))
+    );
 }

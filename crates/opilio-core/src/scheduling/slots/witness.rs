@@ -1,13 +1,14 @@
 //! An observer that keeps its own record of one shard's slots and reports each broken invariant.
 
-use super::queue::doubtful_max;
+use super::queue::{CONNECTED_IN_A_ROW, doubtful_max};
 use super::{Slots, SlotsInput, SlotsOutput, Standing, Surroundings};
 use crate::intake::IntakeLevel;
 use crate::scheduling::invariants::SchedulingInvariant::{S7, S8};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
 /// Checks to which hosts slots are granted: no slot is created or lost (invariant S7), and slots are granted in order
-/// of arrival, but never all to doubtful hosts (invariant S8). `T` is the type that identifies a host.
+/// of arrival, to connected hosts first but never to too many of them in a row, and never all to doubtful hosts
+/// (invariant S8). `T` is the type that identifies a host.
 ///
 /// Call [`hear`](Self::hear) before each `handle`, [`see`](Self::see) for each output, and
 /// [`rest`](Self::rest) after `poll` has returned `None`.
@@ -18,6 +19,8 @@ pub struct SlotsWitness<T> {
     level: IntakeLevel,
     /// The hosts that wait for a slot, in order of arrival.
     waiting: Vec<(Standing, T)>,
+    /// How many connected hosts were served since another host was.
+    in_a_row: u32,
     /// Whether a host could not use its slot, so that no slot is granted until the next input.
     refused: bool,
 }
@@ -26,7 +29,14 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
     /// Creates a witness for a shard with this share of the slots.
     #[must_use]
     pub fn new(share: u32) -> Self {
-        Self { owned: share, out: 0, level: IntakeLevel::Full, waiting: Vec::new(), refused: false }
+        Self {
+            owned: share,
+            out: 0,
+            level: IntakeLevel::Full,
+            waiting: Vec::new(),
+            in_a_row: 0,
+            refused: false,
+        }
     }
 
     /// Records an input.
@@ -34,6 +44,9 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         self.refused = matches!(input, SlotsInput::Refused { .. });
         match input {
             SlotsInput::Ask { standing, host } | SlotsInput::Refused { standing, host } => {
+                if *standing == Standing::Connected {
+                    self.waiting.retain(|(at, other)| *at != Standing::Proven || other != host);
+                }
                 self.waiting.push((*standing, host.clone()));
             }
             SlotsInput::Back(slots) => self.out -= slots,
@@ -49,12 +62,17 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
     /// When an invariant is broken.
     pub fn see(&mut self, output: &SlotsOutput<T>, around: Surroundings) -> Result<(), SchedulingViolation> {
         match output {
-            SlotsOutput::Grant { host, .. } => {
+            SlotsOutput::Grant { host, standing, is_short } => {
                 let next = self.next(around).map(|at| self.waiting.remove(at).1);
                 ensure(next.as_ref() == Some(host), S8, || format!("{host:?} is granted one, not {next:?}"))?;
+                self.in_a_row = if *standing == Standing::Connected { self.in_a_row + 1 } else { 0 };
                 self.out += 1;
                 let (out, owned) = (self.out, self.owned);
-                ensure(out <= owned, S7, || format!("{out} slots of {owned} are granted"))
+                ensure(out <= owned, S7, || format!("{out} slots of {owned} are granted"))?;
+                let short = out >= self.level.of(owned) && !self.waiting.is_empty();
+                ensure(*is_short == short, S8, || {
+                    format!("slots are short: {short}, {host:?} hears {is_short}")
+                })
             }
             SlotsOutput::Give { slots, .. } => {
                 let (free, slots) = (self.owned.saturating_sub(self.out), *slots);
@@ -78,6 +96,12 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         slots.check()
     }
 
+    /// Returns the waiting hosts with this standing.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, standing: Standing) -> Vec<T> {
+        self.waiting.iter().filter(|(at, _)| *at == standing).map(|(_, host)| host.clone()).collect()
+    }
+
     /// Returns the index in `waiting` of the next host to serve: the first host that may get a slot.
     fn next(&self, around: Surroundings) -> Option<usize> {
         let usable = self.level.of(self.owned);
@@ -85,6 +109,15 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
             return None;
         }
         let doubtful_may = around.doubtful_out < doubtful_max(usable);
-        self.waiting.iter().position(|(standing, _)| doubtful_may || *standing == Standing::Proven)
+        let is_connected = |(standing, _): &(Standing, T)| *standing == Standing::Connected;
+        let connected = self.waiting.iter().position(is_connected);
+        let others = self
+            .waiting
+            .iter()
+            .position(|waiter| !is_connected(waiter) && (doubtful_may || waiter.0 == Standing::Proven));
+        match self.in_a_row < CONNECTED_IN_A_ROW {
+            true => connected.or(others),
+            false => others.or(connected),
+        }
     }
 }

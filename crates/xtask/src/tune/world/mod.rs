@@ -233,7 +233,7 @@ impl World {
 
     fn perform(&mut self, output: Output, inputs: &mut VecDeque<Input>) {
         match output {
-            Output::AskSlot => inputs.push_back(Input::Granted),
+            Output::AskSlot => inputs.push_back(Input::Granted { is_short: false }),
             Output::Fetch(start) => self.send(&start),
             Output::FetchRules { scheme, .. } => {
                 let arrival = self.agenda.now + self.travel();
