@@ -64,7 +64,7 @@ pub enum SlotsOutput<T> {
         standing: Standing,
         /// The host.
         host: T,
-        /// Whether slots are short: further hosts wait, and this is the last slot that may be granted now.
+        /// Whether slots are short: as many further hosts wait as slots may still be granted now, or more.
         is_short: bool,
     },
     /// Give slots to another shard.
@@ -181,12 +181,9 @@ impl<T: PartialEq> Slots<T> {
             let max = if self.planted.has(Bug::DoubtfulTakeAll) { usable } else { doubtful_max(usable) };
             if let Some((standing, host)) = self.waiting.pop(max, around.doubtful_out) {
                 self.free -= 1;
-                let is_last = self.free == 0 || self.out() >= usable;
-                return Some(SlotsOutput::Grant {
-                    standing,
-                    host,
-                    is_short: is_last && !self.waiting.is_empty(),
-                });
+                let left = self.free.min(usable - self.out()) as usize;
+                let is_short = !self.waiting.is_empty() && self.waiting.len() >= left;
+                return Some(SlotsOutput::Grant { standing, host, is_short });
             }
         }
         if self.waiting.is_empty() || self.look_at.is_some() || self.level == IntakeLevel::Paused {

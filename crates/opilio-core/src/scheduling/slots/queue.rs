@@ -83,8 +83,12 @@ impl<T: PartialEq> SlotQueue<T> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.connected.len() + self.proven.len() + self.doubtful.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.connected.is_empty() && self.proven.is_empty() && self.doubtful.is_empty()
+        self.len() == 0
     }
 
     fn line(&mut self, standing: Standing) -> &mut VecDeque<(u64, T)> {

@@ -253,7 +253,7 @@ fn borrowed_slots_go_back_as_they_come_back_and_before_anything_is_granted() {
     (1..4).for_each(|host| slots.handle(ask(host)));
     assert_eq!(
         (slots.poll(at(0), CALM), slots.poll(at(0), CALM)),
-        (Some(grant(1, false)), Some(grant(2, true)))
+        (Some(grant(1, true)), Some(grant(2, true)))
     );
     slots.handle(SlotsInput::Lend { to: 7 });
     assert_eq!(slots.poll(at(0), CALM), Some(SlotsOutput::AskOthers));
@@ -267,13 +267,13 @@ fn a_host_without_room_waits_again_behind_the_others() {
     let mut slots = Slots::new(2);
     slots.handle(ask(1));
     slots.handle(ask(2));
-    assert_eq!(slots.poll(at(0), CALM), Some(grant(1, false)));
+    assert_eq!(slots.poll(at(0), CALM), Some(grant(1, true)));
     slots.handle(SlotsInput::Refused { standing: Standing::Proven, host: 1 });
     assert_eq!(slots.poll(at(0), CALM), Some(SlotsOutput::AskOthers), "nothing more in this round");
     assert_eq!(slots.poll(at(0), CALM), None);
     slots.handle(SlotsInput::Back(1));
     assert_eq!(
         (slots.poll(at(0), CALM), slots.poll(at(0), CALM)),
-        (Some(grant(2, false)), Some(grant(1, false)))
+        (Some(grant(2, true)), Some(grant(1, false)))
     );
 }

@@ -69,7 +69,8 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
                 self.out += 1;
                 let (out, owned) = (self.out, self.owned);
                 ensure(out <= owned, S7, || format!("{out} slots of {owned} are granted"))?;
-                let short = out >= self.level.of(owned) && !self.waiting.is_empty();
+                let (left, waiting) = (self.level.of(owned).saturating_sub(out), self.waiting.len());
+                let short = waiting > 0 && waiting >= left as usize;
                 ensure(*is_short == short, S8, || {
                     format!("slots are short: {short}, {host:?} hears {is_short}")
                 })
