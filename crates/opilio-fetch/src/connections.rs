@@ -31,17 +31,25 @@ pub fn kept_max(in_flight_max: u32) -> usize {
 pub(crate) struct ConnectionPlaces {
     max: usize,
     taken: Arc<AtomicUsize>,
+    /// The number of shards.
+    shards: Arc<AtomicUsize>,
 }
 
 impl ConnectionPlaces {
     pub(crate) fn new(max: usize) -> Self {
-        Self { max, taken: Arc::default() }
+        Self { max, taken: Arc::default(), shards: Arc::default() }
     }
 
     /// Takes a place. Returns whether one was free.
     fn take(&self) -> bool {
         let more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    /// Whether a shard with this many places has more than its part of them, although places are short: few are free.
+    fn are_unfair(&self, held: usize) -> bool {
+        let part = self.max / self.shards.load(Ordering::Acquire).max(1);
+        held > part && self.taken.load(Ordering::Acquire) >= self.max - self.max / FREE_PART
     }
 
     fn give_back(&self, places: usize) {
@@ -60,6 +68,8 @@ pub(crate) struct Pools<K, P> {
     /// The origins without a request in flight, in the order in which their last requests ended.
     idle: BTreeMap<u64, K>,
     next: u64,
+    /// How many places the pools have together.
+    held: usize,
     /// The time after which the transport closes an idle connection.
     idle_max: Duration,
 }
@@ -77,7 +87,8 @@ struct Pool<P> {
 
 impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
     pub(crate) fn new(places: ConnectionPlaces, idle_max: Duration) -> Self {
-        Self { places, pools: HashMap::new(), idle: BTreeMap::new(), next: 0, idle_max }
+        places.shards.fetch_add(1, Ordering::AcqRel);
+        Self { places, pools: HashMap::new(), idle: BTreeMap::new(), next: 0, held: 0, idle_max }
     }
 
     /// Begins a request that leaves its connection open, and returns the pool to use. `None` if all places are taken by
@@ -108,6 +119,7 @@ impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
             self.idle.remove(&number);
         }
         pool.places += usize::from(!has_room);
+        self.held += usize::from(!has_room);
         pool.requests += 1;
         Ok(Some(pool.pool.clone()))
     }
@@ -126,8 +138,10 @@ impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
     /// Records that all requests to an origin share one connection, as with HTTP/2.
     fn shares_one(&mut self, origin: &K) {
         if let Some(pool) = self.pools.get_mut(origin) {
-            self.places.give_back(pool.places.saturating_sub(1));
-            pool.places = pool.places.min(1);
+            let shared = pool.places.saturating_sub(1);
+            pool.places -= shared;
+            self.held -= shared;
+            self.places.give_back(shared);
         }
     }
 
@@ -138,13 +152,27 @@ impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
     }
 
     /// Takes a place for a connection. If none is free, closes the connections of the origin that has been idle for
-    /// longest.
+    /// longest. When places are short, a shard that has more than its part of them closes two for a new one, so that
+    /// the places become free that the other shards need.
     fn take_place(&mut self) -> bool {
+        if self.places.are_unfair(self.held) {
+            let _ = self.close_oldest() && self.close_oldest();
+        }
         while !self.places.take() {
-            let Some((_, origin)) = self.idle.pop_first() else { return false };
-            self.close(&origin);
+            if !self.close_oldest() {
+                return false;
+            }
         }
         true
+    }
+
+    /// Closes the connections of the origin that has been idle for longest. Returns whether there was one.
+    fn close_oldest(&mut self) -> bool {
+        let oldest = self.idle.pop_first();
+        if let Some((_, origin)) = &oldest {
+            self.close(origin);
+        }
+        oldest.is_some()
     }
 
     /// Drops the pools whose connections the transport has closed by `now`, since they were idle for too long.
@@ -162,6 +190,7 @@ impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
 
     fn close(&mut self, origin: &K) {
         if let Some(pool) = self.pools.remove(origin) {
+            self.held -= pool.places;
             self.places.give_back(pool.places);
         }
     }
@@ -169,7 +198,8 @@ impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
 
 impl<K, P> Drop for Pools<K, P> {
     fn drop(&mut self) {
-        self.places.give_back(self.pools.values().map(|pool| pool.places).sum());
+        self.places.give_back(self.held);
+        self.places.shards.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -211,6 +241,8 @@ fn files_max() -> Option<u64> {
 /// The number of connections that may stay open even with a small in-flight limit. 512 connections with pages of 20
 /// kB take some 25 MB.
 const KEPT_MIN: usize = 512;
+/// Places are short when fewer than one in this many is free.
+const FREE_PART: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -297,6 +329,25 @@ mod tests {
         assert!(!rig.begin(0, 1));
         rig.pools.shares_one(&0);
         assert!(rig.begin(0, 1));
+    }
+
+    #[test]
+    fn a_shard_gives_places_beyond_its_part_to_the_others_bit_by_bit() {
+        let places = ConnectionPlaces::new(16);
+        let (mut one, mut other) = (Rig::new(places.clone()), Rig::new(places));
+        for origin in 0..16 {
+            assert!(one.begin(0, origin));
+            one.end(0, origin);
+        }
+        assert!(one.pools.held > 8, "one shard may have nearly all places while no other needs them");
+        for origin in 16..40 {
+            assert!(one.begin(1, origin));
+            one.end(1, origin);
+            if other.begin(1, origin) {
+                other.end(1, origin);
+            }
+        }
+        assert_eq!((one.pools.held, other.pools.held), (8, 8));
     }
 
     #[test]
