@@ -221,7 +221,8 @@ impl Handler<Fetch> for Pool {
             // The fetch's own deadline does not count its waits for memory. But the host has to hear of the
             // end of the fetch before it regards the fetch as lost. So this second deadline counts the waits
             // for memory, too.
-            let fetch = AssertUnwindSafe(fetcher.fetch(request)).catch_unwind();
+            // A task is moved several times before it runs, and the future of a fetch takes some 8 kB.
+            let fetch = AssertUnwindSafe(Box::pin(fetcher.fetch(request))).catch_unwind();
             let ended = tokio::time::timeout(fetch_max, fetch).await;
             let seen = EndedFetch { what, advisor, now: clock.now(), unix_millis: clock.unix_millis() };
             let mut report = match ended {
