@@ -98,8 +98,11 @@ pub use opilio_core::{
 pub use opilio_export::{ContentHash, Csv, Encoder, Export, FileStore, JsonLines, Sink};
 #[doc(inline)]
 pub use opilio_extract::{Document, Element, Form, Link, Matches};
+#[cfg(feature = "cache")]
 #[doc(inline)]
-pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
+pub use opilio_fetch::Cache;
+#[doc(inline)]
+pub use opilio_fetch::{AddressPolicy, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
 /// Reads documents: links, titles, selected elements, and structs that derive `Extract`.

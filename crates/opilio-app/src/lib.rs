@@ -4,6 +4,7 @@
 //! politeness: it reads settings for the engine and prints the engine's results.
 
 mod app;
+mod cache;
 mod command;
 pub mod descriptors;
 pub mod exit;

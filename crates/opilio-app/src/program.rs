@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use opilio_engine::{CrawlError, CrawlReport, Crawler, Spider, Stopped};
 use opilio_export::ExportError;
-use opilio_fetch::Cache;
 use url::Url;
 
+use crate::cache::DevelopmentCache;
 use crate::exit::{Exit, Failure, one_line, printable, say};
 use crate::output::{self, Output};
 use crate::progress::Display;
@@ -40,7 +40,7 @@ pub struct Program {
     pub format: Format,
     report_file: Option<ReportFile>,
     output: Output,
-    cache: Option<Cache>,
+    cache: DevelopmentCache,
     display: Display,
 }
 
@@ -86,7 +86,7 @@ impl Program {
         let report_file = draft.run.report.as_deref().map(ReportFile::open).transpose();
         let report_file = report_file.map_err(Failure::Usage)?;
         let output = Output::open(&draft.run, format).map_err(Failure::Usage)?;
-        let cache = draft.run.open_cache().map_err(Failure::Usage)?;
+        let cache = DevelopmentCache::open(&draft.run).map_err(Failure::Usage)?;
         Ok(Self { draft, format, report_file, output, cache, display })
     }
 
@@ -111,10 +111,7 @@ impl Program {
         let (run, facts) = (&draft.run, SummaryFacts::of(&draft.run));
         let (state, keep_formulas, file) = (run.state(), run.keep_formulas, run.output.clone());
         let crawler = draft.crawler(spider).map_err(Failure::Usage)?;
-        let mut crawler = more(output.apply(crawler, columns, keep_formulas));
-        if let Some(cache) = cache {
-            crawler = crawler.cache(cache);
-        }
+        let mut crawler = cache.apply(more(output.apply(crawler, columns, keep_formulas)));
         if let Some(state) = &state {
             crawler = state.apply(crawler);
         }

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, header};
 use opilio_core::{Fault, HostPolicy, Reason, Validators, per_second};
 use opilio_export::{Collect, FileStore};
 use opilio_fetch::{
-    Cache, Incoming, Middleware, Phase, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest,
+    Incoming, Middleware, Phase, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest,
 };
 use tokio::time::Instant;
 
@@ -290,13 +290,15 @@ fn middleware_may_hold_a_host_and_its_panic_costs_one_page() {
     assert_eq!(asked.len(), 5);
 }
 
+#[cfg(feature = "cache")]
 #[test]
 fn what_is_in_the_cache_costs_no_request_and_no_budget() {
     let dir = tempfile::tempdir().unwrap();
     let seeds: Vec<_> = (0..50).map(|n| Request::get(format!("http://a.example/{n}"), 0)).collect();
     let once = || {
         let slow = HostPolicy::new().rate(opilio_core::per_minute(60));
-        let crawler = crawler(seeds.clone(), title).host(slow).cache(Cache::open(dir.path()).unwrap());
+        let crawler =
+            crawler(seeds.clone(), title).host(slow).cache(opilio_fetch::Cache::open(dir.path()).unwrap());
         run(crawler, |ask| {
             let page = match ask.url.path() {
                 "/7" => redirect(301, "/seven"),

@@ -1,6 +1,9 @@
 //! The fetcher: makes one attempt, from a request to an outcome.
 
+#[cfg(feature = "cache")]
 mod cached;
+#[cfg(not(feature = "cache"))]
+mod never_cached;
 mod request;
 
 use std::fmt;
@@ -14,10 +17,13 @@ use opilio_core::{Blame, Fault, Hints, Outcome, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+#[cfg(not(feature = "cache"))]
+use self::never_cached::Cache;
 pub use self::request::{FetchRequest, Purpose};
 use crate::body::{self, BodyReader};
 use crate::budget::{BodyBudget, BodyPermit};
-use crate::cache::{Cache, CacheLookup};
+#[cfg(feature = "cache")]
+use crate::cache::Cache;
 use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
@@ -138,14 +144,6 @@ impl Fetcher {
         self
     }
 
-    /// Sets a cache of answers. Answers from the cache do not pass through the middleware, since they passed through
-    /// it before they were stored.
-    #[must_use]
-    pub fn cache(mut self, cache: Cache) -> Self {
-        self.cache = Some(cache);
-        self
-    }
-
     /// Sets the wall clock, a function that returns Unix milliseconds. Tests use this for virtual time.
     #[must_use]
     pub fn wall_clock_ms(mut self, clock: impl Fn() -> i64 + 'static) -> Self {
@@ -156,47 +154,19 @@ impl Fetcher {
     /// Makes one attempt, or reads its answer from the cache. Dropping the future ends the attempt.
     pub async fn fetch(&self, mut order: FetchRequest) -> Fetched {
         head::clean(&mut order.url);
-        let Some((cache, question)) = self.question(&order) else { return self.fetch_anew(order).await };
-        let known = if order.came_back { CacheLookup::Missing } else { self.look_up(cache, &question).await };
-        let stale = match known {
-            CacheLookup::Fresh(entry) => return self.recalled(&question, entry, &order).await,
-            CacheLookup::Stale(entry, headers) => {
-                order.headers = headers;
-                Some(entry)
-            }
-            CacheLookup::Missing => None,
-        };
-        let fetched = self.fetch_anew(order.clone()).await;
-        let is_answer = !matches!(fetched.outcome, Outcome::Failed(_) | Outcome::Refused(_));
-        let Some(head) = fetched.head.as_ref().filter(|_| is_answer) else {
-            return fetched;
-        };
-        let (now, cache) = (self.wall_clock(), cache.clone());
-        let (status, headers) = (head.status, head.headers.clone());
-        if let Some(entry) = stale.filter(|_| status == 304) {
-            let asked = question.clone();
-            let refresh = move || cache.refresh(&asked, entry, &headers, now);
-            return match tokio::task::spawn_blocking(refresh).await {
-                Ok(entry) => Fetched { cached: false, ..self.recalled(&question, entry, &order).await },
-                Err(_) => fetched,
-            };
+        match &self.cache {
+            Some(cache) => self.fetch_with_cache(cache, order).await,
+            None => self.fetch_anew(order).await,
         }
-        // The outcome decides whether the answer is stored: a page that middleware declared to be a refusal is not
-        // stored, nor is a page whose end was cut off.
-        let whole = !fetched.cut;
-        let for_keeping = match fetched.outcome {
-            Outcome::Answered(200..=299) | Outcome::Redirected(_) => true,
-            // A missing robots.txt is stored, too: its absence means that there are no rules (RFC 9309 §2.3.1.3).
-            Outcome::Answered(400..=428 | 430..=499) => order.purpose == Purpose::Robots,
-            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Failed(_) => false,
-        };
-        if whole && for_keeping {
-            let body = fetched.body.clone();
-            let keep = move || cache.keep(&question, status, &headers, &body, now);
-            // If the blocking thread panics, the answer is just not stored.
-            let _ = tokio::task::spawn_blocking(keep).await;
-        }
-        fetched
+    }
+
+    /// Returns the answer from the cache, if the fetcher has a cache with a fresh answer. Then nothing is sent, and
+    /// nothing of the host's budget is spent.
+    pub async fn cached(&self, order: &FetchRequest) -> Option<Fetched> {
+        let cache = self.cache.as_ref()?;
+        let mut order = order.clone();
+        head::clean(&mut order.url);
+        self.read_from_cache(cache, &order).await
     }
 
     /// Makes an attempt without reading or writing the cache.

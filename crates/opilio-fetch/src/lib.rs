@@ -11,6 +11,7 @@
 mod address;
 mod body;
 mod budget;
+#[cfg(feature = "cache")]
 mod cache;
 mod classify;
 pub mod connections;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use address::{AddressPolicy, AddressPolicyError};
 pub use budget::{BodyBudget, BodyPermit};
+#[cfg(feature = "cache")]
 pub use cache::Cache;
 pub use cookies::{CookieFileError, CookieRefused, Cookies, Jar, KeptCookies};
 pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};

@@ -14,6 +14,7 @@ use clap::{Arg, ArgMatches, Command};
 use opilio_engine::{Crawler, Spider};
 use url::Url;
 
+use crate::cache::DevelopmentCache;
 use crate::exit::Failure;
 use crate::program::Ended;
 use crate::progress::Display;
@@ -189,15 +190,11 @@ impl<S: Spider> PreparedCommand<S> {
         begin: impl FnOnce(Crawler<NoSpider>) -> Crawler<NoSpider>,
     ) -> Result<(Crawler<S>, Arc<S>, Display), Failure> {
         let Self { draft, spider, display, more, .. } = self;
-        let cache = draft.run.open_cache().map_err(Failure::Usage)?;
+        let cache = DevelopmentCache::open(&draft.run).map_err(Failure::Usage)?;
         draft.run.hint(&seeds_of(&spider), &display);
         let spider = Arc::new(spider);
         let settings = draft.apply(begin(Crawler::new(NoSpider))).map_err(Failure::Usage)?;
-        let crawler = more(settings.for_spider(spider.clone()));
-        let crawler = match cache {
-            Some(cache) => crawler.cache(cache),
-            None => crawler,
-        };
+        let crawler = cache.apply(more(settings.for_spider(spider.clone())));
         Ok((crawler, spider, display))
     }
 }

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use http::HeaderMap;
 use opilio_core::{Backoff, Host, HostPolicy, RetryPolicy, Statuses, Wait};
 use opilio_engine::{Crawler, Found, HostCaps, HostSettings, Page, ParseError, Request, Scope, Spider};
-use opilio_fetch::{AddressPolicy, Cache, Limits};
+use opilio_fetch::{AddressPolicy, Limits};
 use url::Url;
 
 use super::choice::Format;
@@ -225,16 +224,6 @@ impl RunSettings {
         Some(format!(
             "hint: whoever runs {host} may want to reach you: --user-agent \"yourbot/1.0 (+https://you.example/bot)\""
         ))
-    }
-
-    /// Opens the development cache, if a setting asks for it.
-    ///
-    /// # Errors
-    /// When the cache cannot be opened.
-    pub fn open_cache(&self) -> anyhow::Result<Option<Cache>> {
-        let Some(dir) = &self.cache else { return Ok(None) };
-        let cache = Cache::open(dir).with_context(|| format!("cannot open the cache {}", dir.display()))?;
-        Ok(Some(cache.fresh_for(self.cache_for.unwrap_or_default())))
     }
 
     /// Returns the state directory, if a setting names one.

@@ -129,6 +129,20 @@ fn help_shows_what_opilio_crawl_has_and_mistakes_are_usage() {
     }
 }
 
+#[cfg(not(feature = "cache"))]
+#[test]
+fn a_cache_is_a_mistake_in_a_program_without_the_feature() {
+    let shop = Sandbox::builder().host(HostConfig::new().products(3)).start().unwrap();
+    let (dir, base) = (tempfile::tempdir().unwrap(), shop.base(0));
+    let error = "error: this program cannot use a cache: turn on the feature `cache` of the crate `opilio` in its Cargo.toml";
+    for command in ["run".to_owned(), format!("parse {base}")] {
+        let (code, _, stderr) = run(&dir, &format!("{command} --base {base} --cache kept --cache-for 1h"));
+        assert_eq!((code, stderr.trim_end()), (2, error), "{command}");
+    }
+    assert_eq!(shop.log(0).arrivals(), 0);
+    assert!(!dir.path().join("kept").exists());
+}
+
 #[test]
 fn a_signal_drains_the_program_and_a_resume_writes_the_rest_once() {
     let host = HostConfig::new().products(40).latency(Duration::from_millis(50));

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use http::HeaderValue;
 use opilio_fetch::connections::kept_max;
 use opilio_fetch::{
-    AddressPolicy, BodyBudget, Cache, Cookies, DnsCache, Limits, Middleware, Proxy, Tls, Transport, Web,
-    WebSettings,
+    AddressPolicy, BodyBudget, Cookies, DnsCache, Limits, Middleware, Proxy, Tls, Transport, Web, WebSettings,
 };
 use opilio_spider::{CrawlError, Spider};
 
 use super::Crawler;
-use crate::launch::{Fetchers, MakeTransport, Transports, WrapTransport};
+use crate::launch::{Cache, Fetchers, MakeTransport, Transports, WrapTransport};
 
 /// The settings that say how pages are fetched.
 #[derive(Clone)]
@@ -193,6 +192,9 @@ impl<S: Spider> Crawler<S> {
     /// The cache stores pages, redirects and robots.txt (for a day at the most). It stores no failures, no redirects
     /// that set a cookie, and no answers to requests that have a login or another method than GET. Answers are stored
     /// for each session separately. Cookies are not replayed: a page from the cache sets no cookie.
+    ///
+    /// Needs the feature `cache`.
+    #[cfg(feature = "cache")]
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
         self.choices.fetching.cache = Some(cache);

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use opilio_fetch::{BodyBudget, Cache, Fetcher, Limits, Middleware, Transport, Web};
+use opilio_fetch::{BodyBudget, Fetcher, Limits, Middleware, Transport, Web};
 use opilio_spider::CrawlError;
 
+use super::cache::{self, Cache};
 use crate::clock::Clock;
 
 /// Makes a transport, on the thread that will use this transport.
@@ -63,7 +64,7 @@ impl Fetchers {
             Fetcher::new(transport).limits(self.limits).budget(self.bodies).user_agent(self.user_agent);
         let fetcher = fetcher.middleware(self.middleware).wall_clock_ms(move || clock.unix_millis());
         Ok(match self.cache {
-            Some(cache) => fetcher.cache(cache),
+            Some(cache) => cache::fetcher_with(fetcher, cache),
             None => fetcher,
         })
     }

@@ -5,12 +5,14 @@
 //! | --- | --- |
 //! | `shards.rs` | the shards, and the actors of each |
 //! | `fetchers.rs` | the fetcher of each shard, and the transport it sends through |
+//! | `cache.rs` | the development cache, with and without the feature `cache` |
 //! | `scheduler.rs` | the scheduler, and the channels to it |
 //! | `exporter.rs` | the start and the end of the exporter |
 //! | `supervisor.rs` | the supervisor, the seeds, and commands from outside |
 //! | `report.rs` | the report of a crawl that has ended |
 //! | `threads.rs` | threads, and the arbiters of the shards |
 
+mod cache;
 mod exporter;
 mod fetchers;
 mod report;
@@ -27,6 +29,7 @@ use opilio_spider::run_history::RunHistory;
 use opilio_spider::{CrawlError, CrawlReport, Expectation};
 use tokio::sync::mpsc;
 
+pub(crate) use self::cache::Cache;
 pub(crate) use self::exporter::ExporterPlan;
 pub(crate) use self::fetchers::{Fetchers, MakeTransport, Transports, WrapTransport};
 pub(crate) use self::scheduler::SchedulerPlan;

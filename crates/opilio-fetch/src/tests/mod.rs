@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[cfg(feature = "cache")]
 mod cache;
 mod kept;
 mod lenient;
