@@ -64,7 +64,7 @@ impl ConnectionPlaces {
 #[derive(Debug)]
 pub(crate) struct Pools<K, P> {
     places: ConnectionPlaces,
-    pools: HashMap<K, Pool<P>>,
+    pools: HashMap<K, OriginPool<P>>,
     /// The origins without a request in flight, in the order in which their last requests ended.
     idle: BTreeMap<u64, K>,
     next: u64,
@@ -75,7 +75,7 @@ pub(crate) struct Pools<K, P> {
 }
 
 #[derive(Debug)]
-struct Pool<P> {
+struct OriginPool<P> {
     pool: P,
     /// How many places the pool has, each for one connection.
     places: usize,
@@ -111,7 +111,7 @@ impl<K: Clone + Eq + Hash, P: Clone> Pools<K, P> {
             Some(pool) => pool,
             None => {
                 let made = make().inspect_err(|_| self.places.give_back(1))?;
-                let new = Pool { pool: made, places: 0, requests: 0, idle: None };
+                let new = OriginPool { pool: made, places: 0, requests: 0, idle: None };
                 self.pools.entry(origin.clone()).or_insert(new)
             }
         };

@@ -216,7 +216,8 @@ pub struct ReqwestTransport {
 }
 
 type ClientPools = Pools<PooledOrigin, reqwest::Client>;
-type Keeping = connections::Keeping<PooledOrigin, reqwest::Client>;
+/// A request in flight that leaves its connection open.
+type ClientInUse = connections::Keeping<PooledOrigin, reqwest::Client>;
 
 /// An origin, with the proxy through which it is reached.
 type PooledOrigin = (Option<Proxy>, Origin);
@@ -326,7 +327,7 @@ impl ReqwestTransport {
         &self,
         ask: &TransportRequest,
         via: Option<&Via>,
-    ) -> Result<(reqwest::Client, Option<Keeping>), reqwest::Error> {
+    ) -> Result<(reqwest::Client, Option<ClientInUse>), reqwest::Error> {
         let proxy = via.map(|via| &via.proxy);
         let origin = || (proxy.cloned(), ask.url.origin());
         let pooled = match ask.connection {
@@ -334,7 +335,7 @@ impl ReqwestTransport {
                 let origin = origin();
                 let make = || self.web.client(self.web.settings.idle_per_host_max, proxy);
                 let client = self.pools.borrow_mut().begin(Instant::now(), &origin, make)?;
-                client.map(|client| (client, Some(Keeping::new(&self.pools, origin))))
+                client.map(|client| (client, Some(ClientInUse::new(&self.pools, origin))))
             }
             Connection::Close => {
                 self.pools.borrow_mut().of(Instant::now(), &origin()).map(|client| (client, None))
@@ -369,7 +370,7 @@ impl ReqwestTransport {
         &self,
         via: &Via,
         response: reqwest::Response,
-        keeping: Option<Keeping>,
+        keeping: Option<ClientInUse>,
         exchange: Exchange,
     ) -> Result<Answer, TransportError> {
         if response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
@@ -492,7 +493,7 @@ fn unbuilt(via: Option<&Via>, error: &reqwest::Error) -> TransportError {
 }
 
 /// Returns the answer. Its connection counts as used until the body has ended.
-fn answer(response: reqwest::Response, keeping: Option<Keeping>, exchange: Exchange) -> Answer {
+fn answer(response: reqwest::Response, keeping: Option<ClientInUse>, exchange: Exchange) -> Answer {
     let remote = response.remote_addr();
     if let Some(keeping) = keeping.as_ref().filter(|_| response.version() == http::Version::HTTP_2) {
         keeping.shares_one();

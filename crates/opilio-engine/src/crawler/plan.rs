@@ -125,6 +125,7 @@ impl CrawlChoices {
         let cookies = self.identity.cookies(clock, cookie_file.as_deref(), history.resumed);
         let settings = Arc::new(self.settings(scope, logins, cookies.clone()));
         let (publish, progress) = watch::channel(self.first_progress());
+        let (in_flight, bodies) = (self.limits.in_flight, BodyBudget::of_crawl(self.limits.memory_bytes));
         let plan = Plan {
             spider: hooks,
             settings: settings.clone(),
@@ -134,13 +135,8 @@ impl CrawlChoices {
             seeds: seeds.admissions,
             shards: ShardsPlan {
                 readers,
-                in_flight: self.limits.in_flight,
-                fetchers: self.fetching.fetchers(
-                    user_agent,
-                    cookies.clone(),
-                    BodyBudget::of_crawl(self.limits.memory_bytes),
-                    self.limits.in_flight,
-                )?,
+                in_flight,
+                fetchers: self.fetching.fetchers(user_agent, cookies.clone(), bodies, in_flight)?,
                 files: self.outputs.files,
             },
             scheduler: SchedulerPlan {
