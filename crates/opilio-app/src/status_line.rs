@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use terminal_size::{Width, terminal_size_of};
 
-/// A line on stderr that is replaced again and again. Clones share the line. Nothing is shown until the first
-/// [`show`](Self::show).
+/// A line on stderr that is replaced again and again. Clones share the line. Nothing is shown before the first text.
 #[derive(Clone, Debug, Default)]
 pub struct StatusLine {
     /// The text on the terminal; empty if there is none.
