@@ -6,10 +6,8 @@ use opilio_fetch::Fetcher;
 #[cfg(feature = "cache")]
 pub(crate) use opilio_fetch::Cache;
 
-/// A type without values.
 #[cfg(not(feature = "cache"))]
-#[derive(Clone)]
-pub(crate) enum Cache {}
+pub(crate) use std::convert::Infallible as Cache;
 
 /// Gives a fetcher a cache.
 #[cfg(feature = "cache")]
