@@ -71,7 +71,8 @@ pub struct App<S: Spider> {
     more: Vec<More<S>>,
 }
 
-/// What a program has of its own, but for its spider.
+/// The choices of a program's author, besides the spider: flags, lines of settings, the output, and the structs that
+/// the spider reads.
 #[derive(Default)]
 struct ProgramChoices {
     flags: Vec<Arg>,
@@ -168,7 +169,7 @@ impl<S: Spider> App<S> {
     }
 }
 
-/// What the arguments of a program ask for.
+/// The work that the arguments of a program ask for.
 enum ProgramTask {
     /// The task needed no spider, and is done already.
     Done(Box<Ended>),

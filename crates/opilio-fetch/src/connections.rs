@@ -46,7 +46,7 @@ impl ConnectionPlaces {
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
-    /// Whether a shard with this many places has more than its part of them, although places are short: few are free.
+    /// Returns true if few places are free and a shard that holds this many has more than an equal part of all places.
     fn are_unfair(&self, held: usize) -> bool {
         let part = self.max / self.shards.load(Ordering::Acquire).max(1);
         held > part && self.taken.load(Ordering::Acquire) >= self.max - self.max / FREE_PART

@@ -14,7 +14,8 @@ pub(super) struct Demand {
     pub(super) credit: CreditRequest,
     /// The time before which the host does not ask for a slot again: after a refusal, or because slots are short.
     pub(super) slot_retry_at: Timestamp,
-    /// Whether `slot_retry_at` applies only while a request of the host is in flight, since slots are short.
+    /// True if the host waits until `slot_retry_at` because slots are short. Then it waits only while one of its
+    /// requests is in flight.
     pub(super) yields: bool,
 }
 

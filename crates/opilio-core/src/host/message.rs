@@ -28,7 +28,7 @@ pub enum Input {
     /// A slot: the right to start one fetch now. It may be granted without a request, if a restart forgot the
     /// request.
     Granted {
-        /// Whether slots are short: as many other hosts wait for slots as are left now, or more.
+        /// True if slots are short: other hosts wait, and each free slot is needed for one of them.
         is_short: bool,
     },
     /// The slot is refused, since the mailbox of the fetcher pool was full. The host asks again a little

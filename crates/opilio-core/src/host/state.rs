@@ -184,7 +184,8 @@ impl HostState {
                 self.demand.ask_slot(self.in_flight());
                 return Some(Output::AskSlot);
             }
-            // Nothing of the host is in flight any more, so it is served before the hosts that ask for more.
+            // The host asked for a second slot, and its first request has ended since. It asks again, because hosts
+            // without a request in flight are served first.
             (SlotRequest::AskedForMore, Some(_)) if self.in_flight() == 0 => {
                 self.demand.ask_slot(0);
                 return Some(Output::AskSlot);

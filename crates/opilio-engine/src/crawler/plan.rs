@@ -35,8 +35,8 @@ struct BegunRun {
     hosts: Hosts,
 }
 
-/// What a plan needs of a spider and its exports. It names none of their types, so that a program compiles the plan
-/// only once for all its spiders.
+/// The spider and the exports of a crawl, without their types. So a program compiles the making of a plan only once,
+/// however many spiders it has.
 trait PlannedSpider {
     fn hooks(&self) -> Arc<dyn SpiderHooks>;
     fn version(&self) -> u32;

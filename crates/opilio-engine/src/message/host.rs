@@ -20,7 +20,7 @@ pub(crate) enum SlotAnswer {
     /// The right to start one fetch now.
     Granted {
         slot: Slot,
-        /// Whether slots are short: as many other hosts wait for slots as are left now, or more.
+        /// True if slots are short: other hosts wait, and each free slot is needed for one of them.
         is_short: bool,
     },
     /// The host's group has used up its common budget: no start is allowed before `until`.

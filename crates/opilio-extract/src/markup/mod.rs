@@ -19,7 +19,7 @@ use memchr::memmem;
 /// The most attributes of a tag that are read here. The caller compares each of them with all others.
 const ATTRIBUTES_MAX: usize = 64;
 
-/// What follows `<!` in a CDATA section.
+/// The characters after `<!` with which a CDATA section begins.
 const CDATA: &[u8] = b"[CDATA[";
 
 /// A piece of a page, with byte ranges of the page.

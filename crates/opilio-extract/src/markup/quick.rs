@@ -1,6 +1,6 @@
 //! Reads title, links and `<meta>` elements of a page without a tree and without a stack of open elements.
 //!
-//! Nothing of a page is lost by that. The content of `<template>` is left out, and SVG and MathML are read with a stack
+//! It finds the same elements as a parser that builds a tree. The content of `<template>` is left out, and SVG and MathML are read with a stack
 //! of their own, up to HTML in them: a page with such HTML is an unusual form, and its tree is read instead
 //! ([`Document`](crate::Document)). Tests compare what is found here with what html5ever makes of the tags.
 

@@ -64,7 +64,7 @@ pub enum SlotsOutput<T> {
         standing: Standing,
         /// The host.
         host: T,
-        /// Whether slots are short: as many further hosts wait as slots may still be granted now, or more.
+        /// True if slots are short: other hosts wait, and each free slot is needed for one of them.
         is_short: bool,
     },
     /// Give slots to another shard.
