@@ -54,19 +54,28 @@ pub trait Frontier: Send {
     /// When the store fails. Then it holds nothing of the batch.
     fn admit(&mut self, batch: Vec<Admission>) -> Result<AdmittedCounts, FrontierError>;
 
-    /// Returns at most `n` hosts that have due records without a lease. Each host is returned once.
+    /// Returns hosts that have due records without a lease. Each host is returned once.
     ///
     /// The caller leases records of the host until a [`lease`](Self::lease) comes back *short* (fewer records
     /// than wanted, or none). From then on the store returns the host again as soon as it has due records and
     /// its caps allow more leases. After opening, the store returns all hosts with due records.
     ///
-    /// The hosts are in the order in which they have waited, the longest first.
+    /// First come the hosts whose last lease came back short, all of them: the caller works on them already and waits
+    /// for more of their records. When it does not any more, it calls [`stop_leasing`](Self::stop_leasing). Then come
+    /// at most `n` other hosts, in the order in which they have waited, the longest first.
     ///
     /// This call also ends some of the queued records of hosts that have reached their caps.
     ///
     /// # Errors
     /// When the store fails.
     fn hosts_ready(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError>;
+
+    /// Records that the caller leases no more records of a host. If the host has due records, now or later,
+    /// [`hosts_ready`](Self::hosts_ready) returns it in its turn among the other hosts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn stop_leasing(&mut self, host: &Host) -> Result<(), FrontierError>;
 
     /// Returns the time at which to call [`hosts_ready`](Self::hosts_ready) next: when the next record becomes due.
     ///

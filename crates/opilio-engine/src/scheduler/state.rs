@@ -301,6 +301,9 @@ impl Scheduler {
         let mut admissions = Vec::new();
         let mut pages = Vec::new();
         for message in messages.drain(..) {
+            if let ToScheduler::Passivated(Passivated { host, .. }) | ToScheduler::Lost { host } = &message {
+                self.frontier.stop_leasing(host)?;
+            }
             self.hear(now, message, &mut admissions, &mut pages);
         }
         self.keep_memos(now)?;

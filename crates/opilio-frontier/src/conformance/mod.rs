@@ -72,6 +72,7 @@ macro_rules! conformance_tests {
             order: priority_then_depth_then_age, depth_first_takes_the_deepest,
                 best_first_takes_the_highest_score, a_lease_is_out_once, wants_are_served_in_order,
                 a_host_is_told_once_until_a_lease_comes_back_short, hosts_take_turns,
+                a_host_that_waits_for_more_is_told_first, a_host_that_is_leased_no_more_waits_in_line,
                 a_host_that_was_emptied_in_line_is_not_told, hosts_are_told_in_portions;
             endings: what_is_returned_is_back_at_its_place, a_retry_waits_and_keeps_its_age,
                 a_retry_wakes_its_host, a_redirect_goes_on_as_its_target,

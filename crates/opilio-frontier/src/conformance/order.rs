@@ -119,6 +119,46 @@ pub fn hosts_take_turns(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), ["c.test", "a.test"].map(host));
 }
 
+/// Checks that a host whose last lease came back short is returned before all others as soon as it has due records,
+/// however few other hosts the caller asks for.
+pub fn a_host_that_waits_for_more_is_told_first(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
+    assert_eq!(store.hosts_ready(NOW, 1).unwrap(), [host("a.test")]);
+    lease(&mut *store, "a.test", 9);
+    admit(&mut *store, &["http://c.test/1", "http://a.test/2"]);
+    assert_eq!(store.hosts_ready(NOW, 0).unwrap(), [host("a.test")]);
+    lease(&mut *store, "a.test", 9);
+    let leases = lease(&mut *store, "c.test", 9);
+    admit(&mut *store, &["http://a.test/3"]);
+    settle(&mut *store, Settlement::give_back(leases[0].id));
+    assert_eq!(store.hosts_ready(NOW, 1).unwrap(), ["a.test", "c.test", "b.test"].map(host));
+    assert!(ready(&mut *store).is_empty());
+}
+
+/// Checks that a host of which the caller leases no more records waits in line as others do.
+pub fn a_host_that_is_leased_no_more_waits_in_line(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1"]);
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    lease(&mut *store, "a.test", 9);
+    store.stop_leasing(&host("a.test")).unwrap();
+    admit(&mut *store, &["http://b.test/1", "http://a.test/2"]);
+    assert!(store.hosts_ready(NOW, 0).unwrap().is_empty());
+    assert_eq!(store.hosts_ready(NOW, 1).unwrap(), [host("b.test")]);
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    // Its due record was told, and not leased.
+    store.stop_leasing(&host("a.test")).unwrap();
+    store.stop_leasing(&host("nobody.test")).unwrap();
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    // It had due records and was to be told first.
+    lease(&mut *store, "a.test", 9);
+    admit(&mut *store, &["http://a.test/3", "http://c.test/1"]);
+    store.stop_leasing(&host("a.test")).unwrap();
+    assert_eq!(ready(&mut *store), ["c.test", "a.test"].map(host));
+    assert!(ready(&mut *store).is_empty());
+}
+
 /// Checks that a caller may lease the records of a host before `hosts_ready` returned the host, and that the host is
 /// then not returned.
 pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {

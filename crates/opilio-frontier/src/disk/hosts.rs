@@ -4,20 +4,20 @@
 //! allocator (`cargo xtask frontier-bench` prints the figure). The other hosts are only on disk. A host is loaded
 //! when a link or a retry needs it, or when its turn comes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use opilio_core::Host;
 
 use super::ahead::Ahead;
 use super::keys::{HostId, QueueKey};
 use crate::caps::Spent;
-use crate::turn::HostTurn;
+use crate::turn::{HostLines, HostTurn, LinePart};
 
-/// The hosts of this run, and the line of hosts that have due records and wait for `hosts_ready` to return them.
+/// The hosts of this run, and the order in which `hosts_ready` returns those that have due records.
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     entries: Vec<Option<Box<HostEntry>>>,
-    line: VecDeque<HostId>,
+    lines: HostLines<HostId>,
     /// The host of the last look-up. Most look-ups are for the same host as the one before, because links come in
     /// runs of one host.
     last: Option<(Host, HostId)>,
@@ -76,7 +76,7 @@ impl Hosts {
         Self {
             ids: HashMap::new(),
             entries: Vec::new(),
-            line: VecDeque::new(),
+            lines: HostLines::default(),
             last: None,
             walk: (numbered > 0).then_some(HostId(1)),
             numbered,
@@ -124,7 +124,7 @@ impl Hosts {
             self.entries.resize_with(at + 1, || None);
         }
         self.ids.insert(host.clone(), id);
-        let (turn, head) = (HostTurn::Idle, QueueKey::first_of(id));
+        let (turn, head) = (HostTurn::NONE, QueueKey::first_of(id));
         let entry = HostEntry { host, turn, due, head, ahead: None, out: 0, spent, waits_at: None };
         self.entries[at] = Some(Box::new(entry));
     }
@@ -134,30 +134,32 @@ impl Hosts {
         self.entries.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
-    /// Adds a host to the line of ready hosts, unless it is in the line already or the caller is leasing its records.
+    /// Adds a host that has due records to those that wait for `hosts_ready` to return them, unless it waits already
+    /// or the caller is leasing its records.
     pub(super) fn join_line(&mut self, id: HostId) {
-        if let Some(entry) = self.entry(id)
-            && entry.turn == HostTurn::Idle
+        if let Some(entry) = self.entries.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
             && entry.waits_at.is_none()
         {
-            entry.turn = HostTurn::InLine;
-            self.line.push_back(id);
+            self.lines.join(id, &mut entry.turn);
         }
     }
 
-    /// Records that the caller got fewer leases of the host than wanted, because of the host's caps or because of its
-    /// level (the depth of its next record). From now on the store adds the host to the line of ready hosts again
-    /// when it has due records.
-    pub(super) fn release(&mut self, id: HostId) {
-        if let Some(entry) = self.entry(id)
-            && entry.turn == HostTurn::Told
-        {
-            entry.turn = HostTurn::Idle;
+    /// Records that the caller got fewer leases of the host than wanted. From now on the store returns the host before
+    /// others when it has due records.
+    pub(super) fn short(&mut self, id: HostId) {
+        if let Some(entry) = self.entry(id) {
+            entry.turn.short();
         }
     }
 
-    /// Removes from the line of ready hosts the host that has waited longest, and returns it.
-    pub(super) fn next_in_line(&mut self) -> Option<HostId> {
-        self.line.pop_front()
+    /// Removes the next host from those that wait, and returns it. A host whose last lease did not come back short is
+    /// returned only if `others` is true.
+    pub(super) fn next_in_line(&mut self, others: bool) -> Option<(HostId, LinePart)> {
+        while let Some((id, waited)) = self.lines.next(others) {
+            if self.entry(id).is_some_and(|entry| entry.turn.called(waited)) {
+                return Some((id, waited));
+            }
+        }
+        None
     }
 }

@@ -9,43 +9,55 @@ use super::queue::ReadError;
 use crate::batch::Want;
 use crate::caps::Room;
 use crate::error::FrontierError;
-use crate::turn::HostTurn;
+use crate::turn::LinePart;
 
 /// The number of keys of one host that a search for the next host reads past. After that many keys, the search jumps
 /// to the next host.
 const READ_ON_MAX: usize = 8;
 
 impl DiskFrontier {
-    /// Returns at most `n` hosts with due records, for [`hosts_ready`](crate::Frontier::hosts_ready).
+    /// Returns hosts with due records, at most `n` of them that the caller does not lease from, for [`hosts_ready`](crate::Frontier::hosts_ready).
     pub(super) fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
         self.wake(now)?;
         self.close_some()?;
         self.open_levels(now)?;
         let mut ready = Vec::new();
-        while ready.len() < n {
-            let Some(id) = self.hosts.next_in_line() else {
-                if self.walk(n - ready.len())? {
+        let mut others = n;
+        loop {
+            let Some((id, waited)) = self.hosts.next_in_line(others > 0) else {
+                if others > 0 && self.walk(others)? {
                     continue;
                 }
                 break;
             };
-            // While the host was in the line of ready hosts, its records may have been leased, or its caps may have
-            // been reached.
-            let turn = match self.room(id)? {
-                Room::Open(1..) if self.entry(id)?.waits_at.is_none() && self.has_work(id)? => HostTurn::Told,
-                Room::Open(_) => HostTurn::Idle,
+            // While the host waited, its records may have been leased, or its caps may have been reached.
+            let is_ready = match self.room(id)? {
+                Room::Open(1..) => self.entry(id)?.waits_at.is_none() && self.has_work(id)?,
+                Room::Open(_) => false,
                 Room::Closed(_) => {
                     self.look_at(id)?;
-                    HostTurn::Idle
+                    false
                 }
             };
             let entry = self.entry(id)?;
-            entry.turn = turn;
-            if turn == HostTurn::Told {
+            entry.turn.tell(is_ready);
+            if is_ready {
                 ready.push(entry.host.clone());
+                others -= usize::from(waited == LinePart::InLine);
             }
         }
         Ok(ready)
+    }
+
+    /// Records that the caller leases no more records of a host, for
+    /// [`stop_leasing`](crate::Frontier::stop_leasing).
+    pub(super) fn leave(&mut self, host: &Host) -> Result<(), FrontierError> {
+        let Some(id) = self.find(host)? else { return Ok(()) };
+        self.entry(id)?.turn.stop();
+        if self.has_work(id)? {
+            self.hosts.join_line(id);
+        }
+        Ok(())
     }
 
     /// Adds to the line of ready hosts the next hosts that had records left when the store was opened: about `n`, and
@@ -78,7 +90,7 @@ impl DiskFrontier {
                 let id = key.host();
                 let is_untouched = self.queue.is_untouched(key);
                 let entry = self.entry(id)?;
-                if entry.turn != HostTurn::Idle {
+                if !entry.turn.is_untold() {
                     continue;
                 }
                 if entry.due == DueCount::Unknown && is_untouched {
@@ -111,12 +123,15 @@ impl DiskFrontier {
             Room::Closed(_) => 0,
         };
         if self.still_waits(id, now)? {
-            self.hosts.release(id);
+            self.hosts.short(id);
             return Ok(());
         }
         let before = out.len();
         let level = self.levels.as_ref().map(|levels| levels.limit(id, &self.books.depths));
         let waits_at = self.take(id, room.min(want.n), level, out)?;
+        if out.len() - before < want.n {
+            self.hosts.short(id);
+        }
         if let Some(levels) = &mut self.levels {
             for lease in out.iter().skip(before) {
                 levels.leased(id, lease.record.depth);
@@ -124,12 +139,10 @@ impl DiskFrontier {
         }
         if let Some(depth) = waits_at {
             self.entry(id)?.waits_at = Some(depth);
-            self.hosts.release(id);
             // After these leases, no record may be left of the smaller depths for which the host's next record would
             // have to wait.
             self.look_at_level(id, now)?;
         } else if room < want.n {
-            self.hosts.release(id);
             self.look_at(id)?;
         }
         Ok(())
@@ -156,7 +169,7 @@ impl DiskFrontier {
             }
         }
         if out.len() < wanted && waits_at.is_none() {
-            self.queue.release(self.hosts.entry(id));
+            self.queue.used_up(self.hosts.entry(id));
         }
         self.queue.trim(&mut self.hosts, id);
         Ok(waits_at)

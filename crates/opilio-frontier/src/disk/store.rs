@@ -31,6 +31,10 @@ impl Frontier for DiskFrontier {
         self.guarded(|store| store.tell(now, n))
     }
 
+    fn stop_leasing(&mut self, host: &Host) -> Result<(), FrontierError> {
+        self.guarded(|store| store.leave(host))
+    }
+
     fn next_due(&self) -> Option<Timestamp> {
         if !self.caps.closing.is_empty() {
             return Some(Timestamp::EPOCH);

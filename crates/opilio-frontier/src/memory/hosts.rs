@@ -1,25 +1,25 @@
 //! The hosts that the store knows, their queues of records, and the order in which the store returns hosts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use opilio_core::{Host, Record};
 
 use super::packed::Packed;
 use super::queue::{Band, Queue, Rank};
 use crate::caps::{Caps, Room, Spent};
-use crate::turn::HostTurn;
+use crate::turn::{HostLines, HostTurn, LinePart};
 use opilio_core::Order;
 
 /// The number of a host: its index among all hosts, in the order in which the store first saw them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) struct HostId(u32);
 
-/// All hosts, and the line of hosts that have due records and wait for `hosts_ready` to return them.
+/// All hosts, and the order in which `hosts_ready` returns those that have due records.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     all: Vec<KnownHost>,
-    line: VecDeque<HostId>,
+    lines: HostLines<HostId>,
     /// The host of the last look-up. Most look-ups are for the same host as the one before, because links come in
     /// runs of one host.
     last: Option<HostId>,
@@ -125,7 +125,7 @@ impl Hosts {
         self.all.push(KnownHost {
             host: host.clone(),
             queue,
-            turn: HostTurn::Idle,
+            turn: HostTurn::NONE,
             out: 0,
             spent,
             waits_at: None,
@@ -161,41 +161,48 @@ impl Hosts {
         queue.pop(host, order)
     }
 
-    /// Records that the caller got fewer leases of the host than wanted. From now on the store adds the host to the
-    /// line of ready hosts again when it has due records.
-    pub(super) fn release(&mut self, host: HostId) {
-        let known = self.known_mut(host);
-        if known.turn == HostTurn::Told {
-            known.turn = HostTurn::Idle;
+    /// Records that the caller got fewer leases of the host than wanted. From now on the store returns the host before
+    /// others when it has due records.
+    pub(super) fn short(&mut self, host: HostId) {
+        self.known_mut(host).turn.short();
+    }
+
+    /// Records that the caller leases no more records of the host, so that it waits in line as other hosts do.
+    pub(super) fn stop_leasing(&mut self, host: HostId) {
+        self.known_mut(host).turn.stop();
+        if self.has_work(host) {
+            self.join_line(host);
         }
     }
 
-    /// Removes at most `n` hosts from the front of the line of ready hosts, and returns them. From now on the caller
-    /// leases their records.
+    /// Removes the hosts whose last lease came back short from those that wait, and at most `n` others, and returns
+    /// them. From now on the caller leases their records.
     pub(super) fn ready(&mut self, n: usize) -> Vec<Host> {
-        let mut ready = Vec::with_capacity(n.min(self.line.len()));
-        while ready.len() < n
-            && let Some(id) = self.line.pop_front()
-        {
-            // While the host was in the line of ready hosts, its records may have been leased, or its caps may have
-            // been reached.
+        let mut ready = Vec::with_capacity(n.min(self.all.len()));
+        let mut others = n;
+        while let Some((id, waited)) = self.lines.next(others > 0) {
+            if !self.known_mut(id).turn.called(waited) {
+                continue;
+            }
+            // While the host waited, its records may have been leased, or its caps may have been reached.
             let has_room = !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
             let is_ready = has_room && self.has_work(id) && self.waits_at(id).is_none();
             let known = self.known_mut(id);
-            known.turn = if is_ready { HostTurn::Told } else { HostTurn::Idle };
+            known.turn.tell(is_ready);
             if is_ready {
+                others -= usize::from(waited == LinePart::InLine);
                 ready.push(known.host.clone());
             }
         }
         ready
     }
 
-    /// Adds a host to the line of ready hosts, unless it is in the line already or the caller is leasing its records.
+    /// Adds a host that has due records to those that wait for `hosts_ready` to return them, unless it waits already
+    /// or the caller is leasing its records.
     pub(super) fn join_line(&mut self, id: HostId) {
-        let known = self.known_mut(id);
-        if known.turn == HostTurn::Idle && known.waits_at.is_none() {
-            known.turn = HostTurn::InLine;
-            self.line.push_back(id);
+        let known = &mut self.all[id.0 as usize];
+        if known.waits_at.is_none() {
+            self.lines.join(id, &mut known.turn);
         }
     }
 

@@ -275,7 +275,7 @@ impl MemoryFrontier {
         for n in 0..want.n {
             let popped = if n < room && !self.waits(host, now) { self.hosts.pop(host) } else { None };
             let Some((rank, record)) = popped else {
-                self.hosts.release(host);
+                self.hosts.short(host);
                 return;
             };
             let id = LeaseId(self.next_lease);
@@ -329,6 +329,13 @@ impl Frontier for MemoryFrontier {
         self.close_some();
         self.open_levels(now);
         Ok(self.hosts.ready(n))
+    }
+
+    fn stop_leasing(&mut self, host: &Host) -> Result<(), FrontierError> {
+        if let Some(id) = self.hosts.find(host) {
+            self.hosts.stop_leasing(id);
+        }
+        Ok(())
     }
 
     fn next_due(&self) -> Option<Timestamp> {

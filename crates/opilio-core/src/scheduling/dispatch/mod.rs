@@ -6,13 +6,15 @@
 //! ```text
 //!            Ready                    lease                 Leases
 //! unknown ─────────► ready ─────────────────────► starting ────────► live
-//!    ▲                 ▲                             │                │
-//!    │                 └──────── Passivated ─────────┼────────────────┤
+//!    ▲                                               │                │
+//!    ├──────────────────── Passivated ───────────────┼────────────────┤
 //!    └──────────────────────────── Nothing ──────────┘                │ Want: has room,
 //!                                                                     │ and takes its turn
 //! ```
-//! The store reports a host again only after a want of this host was not filled, so it does not report a host
-//! twice for the same work. The store knows the times at which URLs are due, so dispatch needs no clock.
+//! The store reports a host again only after a want of this host was not filled, or after the host has left dispatch,
+//! so it does not report a host twice for the same work. Live hosts with new work do not wait behind the hosts that
+//! are not live: the store reports them first. The store knows the times at which URLs are due, so dispatch needs no
+//! clock.
 
 mod line;
 #[cfg(test)]
@@ -75,7 +77,7 @@ pub enum DispatchInput {
     },
     /// A live host is no newcomer any more: it has had its first turn for a slot, or it needs no slot now.
     Begun(Host),
-    /// The actor of a host has stopped. The host may still have due work.
+    /// The actor of a host has stopped. The store reports the host again if it has due work, then or later.
     Passivated(Host),
     /// Hosts that now have due work, as the store reports them.
     Ready {
@@ -188,7 +190,7 @@ impl Dispatch {
         match input {
             DispatchInput::Want { host, leases } => self.want(host, leases),
             DispatchInput::Begun(host) => self.begun(&host),
-            DispatchInput::Passivated(host) => self.passivated(host),
+            DispatchInput::Passivated(host) => self.passivated(&host),
             DispatchInput::Ready { hosts, asked } => {
                 self.store_has_more = hosts.len() >= asked;
                 hosts.into_iter().for_each(|host| self.has_work(host));
@@ -355,20 +357,21 @@ impl Dispatch {
         }
     }
 
-    fn passivated(&mut self, host: Host) {
-        if let Some(HostPlace::Live(live)) = self.hosts.get(&host) {
+    fn passivated(&mut self, host: &Host) {
+        if let Some(HostPlace::Live(live)) = self.hosts.get(host) {
             self.newcomers -= usize::from(live.is_new);
-            // Records that the host was offered and did not accept are still due, so the host becomes ready
-            // again.
             self.live -= 1;
-            self.become_ready(host);
+            self.hosts.remove(host);
         }
     }
 
     /// Records that a host has due work, as the store reports.
     fn has_work(&mut self, host: Host) {
         match self.hosts.get(&host) {
-            Some(HostPlace::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => self.passivated(host),
+            Some(HostPlace::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => {
+                self.passivated(&host);
+                self.become_ready(host);
+            }
             Some(HostPlace::Live(_)) => self.queue(host),
             // The host is in the queue already.
             Some(HostPlace::Ready(_)) => {}

@@ -19,6 +19,8 @@ struct Work {
     due: usize,
     /// Whether the store has reported the work to dispatch.
     told: bool,
+    /// Whether the last want was not filled, and the host has not stopped since.
+    short: bool,
 }
 
 /// One step of a schedule. Hosts are given by their numbers.
@@ -68,7 +70,10 @@ impl Rig {
                 self.hear(DispatchInput::Want { host: host(n.into()), leases: leases.into() })?;
             }
             Move::Begun(n) => self.hear(DispatchInput::Begun(host(n.into())))?,
-            Move::Passivated(n) => self.hear(DispatchInput::Passivated(host(n.into())))?,
+            Move::Passivated(n) => {
+                self.stop_leasing(n.into());
+                self.hear(DispatchInput::Passivated(host(n.into())))?;
+            }
             Move::Errand(n) => {
                 let waking = self.dispatch.errand(&host(n.into()));
                 self.witness.errand(&host(n.into()), waking)?;
@@ -88,11 +93,17 @@ impl Rig {
         self.witness.rest(&self.dispatch)
     }
 
+    fn stop_leasing(&mut self, n: usize) {
+        (self.store[n].told, self.store[n].short) = (false, false);
+    }
+
     /// Runs one turn. Returns how many leases each host got, as pairs of host number and count.
     fn turn(&mut self, asked: usize, filters: bool) -> Result<Vec<(usize, usize)>, SchedulingViolation> {
         let asked = asked.min(self.dispatch.room());
         let has_news = |n: &usize| self.store[*n].due > 0 && !self.store[*n].told;
-        let told: Vec<usize> = (0..HOSTS).filter(has_news).take(asked).collect();
+        let (mut told, others): (Vec<usize>, Vec<usize>) =
+            (0..HOSTS).filter(has_news).partition(|n| self.store[*n].short);
+        told.extend(others.into_iter().take(asked));
         told.iter().for_each(|n| self.store[*n].told = true);
         self.hear(DispatchInput::Ready { hosts: told.into_iter().map(host).collect(), asked })?;
         let wants = self.dispatch.lease(self.counts);
@@ -103,7 +114,8 @@ impl Rig {
             let work = &mut self.store[n];
             let taken = want.n.min(work.due);
             work.due -= taken;
-            work.told &= taken == want.n;
+            work.short = taken < want.n;
+            work.told &= !work.short;
             let filtered = filters && taken > 0 && at % 3 == 0;
             let answer = match taken {
                 0 => WantAnswer::Nothing,
@@ -116,6 +128,9 @@ impl Rig {
             }
             let waking = self.dispatch.answer(want.clone(), answer);
             self.witness.answer(&want, answer, waking)?;
+            if !self.dispatch.is_live(&want.host) {
+                self.stop_leasing(n);
+            }
         }
         self.witness.rest(&self.dispatch)?;
         Ok(leased)
@@ -214,7 +229,7 @@ fn limits(pages_max: Option<u64>, hosts_max: u32) -> DispatchLimits {
 
 fn seeded(limits: DispatchLimits, due: usize) -> Rig {
     let mut rig = Rig::new(limits);
-    rig.store.fill(Work { due, told: false });
+    rig.store.fill(Work { due, ..Work::default() });
     rig
 }
 

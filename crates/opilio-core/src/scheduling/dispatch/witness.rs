@@ -63,7 +63,6 @@ impl DispatchWitness {
             DispatchInput::Passivated(host) => {
                 if self.live.remove(host).is_some() {
                     self.turn.retain(|other| other != host);
-                    self.ready.push(host.clone());
                 }
             }
             DispatchInput::Ready { hosts, .. } => {

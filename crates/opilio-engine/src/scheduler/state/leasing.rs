@@ -114,9 +114,16 @@ impl Scheduler {
                 None if filtered.contains(&want.host) => WantAnswer::Filtered,
                 None => WantAnswer::Nothing,
             };
-            if let (Waking::Starts, Some(at)) = (self.dispatch.answer(want, answer), at) {
-                self.outgoing.wake(&work[at].host);
-                work[at].memo = self.frontier.host_memo(&work[at].host)?;
+            let host = want.host.clone();
+            let waking = self.dispatch.answer(want, answer);
+            match at {
+                Some(at) if waking == Waking::Starts => {
+                    self.outgoing.wake(&host);
+                    work[at].memo = self.frontier.host_memo(&host)?;
+                }
+                // There was nothing for it to start with.
+                None if !self.dispatch.is_live(&host) => self.frontier.stop_leasing(&host)?,
+                Some(_) | None => {}
             }
         }
         Ok(work)

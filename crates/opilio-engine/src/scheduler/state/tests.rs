@@ -147,6 +147,25 @@ fn hosts_that_cannot_be_live_soon_stay_with_the_store() {
 }
 
 #[test]
+fn a_live_host_gets_its_new_urls_at_once_however_many_hosts_wait() {
+    let mut rig = Rig::new(2);
+    let host = rig.work(seeds(3_000)).swap_remove(0).host;
+    while rig.scheduler.has_more() {
+        rig.turn(Vec::new());
+    }
+    let more = || ToScheduler::Seeds(vec![seed("http://h0.example/more"), seed("http://h2000.example/more")]);
+    assert!(rig.work(vec![ToScheduler::Credit { host: host.clone(), leases: 8 }]).is_empty());
+    let work = rig.work(vec![more()]);
+    assert_eq!((work.len(), &work[0].host, work[0].leases.len()), (1, &host, 1));
+    // A host that is passive waits in line.
+    rig.turn(vec![ToScheduler::Credit { host: host.clone(), leases: 8 }]);
+    let again = ToScheduler::Seeds(vec![seed("http://h0.example/again")]);
+    let passive = Passivated { host: host.clone(), memo: Bytes::new(), stamp: Stamp(1) };
+    let work = rig.work(vec![ToScheduler::Passivated(passive), again]);
+    assert!(work.iter().all(|work| work.host != host) && work.len() == 1);
+}
+
+#[test]
 fn a_want_that_came_after_its_hosts_passivation_wakes_it_with_its_memo() {
     let mut rig = Rig::new(2);
     let admission = seed("http://a.example/");

@@ -34,6 +34,7 @@ pub fn agrees_with_the_model(stores: &mut dyn Stores) {
 enum StoreCall {
     Admit(Vec<FoundLink>),
     Ready(usize),
+    StopLeasing(u8),
     Lease(Vec<(u8, usize)>),
     Settle(Vec<(u8, EndKind)>, u64),
     Decide(usize),
@@ -91,6 +92,7 @@ fn step() -> impl Strategy<Value = StoreCall> {
     prop_oneof![
         4 => prop::collection::vec(found, 0..12).prop_map(StoreCall::Admit),
         3 => (0..4_usize).prop_map(StoreCall::Ready),
+        1 => (0..HOSTS).prop_map(StoreCall::StopLeasing),
         4 => prop::collection::vec((0..HOSTS, 0..5_usize), 0..3).prop_map(StoreCall::Lease),
         4 => (prop::collection::vec((any::<u8>(), how), 0..6), 0..100_u64)
             .prop_map(|(ends, position)| StoreCall::Settle(ends, position)),
@@ -130,6 +132,10 @@ fn replay(
             StoreCall::Ready(n) => {
                 let told = store.hosts_ready(now, n).unwrap();
                 model.told(&told, n, now)?;
+            }
+            StoreCall::StopLeasing(n) => {
+                store.stop_leasing(&nth_host(n)).unwrap();
+                model.stop_leasing(&nth_host(n));
             }
             StoreCall::Lease(wants) => {
                 let want = |(host, n)| Want { host: nth_host(host), n };

@@ -19,7 +19,6 @@ use super::keys::{EntryKind, HostId, QueueKey};
 use super::pack::{self, CHUNK_BYTES, CHUNK_RECORDS, pack};
 use crate::encode::Reader;
 use crate::levels::keeps_level;
-use crate::turn::HostTurn;
 use hasher::ByPlace;
 use opilio_core::Order;
 pub(super) use reading::ReadError;
@@ -260,15 +259,11 @@ impl Queue {
         Ok(waits_at)
     }
 
-    /// Records that the caller got fewer leases of the host than wanted, because the host has no more due records.
-    /// From now on the store adds the host to the line of ready hosts again when it has due records.
-    pub(super) fn release(&mut self, entry: Option<&mut HostEntry>) {
+    /// Records that a host has no more due records.
+    pub(super) fn used_up(&mut self, entry: Option<&mut HostEntry>) {
         let Some(entry) = entry else { return };
         self.forget_ahead(entry);
         entry.due = DueCount::Exact(0);
-        if entry.turn == HostTurn::Told {
-            entry.turn = HostTurn::Idle;
-        }
     }
 
     /// Returns whether this run has neither leased nor settled any record of the chunk at this key.
