@@ -42,6 +42,8 @@ impl PartialEq for Waiter {
 pub(crate) struct PoolSetup {
     pub(crate) shard: usize,
     pub(crate) slots: u32,
+    /// The most hosts that count as connected while they wait for a slot.
+    pub(crate) connected_max: usize,
     /// The shared budgets of the groups of hosts, if groups have any.
     pub(crate) groups: GroupBudgets,
     pub(crate) clock: Clock,
@@ -79,7 +81,7 @@ impl Pool {
     pub(crate) fn start(setup: PoolSetup) -> Addr<Self> {
         Actor::start(Self {
             shard: setup.shard,
-            slots: Slots::new(setup.slots),
+            slots: Slots::new(setup.slots, setup.connected_max),
             groups: setup.groups,
             returned: Returned::default(),
             backlog: setup.backlog,

@@ -11,6 +11,7 @@ use opilio_core::host::HostLimits;
 use opilio_core::scheduling::GroupBudgets;
 use opilio_export::FileStore;
 use opilio_fetch::Fetcher;
+use opilio_fetch::connections::kept_max;
 use opilio_spider::CrawlError;
 use tokio::sync::Semaphore;
 
@@ -52,6 +53,7 @@ pub(super) struct CrawlParts {
 pub(super) struct ShardParts {
     shard: usize,
     slots: u32,
+    connected_max: usize,
     fetchers: Fetchers,
     make_reader: MakeReader,
     files: Option<FileStore>,
@@ -70,6 +72,7 @@ impl ShardsPlan {
         let parts = readers.into_iter().enumerate().map(|(shard, make_reader)| ShardParts {
             shard,
             slots: in_flight / shards + u32::from((shard as u32) < in_flight % shards),
+            connected_max: kept_max(in_flight) / (CONNECTED_PART * shards as usize),
             fetchers: fetchers.clone(),
             make_reader,
             files: files.clone(),
@@ -86,7 +89,7 @@ impl ShardParts {
     /// # Errors
     /// When the shard's HTTP client cannot be made.
     pub(super) fn start(self) -> Result<(ShardLink, ShardRoad), CrawlError> {
-        let Self { shard, slots, fetchers, make_reader, files, cores, crawl } = self;
+        let Self { shard, slots, connected_max, fetchers, make_reader, files, cores, crawl } = self;
         let (clock, supervisor) = (crawl.clock, crawl.supervisor.clone());
         let has_cache = fetchers.has_cache();
         let fetcher = Rc::new(fetchers.fetcher(clock)?);
@@ -103,7 +106,7 @@ impl ShardParts {
             supervisor,
         };
         let watch = ParseWatch::default();
-        let pool = shared.pool(slots, fetcher);
+        let pool = shared.pool(slots, connected_max, fetcher);
         let context = |runner| RunnerContext {
             shard,
             clock,
@@ -156,10 +159,11 @@ impl Shared {
     }
 
     /// Starts the fetcher pool.
-    fn pool(&self, slots: u32, fetcher: Rc<Fetcher>) -> Addr<Pool> {
+    fn pool(&self, slots: u32, connected_max: usize, fetcher: Rc<Fetcher>) -> Addr<Pool> {
         Pool::start(PoolSetup {
             shard: self.shard,
             slots,
+            connected_max,
             groups: GroupBudgets::new(self.settings.group_rate),
             clock: self.clock,
             fetcher,
@@ -203,3 +207,7 @@ impl Shared {
         })
     }
 }
+
+/// Of the connections that a crawl keeps open, one in this many is for hosts that wait for a slot. At least half of them
+/// are idle; the other idle ones belong to hosts whose last page is being read, or which have no more URLs.
+const CONNECTED_PART: usize = 4;

@@ -114,16 +114,17 @@ pub struct Slots<T> {
 }
 
 impl<T: PartialEq> Slots<T> {
-    /// Creates the slots of a shard with this share of the crawl's slots.
+    /// Creates the slots of a shard with this share of the crawl's slots. Of the hosts that wait, at most
+    /// `connected_max` count as connected: so many idle connections must stay open at least.
     #[must_use]
-    pub fn new(share: u32) -> Self {
+    pub fn new(share: u32, connected_max: usize) -> Self {
         Self {
             free: share,
             share,
             owned: share,
             debt: None,
             gifts: VecDeque::new(),
-            waiting: SlotQueue::default(),
+            waiting: SlotQueue::new(connected_max),
             level: IntakeLevel::Full,
             refused: false,
             look_at: None,

@@ -5,6 +5,11 @@
 //! connections of others. The other hosts wait in one queue: first come, first served. They get at least every
 //! eighth slot, so that each of them gets its turn, however many hosts go on.
 //!
+//! Only the hosts that came last count as connected, as many as connections can be kept for them. The hosts before
+//! them wait with the others: their connections have been idle for longest, so they are the first to be closed. If they
+//! were served in turn instead, each would find its connection closed, and its new connection would close that of the
+//! next host.
+//!
 //! Doubtful hosts (they never answered, or are closed after refusals or failures) never hold all slots, since a
 //! few are reserved for hosts that answer. So fetches from these continue even if many other servers do not answer.
 
@@ -21,11 +26,15 @@ pub enum Standing {
     Doubtful,
 }
 
-/// The waiting hosts, in one list for each standing. Each entry has a number, which gives the common order of
-/// the lists of proven and of doubtful hosts.
+/// The waiting hosts, in lists by their standing. Each entry has a number, which gives the common order of all lists
+/// but the first.
 #[derive(Debug)]
 pub(super) struct SlotQueue<T> {
     connected: VecDeque<(u64, T)>,
+    /// The most hosts that count as connected.
+    connected_max: usize,
+    /// The hosts that asked as connected hosts and do not count as such any more, since others came after them.
+    overtaken: VecDeque<(u64, T)>,
     proven: VecDeque<(u64, T)>,
     doubtful: VecDeque<(u64, T)>,
     next: u64,
@@ -33,70 +42,72 @@ pub(super) struct SlotQueue<T> {
     in_a_row: u32,
 }
 
-impl<T> Default for SlotQueue<T> {
-    fn default() -> Self {
+impl<T: PartialEq> SlotQueue<T> {
+    pub(super) fn new(connected_max: usize) -> Self {
         Self {
             connected: VecDeque::new(),
+            connected_max,
+            overtaken: VecDeque::new(),
             proven: VecDeque::new(),
             doubtful: VecDeque::new(),
             next: 0,
             in_a_row: 0,
         }
     }
-}
 
-impl<T: PartialEq> SlotQueue<T> {
     /// Adds a host. A proven host that waits already moves to the connected ones when its last request has ended. Few
     /// hosts are proven and not connected: at most one for each request in flight.
     pub(super) fn push(&mut self, standing: Standing, host: T) {
         if standing == Standing::Connected {
             self.proven.retain(|(_, other)| *other != host);
         }
-        let number = self.next;
+        let entry = (self.next, host);
         self.next += 1;
-        self.line(standing).push_back((number, host));
+        match standing {
+            Standing::Connected => self.connected.push_back(entry),
+            Standing::Proven => self.proven.push_back(entry),
+            Standing::Doubtful => self.doubtful.push_back(entry),
+        }
+        if self.connected.len() > self.connected_max {
+            self.overtaken.extend(self.connected.pop_front());
+        }
     }
 
     /// Removes and returns the next host to serve. A doubtful host is served only if doubtful hosts hold
     /// fewer slots (`doubtful_out`) than they may hold (`doubtful_max`).
     pub(super) fn pop(&mut self, doubtful_max: u32, doubtful_out: u32) -> Option<(Standing, T)> {
-        let others = self.next_of_others(doubtful_max, doubtful_out);
-        let standing = match others {
-            Some(standing) if self.connected.is_empty() || self.in_a_row >= CONNECTED_IN_A_ROW => standing,
-            _ => Standing::Connected,
-        };
-        let (_, host) = self.line(standing).pop_front()?;
-        self.in_a_row = if standing == Standing::Connected { self.in_a_row.saturating_add(1) } else { 0 };
-        Some((standing, host))
+        let connected_first = self.in_a_row < CONNECTED_IN_A_ROW;
+        if connected_first && let Some((_, host)) = self.connected.pop_front() {
+            self.in_a_row += 1;
+            return Some((Standing::Connected, host));
+        }
+        if let Some(other) = self.pop_other(doubtful_out < doubtful_max) {
+            self.in_a_row = 0;
+            return Some(other);
+        }
+        self.connected.pop_front().map(|(_, host)| (Standing::Connected, host))
     }
 
-    /// Returns the standing of the host to serve next among those that are not connected.
-    fn next_of_others(&self, doubtful_max: u32, doubtful_out: u32) -> Option<Standing> {
-        let doubtful_first = match (self.proven.front(), self.doubtful.front()) {
-            (None, None) => return None,
-            (Some((proven, _)), Some((doubtful, _))) => doubtful < proven,
-            (proven, _) => proven.is_none(),
+    /// Removes and returns the host that has waited longest among those that do not count as connected.
+    fn pop_other(&mut self, doubtful_too: bool) -> Option<(Standing, T)> {
+        let doubtful = if doubtful_too { self.doubtful.front() } else { None };
+        let fronts = [self.overtaken.front(), self.proven.front(), doubtful];
+        let first = fronts.into_iter().flatten().map(|(number, _)| *number).min()?;
+        let pop = |standing, line: &mut VecDeque<(u64, T)>| {
+            let (_, host) = line.pop_front_if(|(number, _)| *number == first)?;
+            Some((standing, host))
         };
-        match doubtful_first && doubtful_out < doubtful_max {
-            true => Some(Standing::Doubtful),
-            false => (!self.proven.is_empty()).then_some(Standing::Proven),
-        }
+        pop(Standing::Proven, &mut self.overtaken)
+            .or_else(|| pop(Standing::Proven, &mut self.proven))
+            .or_else(|| pop(Standing::Doubtful, &mut self.doubtful))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.connected.len() + self.proven.len() + self.doubtful.len()
+        self.connected.len() + self.overtaken.len() + self.proven.len() + self.doubtful.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn line(&mut self, standing: Standing) -> &mut VecDeque<(u64, T)> {
-        match standing {
-            Standing::Connected => &mut self.connected,
-            Standing::Proven => &mut self.proven,
-            Standing::Doubtful => &mut self.doubtful,
-        }
     }
 }
 
@@ -119,7 +130,7 @@ mod tests {
 
     #[test]
     fn stalled_hosts_leave_slots_to_the_one_that_answers() {
-        let mut queue = SlotQueue::default();
+        let mut queue = SlotQueue::new(99);
         for host in 0..64 {
             queue.push(Standing::Doubtful, host);
         }
@@ -138,7 +149,7 @@ mod tests {
 
     #[test]
     fn connected_hosts_go_first_and_others_get_every_eighth_slot() {
-        let mut queue = SlotQueue::default();
+        let mut queue = SlotQueue::new(99);
         (0..4).for_each(|host| queue.push(Standing::Doubtful, host));
         (10..30).for_each(|host| queue.push(Standing::Connected, host));
         let order: Vec<i32> = std::iter::from_fn(|| queue.pop(8, 0)).map(|(_, host)| host).collect();
@@ -148,8 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn of_many_connected_hosts_those_that_came_last_go_first() {
+        let mut queue = SlotQueue::new(3);
+        (0..6).for_each(|host| queue.push(Standing::Connected, host));
+        queue.push(Standing::Proven, 6);
+        queue.push(Standing::Connected, 7);
+        let order: Vec<i32> = std::iter::from_fn(|| queue.pop(8, 0)).map(|(_, host)| host).collect();
+        assert_eq!(order, [4, 5, 7, 0, 1, 2, 3, 6]);
+    }
+
+    #[test]
     fn a_host_whose_last_request_has_ended_leaves_the_hosts_that_ask_for_more() {
-        let mut queue = SlotQueue::default();
+        let mut queue = SlotQueue::new(99);
         (0..3).for_each(|host| queue.push(Standing::Proven, host));
         queue.push(Standing::Connected, 1);
         let order: Vec<i32> = std::iter::from_fn(|| queue.pop(8, 0)).map(|(_, host)| host).collect();

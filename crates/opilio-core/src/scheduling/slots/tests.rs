@@ -41,11 +41,15 @@ enum Move {
 }
 
 const SHARDS: usize = 3;
+const CONNECTED_MAX: usize = 4;
 
 impl Rig {
     fn new(share: u32) -> Self {
-        let shard =
-            || Shard { slots: Slots::new(share), witness: SlotsWitness::new(share), granted: Vec::new() };
+        let shard = || Shard {
+            slots: Slots::new(share, CONNECTED_MAX),
+            witness: SlotsWitness::new(share, CONNECTED_MAX),
+            granted: Vec::new(),
+        };
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             travelling: Vec::new(),
@@ -224,7 +228,7 @@ fn at(millis: u64) -> Timestamp {
 
 #[test]
 fn a_starved_shard_asks_the_others_again_and_again() {
-    let mut slots = Slots::new(1);
+    let mut slots = Slots::new(1, CONNECTED_MAX);
     slots.handle(ask(1));
     slots.handle(ask(2));
     assert_eq!(slots.poll(at(0), CALM), Some(grant(1, true)));
@@ -238,7 +242,7 @@ fn a_starved_shard_asks_the_others_again_and_again() {
 
 #[test]
 fn while_it_is_clogged_nothing_starts_and_nobody_is_asked() {
-    let mut slots = Slots::new(1);
+    let mut slots = Slots::new(1, CONNECTED_MAX);
     slots.handle(ask(1));
     let clogged = Surroundings { is_clogged: true, ..CALM };
     assert_eq!((slots.poll(at(0), clogged), slots.wake_at()), (None, Some(at(1))));
@@ -248,7 +252,7 @@ fn while_it_is_clogged_nothing_starts_and_nobody_is_asked() {
 
 #[test]
 fn borrowed_slots_go_back_as_they_come_back_and_before_anything_is_granted() {
-    let mut slots = Slots::new(1);
+    let mut slots = Slots::new(1, CONNECTED_MAX);
     slots.handle(SlotsInput::More(1));
     (1..4).for_each(|host| slots.handle(ask(host)));
     assert_eq!(
@@ -264,7 +268,7 @@ fn borrowed_slots_go_back_as_they_come_back_and_before_anything_is_granted() {
 
 #[test]
 fn a_host_without_room_waits_again_behind_the_others() {
-    let mut slots = Slots::new(2);
+    let mut slots = Slots::new(2, CONNECTED_MAX);
     slots.handle(ask(1));
     slots.handle(ask(2));
     assert_eq!(slots.poll(at(0), CALM), Some(grant(1, true)));

@@ -17,22 +17,38 @@ pub struct SlotsWitness<T> {
     owned: u32,
     out: u32,
     level: IntakeLevel,
+    /// The most hosts that count as connected.
+    connected_max: usize,
     /// The hosts that wait for a slot, in order of arrival.
-    waiting: Vec<(Standing, T)>,
+    waiting: Vec<(Waits, T)>,
     /// How many connected hosts were served since another host was.
     in_a_row: u32,
     /// Whether a host could not use its slot, so that no slot is granted until the next input.
     refused: bool,
 }
 
+/// How a host waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Waits {
+    As(Standing),
+    /// The host came as a connected one, and so many came after it that it does not count as one any more.
+    Overtaken,
+}
+
+const CONNECTED: Waits = Waits::As(Standing::Connected);
+const PROVEN: Waits = Waits::As(Standing::Proven);
+const DOUBTFUL: Waits = Waits::As(Standing::Doubtful);
+
 impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
-    /// Creates a witness for a shard with this share of the slots.
+    /// Creates a witness for a shard with this share of the slots, of whose waiting hosts at most `connected_max` count
+    /// as connected.
     #[must_use]
-    pub fn new(share: u32) -> Self {
+    pub fn new(share: u32, connected_max: usize) -> Self {
         Self {
             owned: share,
             out: 0,
             level: IntakeLevel::Full,
+            connected_max,
             waiting: Vec::new(),
             in_a_row: 0,
             refused: false,
@@ -45,9 +61,14 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         match input {
             SlotsInput::Ask { standing, host } | SlotsInput::Refused { standing, host } => {
                 if *standing == Standing::Connected {
-                    self.waiting.retain(|(at, other)| *at != Standing::Proven || other != host);
+                    self.waiting.retain(|(at, other)| *at != PROVEN || other != host);
                 }
-                self.waiting.push((*standing, host.clone()));
+                self.waiting.push((Waits::As(*standing), host.clone()));
+                let mut connected: Vec<_> =
+                    self.waiting.iter_mut().filter(|(at, _)| *at == CONNECTED).collect();
+                if connected.len() > self.connected_max {
+                    connected[0].0 = Waits::Overtaken;
+                }
             }
             SlotsInput::Back(slots) => self.out -= slots,
             SlotsInput::More(slots) => self.owned += slots,
@@ -100,7 +121,11 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
     /// Returns the waiting hosts with this standing.
     #[cfg(test)]
     pub(super) fn waiting(&self, standing: Standing) -> Vec<T> {
-        self.waiting.iter().filter(|(at, _)| *at == standing).map(|(_, host)| host.clone()).collect()
+        self.waiting
+            .iter()
+            .filter(|(at, _)| *at == Waits::As(standing))
+            .map(|(_, host)| host.clone())
+            .collect()
     }
 
     /// Returns the index in `waiting` of the next host to serve: the first host that may get a slot.
@@ -110,12 +135,9 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
             return None;
         }
         let doubtful_may = around.doubtful_out < doubtful_max(usable);
-        let is_connected = |(standing, _): &(Standing, T)| *standing == Standing::Connected;
-        let connected = self.waiting.iter().position(is_connected);
-        let others = self
-            .waiting
-            .iter()
-            .position(|waiter| !is_connected(waiter) && (doubtful_may || waiter.0 == Standing::Proven));
+        let connected = self.waiting.iter().position(|(at, _)| *at == CONNECTED);
+        let may = |at| at != CONNECTED && (doubtful_may || at != DOUBTFUL);
+        let others = self.waiting.iter().position(|(at, _)| may(*at));
         match self.in_a_row < CONNECTED_IN_A_ROW {
             true => connected.or(others),
             false => others.or(connected),
