@@ -47,7 +47,7 @@ impl Default for HostPolicy {
             max_strikes_unanswered: 4,
             backoff: Backoff::default(),
             slow_down: Statuses::default(),
-            linger: Duration::from_secs(2),
+            linger: Duration::from_millis(500),
         }
     }
 }
@@ -145,8 +145,8 @@ impl HostPolicy {
         self
     }
 
-    /// Sets how long a host's actor without work stays in memory (2 s by default). After that, its state goes
-    /// to the store.
+    /// Sets how long a host's actor without work stays in memory (500 ms by default). After that, its state
+    /// goes to the store.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;

@@ -175,6 +175,8 @@ impl Web {
             .retry(reqwest::retry::never())
             .referer(false)
             .tcp_nodelay(true)
+            // A request has its deadline, and an idle connection is closed soon, so no probes are needed.
+            .tcp_keepalive(None)
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .pool_max_idle_per_host(idle_max)
