@@ -95,8 +95,8 @@ pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, Strin
         workload("floors", "the parts of a crawl: fetching, reading, finding", floors(one, allocators)),
         workload(
             "few-pages",
-            "20,000 hosts of 5 pages, each with its own budget",
-            few_pages(many, sized(20_000, 5, 600, 5)),
+            "20,000 hosts of 5 pages and 2,000 of 50, each with its own budget",
+            few_pages(many, [sized(20_000, 5, 600, 5), sized(2_000, 50, 700, 8)]),
         ),
         workload("slots", "8,000 hosts of 5 pages, 64 requests in flight", slots(sized(8_000, 5, 600, 5))),
         workload(
@@ -166,12 +166,12 @@ fn floors(site: SitePlan, allocators: &[Allocator]) -> Vec<BenchCase> {
     cases
 }
 
-fn few_pages(many: SitePlan, few: SitePlan) -> Vec<BenchCase> {
-    let name = |plan: SitePlan| format!("Opilio, {} × {}", plan.hosts, plan.pages);
-    vec![
-        case(&name(many), many, Who::Opilio(vec![])),
-        BenchCase { beside: Some(0), ratio_max: GROSS, ..case(&name(few), few, Who::Opilio(vec![])) },
-    ]
+/// Compares crawls of more hosts than connections are kept open for with a crawl of fewer hosts.
+fn few_pages(many: SitePlan, few: [SitePlan; 2]) -> Vec<BenchCase> {
+    let opilio =
+        |plan: SitePlan| case(&format!("Opilio, {} × {}", plan.hosts, plan.pages), plan, Who::Opilio(vec![]));
+    let beside = |plan| BenchCase { beside: Some(0), ratio_max: GROSS, ..opilio(plan) };
+    std::iter::once(opilio(many)).chain(few.map(beside)).collect()
 }
 
 fn slots(site: SitePlan) -> Vec<BenchCase> {
