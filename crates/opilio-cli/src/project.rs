@@ -1,6 +1,7 @@
-//! The commands of a spider's program (`run`, `parse`, …), called from the directory of its cargo project.
+//! The commands of a spider's program (`run`, `parse`, …), called from the directory of its cargo project or below.
 //!
-//! The flags of these commands are those of the program, which reads them. This module only finds the program.
+//! The flags of these commands are those of the program, which reads them. This module only finds the program. It
+//! runs the program in the project's directory: there its `opilio.toml` and its cassette are.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -13,7 +14,7 @@ use opilio_app::{PROGRAM_MARK, SpiderCommand};
 use serde_json::Value;
 
 use crate::args::Cli;
-use opilio_app::exit::Failure;
+use opilio_app::exit::{Failure, say};
 
 /// A command of a spider's program.
 #[derive(Debug, Subcommand)]
@@ -58,7 +59,7 @@ pub(crate) struct ProjectArgs {
     /// Builds the program with optimizations
     #[arg(long)]
     release: bool,
-    /// Arguments for the program; --help shows its flags
+    /// Arguments for the program; --help shows its flags. Relative paths begin in the directory of Cargo.toml
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     args: Vec<OsString>,
 }
@@ -80,17 +81,22 @@ impl ProjectArgs {
     fn asks_for_help(&self) -> bool {
         self.args.iter().any(|arg| arg == "--help" || arg == "-h")
     }
+
+    fn asks_for_quiet(&self) -> bool {
+        self.args.iter().any(|arg| arg == "--quiet" || arg == "-q")
+    }
 }
 
-/// Builds the program of the project in this directory, and replaces this process by it, so that the program gets the
-/// signals and its exit code is that of this command. Returns the exit code where processes cannot be replaced.
+/// Builds the program of the project in this directory or above it, and replaces this process by it, so that the
+/// program gets the signals and its exit code is that of this command. Returns the exit code where processes cannot be
+/// replaced.
 ///
 /// # Errors
 /// When there is no project, it cannot be built, or its program does not use `opilio::main`.
 pub(crate) fn run(command: &ProjectCommand) -> Result<ExitCode, Failure> {
     let (command, args) = command.parts();
     let here = std::env::current_dir().map_err(Failure::run)?;
-    if !here.ancestors().any(|dir| dir.join("Cargo.toml").is_file()) {
+    let Some(project) = here.ancestors().find(|dir| dir.join("Cargo.toml").is_file()) else {
         if args.asks_for_help() {
             print_help(command);
             return Ok(ExitCode::SUCCESS);
@@ -101,11 +107,14 @@ pub(crate) fn run(command: &ProjectCommand) -> Result<ExitCode, Failure> {
             here.display(),
             command.name()
         )));
+    };
+    if project != here && !args.asks_for_quiet() && !args.asks_for_help() {
+        say(&format!("the program runs in {}: relative paths begin there", project.display()));
     }
     // A build that fails is a usage error: exit code 1 would say, for check, that a field fell silent.
-    let programs = build(args).map_err(Failure::Usage)?;
+    let programs = build(project, args).map_err(Failure::Usage)?;
     let program = choose(programs, args.asks_for_one()).map_err(Failure::Usage)?;
-    let mut cargo = cargo();
+    let mut cargo = cargo(project);
     cargo.args(["run", "--quiet"]).args(args.choice());
     if !args.asks_for_one() {
         cargo.args(program.choice());
@@ -114,8 +123,12 @@ pub(crate) fn run(command: &ProjectCommand) -> Result<ExitCode, Failure> {
     replace(cargo).map_err(Failure::Usage)
 }
 
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+/// Returns cargo in the project's directory. Building and running need the same directory, since `CARGO_TARGET_DIR` may
+/// be relative to it.
+fn cargo(project: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(project);
+    cargo
 }
 
 /// A program that cargo has built.
@@ -146,16 +159,24 @@ impl BuiltProgram {
     }
 }
 
-/// Builds the programs. Cargo prints errors of the compiler on stderr, and on a terminal its progress.
-fn build(args: &ProjectArgs) -> anyhow::Result<Vec<BuiltProgram>> {
-    let mut cargo = cargo();
-    cargo.args(["build", "--message-format=json-render-diagnostics"]).args(args.choice());
+/// Builds the programs. Cargo prints errors of the compiler on stderr, and on a terminal its progress. Elsewhere, such
+/// as in the log of a CI job, one line says that the build begins, since it may take minutes.
+fn build(project: &Path, args: &ProjectArgs) -> anyhow::Result<Vec<BuiltProgram>> {
+    let choice = args.choice();
+    let words: Vec<_> = choice.iter().map(|word| word.to_string_lossy()).collect();
+    let shown = format!("cargo build {}", words.join(" "));
+    let shown = shown.trim_end();
+    let mut cargo = cargo(project);
+    cargo.args(["build", "--message-format=json-render-diagnostics"]).args(&choice);
     if !std::io::stderr().is_terminal() {
         cargo.arg("--quiet");
+        if !args.asks_for_quiet() && !args.asks_for_help() {
+            say(&format!("building the program: {shown}"));
+        }
     }
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("cargo could not build the program");
+        bail!("the program is not built: {shown} in {} failed ({})", project.display(), output.status);
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -87,8 +87,8 @@ fn the_program_that_uses_opilio_main_is_run_and_no_other() {
     project_of(dir.path(), &[("lamps", &marked), ("server", ""), ("chairs", &marked)], "exit 7");
     let run = run_in(dir.path(), &["run"]);
     assert_eq!(run.code, 2, "{}", run.stderr);
-    let words = "several programs use opilio::main (lamps, chairs): choose one by --bin NAME";
-    assert!(run.error().contains(words) && call().starts_with("build "), "{}", run.stderr);
+    let words = "error: several programs use opilio::main (lamps, chairs): choose one by --bin NAME";
+    assert!(run.stderr.contains(words) && call().starts_with("build "), "{}", run.stderr);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn without_a_project_or_without_opilio_main_the_error_says_what_is_missing() {
     project(dir.path(), "another program", "touch ran");
     let run = run_in(dir.path(), &["run"]);
     assert_eq!(run.code, 2);
-    assert!(run.error().contains("the program program does not use opilio::main"), "{}", run.stderr);
+    assert!(run.stderr.contains("error: the program program does not use opilio::main"), "{}", run.stderr);
     assert!(!dir.path().join("ran").exists(), "another program is not run");
 
     project(dir.path(), "", "exit 0");
@@ -130,8 +130,49 @@ fn without_a_project_or_without_opilio_main_the_error_says_what_is_missing() {
     let run = run_in(dir.path(), &["check"]);
     assert_eq!(run.code, 2, "1 says that a field fell silent");
     assert!(
-        run.stderr.ends_with("error[E0425]: what\nerror: cargo could not build the program\n"),
+        run.stderr.contains("error[E0425]: what\nerror: the program is not built: cargo build in "),
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn below_the_project_the_program_runs_in_the_directory_of_the_project() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), &marked(), "cat opilio.toml; exit 0");
+    std::fs::write(dir.path().join("opilio.toml"), "[default]\nrate = \"1/s\"\n").unwrap();
+    let below = dir.path().join("src/deep");
+    std::fs::create_dir_all(&below).unwrap();
+    let run = |from: &Path, args: &[&str]| {
+        let cargo = dir.path().join("cargo");
+        finish(opilio().args(args).current_dir(from).env("CARGO", cargo).spawn().unwrap())
+    };
+    let (above, deep) = (run(dir.path(), &["run"]), run(&below, &["run"]));
+    for run in [&above, &deep] {
+        assert_eq!((run.code, run.stdout.as_str()), (0, "[default]\nrate = \"1/s\"\n"), "{}", run.stderr);
+    }
+    let project = dir.path().canonicalize().unwrap();
+    let words = format!("the program runs in {}: relative paths begin there\n", project.display());
+    assert!(deep.stderr.starts_with(&words), "{}", deep.stderr);
+    assert!(!above.stderr.contains("relative paths"), "{}", above.stderr);
+    assert_eq!(run(&below, &["run", "--quiet"]).stderr, "");
+}
+
+#[test]
+fn without_a_terminal_a_line_says_that_the_program_is_built_and_what_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), &marked(), "exit 0");
+    let run = run_in(dir.path(), &["run", "-p", "shop"]);
+    assert_eq!(run.stderr, "building the program: cargo build --package shop\n");
+    assert_eq!(run_in(dir.path(), &["run", "-q"]).stderr, "");
+
+    let cargo = "#!/bin/sh\necho 'error[E0425]: what' >&2; exit 101\n";
+    std::fs::write(dir.path().join("cargo"), cargo).unwrap();
+    let run = run_in(dir.path(), &["run", "--release", "-q"]);
+    let project = dir.path().canonicalize().unwrap();
+    let words = format!(
+        "error[E0425]: what\nerror: the program is not built: cargo build --release in {} failed (exit status: 101)\n",
+        project.display()
+    );
+    assert_eq!((run.code, run.stderr), (2, words));
 }
