@@ -49,12 +49,14 @@ fn targets(text: &str) -> Result<Targets, ParseError> {
     }
 }
 
-/// A writer to stderr that hides the progress bar while it writes.
+/// A writer of log lines to stderr that hides the progress bar while it writes. It gets each line as a whole.
 struct AboveBar(StatusLine);
 
 impl Write for AboveBar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
+        let mut line = self.0.log_prefix().into_bytes();
+        line.extend_from_slice(bytes);
+        self.0.suspend(|| io::stderr().write_all(&line)).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -10,6 +10,8 @@ use terminal_size::{Width, terminal_size_of};
 pub struct StatusLine {
     /// The text on the terminal; empty if there is none.
     shown: Arc<Mutex<String>>,
+    /// The text before each log line; usually empty.
+    log_prefix: Arc<Mutex<String>>,
 }
 
 impl StatusLine {
@@ -37,6 +39,15 @@ impl StatusLine {
         let result = write();
         put(&shown);
         result
+    }
+
+    /// Sets the text that begins each log line from now on.
+    pub(crate) fn begin_logs_with(&self, prefix: impl Into<String>) {
+        *self.log_prefix.lock().unwrap_or_else(PoisonError::into_inner) = prefix.into();
+    }
+
+    pub(crate) fn log_prefix(&self) -> String {
+        self.log_prefix.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, String> {

@@ -101,3 +101,19 @@ fn after_a_signal_pages_that_are_missing_are_no_error() {
     assert_eq!(ended.code, 130, "{}", ended.stderr);
     assert!(!ended.stderr.contains("error"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_warning_about_a_page_of_the_cassette_says_that_it_is_of_the_cassette() {
+    let dir = tempfile::tempdir().unwrap();
+    let listing = "<a class=product href=/bare>bare</a>";
+    let host = HostConfig::new().answer("/products", 200, [], listing).answer("/bare", 200, [], "<p>");
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let ended = run(&dir, &["record", "--base", &shop.base(0)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let ended = check(&dir, &shop, &[]);
+    let warnings: Vec<&str> = ended.stderr.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert!(!warnings.is_empty() && warnings[0].contains("/bare"), "{}", ended.stderr);
+    for warning in warnings {
+        assert!(warning.starts_with("in cassette.warc: "), "{}", ended.stderr);
+    }
+}

@@ -59,7 +59,11 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<S>) -> Result<Ended, Fail
         display.say(&format!("warning: {warning}"));
     }
     let crawler = crawler.shards(1).max_pages(u64::MAX).max_duration(LONG);
-    let replayed = replay(&crawler, &spider, &path, cassette.clone(), &command)?;
+    // The replay logs warnings about the pages of the cassette, which may be gone from the site.
+    display.bar().begin_logs_with(format!("in {}: ", path.display()));
+    let replayed = replay(&crawler, &spider, &path, cassette.clone(), &command);
+    display.bar().begin_logs_with("");
+    let replayed = replayed?;
     let Replayed { pages, steps, requested, unknown } = &replayed;
     let request = |at: usize| {
         let page: &CheckedPage = &pages[at];
