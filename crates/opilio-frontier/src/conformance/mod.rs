@@ -30,6 +30,7 @@ pub mod caps;
 pub mod crash;
 pub mod endings;
 pub mod levels;
+pub mod lost;
 pub mod model;
 pub mod order;
 
@@ -100,6 +101,7 @@ macro_rules! conformance_tests {
             crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
                 a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit, a_kill_keeps_what_waits_for_a_known_url,
                 a_page_is_settled_and_positioned_at_once;
+            lost: no_host_is_forgotten;
             model: agrees_with_the_model;
         );
     };
