@@ -16,7 +16,8 @@ use crate::turn::LinePart;
 const READ_ON_MAX: usize = 8;
 
 impl DiskFrontier {
-    /// Returns hosts with due records, at most `n` of them that the caller does not lease from, for [`hosts_ready`](crate::Frontier::hosts_ready).
+    /// Returns the hosts with due records whose last lease came back short, and at most `n` others, for
+    /// [`hosts_ready`](crate::Frontier::hosts_ready).
     pub(super) fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
         self.wake(now)?;
         self.close_some()?;
@@ -53,8 +54,11 @@ impl DiskFrontier {
     /// [`stop_leasing`](crate::Frontier::stop_leasing).
     pub(super) fn leave(&mut self, host: &Host) -> Result<(), FrontierError> {
         let Some(id) = self.find(host)? else { return Ok(()) };
-        self.entry(id)?.turn.stop();
-        if self.has_work(id)? {
+        let entry = self.entry(id)?;
+        entry.turn.stop();
+        // Whether records are left is read when the host's turn comes. At the end of a run all hosts leave, and reading
+        // the queue of each would take long.
+        if may_have_due(entry) {
             self.hosts.join_line(id);
         }
         Ok(())

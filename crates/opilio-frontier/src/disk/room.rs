@@ -105,11 +105,8 @@ impl DiskFrontier {
     /// Ends at most `n` records of a host as filtered, for the reason `why`. Returns how many records were ended.
     fn close(&mut self, id: HostId, why: Filtered, n: usize) -> Result<usize, FrontierError> {
         let mut leases = Vec::new();
-        let turn = self.entry(id)?.turn;
+        // If the caller leases the records of the host, its next call of `lease` finds that no record is left.
         self.take(id, n, None, &mut leases)?;
-        // The turn stays as it was: if the caller is leasing the records of the host, its next call of `lease` finds
-        // that no record is left.
-        self.entry(id)?.turn = turn;
         let closed = leases.len();
         if closed == 0 {
             return Ok(0);
