@@ -81,9 +81,10 @@ pub enum DispatchInput {
     Passivated(Host),
     /// Hosts that now have due work, as the store reports them.
     Ready {
-        /// The hosts.
+        /// The hosts: first all live hosts with new work, then those that are not live.
         hosts: Vec<Host>,
-        /// The most hosts that the store was asked for. If it reported as many hosts, it may have more.
+        /// The most hosts that are not live for which the store was asked. If it reported as many hosts, it may have
+        /// more.
         asked: usize,
     },
     /// The intake level that applies from now on.
@@ -135,7 +136,7 @@ pub struct Dispatch {
     level: IntakeLevel,
     live_then: usize,
     stopped: bool,
-    /// Whether the store last reported as many hosts as it was asked for, so that it may have more.
+    /// Whether the store last reported at least as many hosts as it was asked for, so that it may have more.
     store_has_more: bool,
     /// Whether the store answered a want of this turn with `WantAnswer::Filtered`.
     filtered: bool,
@@ -218,8 +219,8 @@ impl Dispatch {
         }
     }
 
-    /// Returns how many hosts to ask the store for: at most as many as could become live next. The number is
-    /// limited, since a resumed crawl may have millions of hosts, and no input is handled during a turn.
+    /// Returns for how many hosts that are not live to ask the store: at most as many as could become live next. The
+    /// number is limited, since a resumed crawl may have millions of hosts, and no input is handled during a turn.
     #[must_use]
     pub fn room(&self) -> usize {
         (self.limits.hosts_max as usize).min(READY_MAX).saturating_sub(self.ready())
