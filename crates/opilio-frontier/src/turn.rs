@@ -75,6 +75,7 @@ impl HostTurn {
     }
 
     /// Whether the host is neither in line nor known to the caller as a host with due records.
+    #[cfg(feature = "disk")]
     pub(crate) fn is_untold(&self) -> bool {
         !self.in_line && self.leasing == Leasing::No
     }
