@@ -44,10 +44,10 @@ const SHARDS: usize = 3;
 const CONNECTED_MAX: usize = 4;
 
 impl Rig {
-    fn new(share: u32) -> Self {
+    fn new(share: u32, connected_max: usize) -> Self {
         let shard = || Shard {
-            slots: Slots::new(share, CONNECTED_MAX),
-            witness: SlotsWitness::new(share, CONNECTED_MAX),
+            slots: Slots::new(share, connected_max),
+            witness: SlotsWitness::new(share, connected_max),
             granted: Vec::new(),
         };
         Self {
@@ -179,8 +179,8 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
-fn schedules() -> impl Strategy<Value = (u32, Vec<Move>)> {
-    (1u32..12, prop::collection::vec(moves(), 0..150))
+fn schedules() -> impl Strategy<Value = (u32, usize, Vec<Move>)> {
+    (1u32..12, 0..=CONNECTED_MAX, prop::collection::vec(moves(), 0..150))
 }
 
 fn run(rig: &mut Rig, moves: &[Move]) -> Result<(), SchedulingViolation> {
@@ -192,8 +192,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_schedule_makes_or_loses_a_slot_and_everybody_is_served_in_turn((share, moves) in schedules()) {
-        let result = run(&mut Rig::new(share), &moves);
+    fn no_schedule_makes_or_loses_a_slot_and_everybody_is_served_in_turn((share, connected_max, moves) in schedules()) {
+        let result = run(&mut Rig::new(share, connected_max), &moves);
         prop_assert!(result.is_ok(), "{}", result.unwrap_err());
     }
 }
@@ -204,8 +204,8 @@ fn each_seeded_bug_is_found_as_a_breach_of_its_invariant() {
     crate::scheduling::sabotage::tests::finds(
         &[Bug::KeepGivenSlot, Bug::DoubtfulTakeAll],
         schedules(),
-        |bug, (share, moves)| {
-            let mut rig = Rig::new(*share);
+        |bug, (share, connected_max, moves)| {
+            let mut rig = Rig::new(*share, *connected_max);
             rig.shards.iter_mut().for_each(|shard| shard.slots.sabotage(bug));
             run(&mut rig, moves)
         },
