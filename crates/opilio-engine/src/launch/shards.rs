@@ -72,7 +72,7 @@ impl ShardsPlan {
         let parts = readers.into_iter().enumerate().map(|(shard, make_reader)| ShardParts {
             shard,
             slots: in_flight / shards + u32::from((shard as u32) < in_flight % shards),
-            connected_max: kept_max(in_flight) / (CONNECTED_PART * shards as usize),
+            connected_max: connected_max(kept_max(in_flight), in_flight) / shards as usize,
             fetchers: fetchers.clone(),
             make_reader,
             files: files.clone(),
@@ -208,6 +208,24 @@ impl Shared {
     }
 }
 
-/// Of the connections that a crawl keeps open, one in this many is for hosts that wait for a slot. At least half of them
-/// are idle; the other idle ones belong to hosts whose last page is being read, or which have no more URLs.
-const CONNECTED_PART: usize = 4;
+/// Returns how many of the hosts that wait for a slot count as connected, in the whole crawl: half of the connections
+/// that are kept and cannot be in use, and at most a quarter of all that are kept. The other idle connections belong to
+/// hosts whose last page is being read, or which have no more URLs. If the process may open so few files that all kept
+/// connections may be in use, no waiting host counts as connected.
+fn connected_max(kept_max: usize, in_flight_max: u32) -> usize {
+    kept_max.saturating_sub(in_flight_max as usize).min(kept_max / 2) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_hosts_count_as_connected_than_connections_may_be_idle() {
+        assert_eq!(connected_max(512, 64), 128);
+        assert_eq!(connected_max(2_048, 1_024), 512);
+        // Few files may be opened.
+        assert_eq!(connected_max(512, 400), 56);
+        assert_eq!(connected_max(128, 256), 0);
+    }
+}
