@@ -36,6 +36,12 @@ pub(crate) fn error(report: &CrawlReport) -> Option<String> {
     (!missed.is_empty()).then(|| format!("error: not what --expect asks for: {}", missed.join("; ")))
 }
 
+/// Returns a line of the summary about these expectations, for a crawl whose error line is about something else.
+pub(crate) fn unmet(report: &CrawlReport) -> Option<String> {
+    let missed: Vec<String> = report.shortfalls.iter().map(Shortfall::to_string).collect();
+    (!missed.is_empty()).then(|| format!("  not what --expect asks for: {}", missed.join("; ")))
+}
+
 /// Returns the bare name of a field if no other struct has a field of this name, and else its full name.
 fn short<'n>(name: &'n str, coverage: &BTreeMap<String, FieldCounts>) -> &'n str {
     let bare = bare(name);

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use opilio_engine::LOG_OF_REPORT;
+use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -9,11 +11,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::status_line::StatusLine;
 
 /// Starts logging. Warnings and errors are logged, and more with `-v`, `-vv` or the environment variable
-/// `OPILIO_LOG` (as in `OPILIO_LOG=opilio_engine=debug`).
+/// `OPILIO_LOG` (as in `OPILIO_LOG=opilio_engine=debug`). Returns where the errors of pages are told.
 ///
 /// # Errors
 /// When `OPILIO_LOG` cannot be read.
-pub fn begin(verbose: u8, bar: StatusLine) -> anyhow::Result<()> {
+pub fn begin(verbose: u8, bar: StatusLine) -> anyhow::Result<PageErrors> {
     let by_flag = match verbose {
         0 => "warn",
         1 => {
@@ -27,15 +29,30 @@ pub fn begin(verbose: u8, bar: StatusLine) -> anyhow::Result<()> {
         Ok(text) => targets(&text).map_err(|error| anyhow::anyhow!("OPILIO_LOG {text:?}: {error}"))?,
         Err(_) => targets(by_flag)?,
     };
+    // The summary and the error line tell these faults.
+    let targets = targets.with_target(LOG_OF_REPORT, LevelFilter::OFF);
+    let logs_page_errors = targets.would_enable(LOG_OF_PARSE, &Level::WARN);
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(move || AboveBar(bar.clone()));
     let lines = tracing_subscriber::registry().with(lines).with(targets);
     // This fails if the program has set its own tracing subscriber, which then stays in use.
-    let _ = lines.try_init();
-    Ok(())
+    let is_ours = lines.try_init().is_ok();
+    Ok(if is_ours && logs_page_errors { PageErrors::Logged } else { PageErrors::InSummary })
 }
+
+/// Where the errors and panics of `parse` are told, with their whole texts: once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageErrors {
+    /// In the log, as the pages come. The summary only names the pages.
+    Logged,
+    /// In the summary, which tells the first ones.
+    InSummary,
+}
+
+/// The target of the log lines with these errors.
+const LOG_OF_PARSE: &str = "opilio_spider::reading";
 
 /// Reads which modules log from which level on, as in `warn,opilio_engine=debug`. A text without any says that only
 /// errors are logged.

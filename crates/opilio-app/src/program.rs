@@ -16,7 +16,7 @@ use crate::settings::{CrawlDraft, Format};
 use crate::state::{self, StateDir};
 use crate::summary::{self, SummaryFacts};
 use crate::watch::{self, StartCrawl, Watched};
-use crate::{descriptors, logs};
+use crate::{descriptors, filled, logs};
 
 /// Prepares the process: starts logging, and raises the limit of open files as far as the system allows.
 ///
@@ -25,8 +25,8 @@ use crate::{descriptors, logs};
 /// # Errors
 /// When `OPILIO_LOG` cannot be read.
 pub fn begin(verbose: u8, quiet: bool, output_is_stdout: bool) -> Result<Display, Failure> {
-    let display = Display::new(quiet, output_is_stdout && std::io::stdout().is_terminal());
-    logs::begin(verbose, display.bar()).map_err(Failure::Usage)?;
+    let mut display = Display::new(quiet, output_is_stdout && std::io::stdout().is_terminal());
+    display.page_errors = logs::begin(verbose, display.bar()).map_err(Failure::Usage)?;
     descriptors::raise();
     Ok(display)
 }
@@ -108,7 +108,7 @@ impl Program {
         more: impl FnOnce(Crawler<S>) -> Crawler<S>,
     ) -> Result<Ended, Failure> {
         let Self { draft, report_file, output, cache, display, .. } = self;
-        let (run, facts) = (&draft.run, SummaryFacts::of(&draft.run));
+        let (run, facts) = (&draft.run, SummaryFacts::of(&draft.run, &display));
         let (state, keep_formulas, file) = (run.state(), run.keep_formulas, run.output.clone());
         let crawler = draft.crawler(spider).map_err(Failure::Usage)?;
         let mut crawler = cache.apply(more(output.apply(crawler, columns, keep_formulas)));
@@ -162,12 +162,15 @@ impl ProgramRun {
         if let Some(file) = report_file {
             file.write(&report).map_err(Failure::Run)?;
         }
-        let summary = summary::lines(&report, &facts);
+        let mut summary = summary::lines(&report, &facts);
         let error = match (signal, report.stopped) {
             (Some(_), _) => None,
             (None, Stopped::MemoryLimit) => Some(state::outgrown(state.as_ref())),
             (None, _) => summary::error(&report, &facts),
         };
+        if error != filled::error(&report) {
+            summary.extend(filled::unmet(&report));
+        }
         let exit = match (signal, &error) {
             (Some(signal), _) => Exit::Stopped(signal),
             (None, Some(_)) => Exit::Errors,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use opilio_engine::Progress;
 
 use crate::exit::say;
+use crate::logs::PageErrors;
 use crate::status_line::StatusLine;
 use crate::unit::{show_bytes, show_duration};
 
@@ -21,6 +22,8 @@ pub struct Display {
     /// The time at which the last line was printed, counted from the start of the crawl.
     last_line: Mutex<Duration>,
     pace: Mutex<PageRate>,
+    /// Where the errors of pages are told.
+    pub(crate) page_errors: PageErrors,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,7 +45,14 @@ impl Display {
             (_, _, false) => ProgressForm::Lines,
         };
         let (bar, began) = (StatusLine::default(), Instant::now());
-        Self { bar, how, began, last_line: Mutex::new(Duration::ZERO), pace: Mutex::default() }
+        Self {
+            bar,
+            how,
+            began,
+            last_line: Mutex::new(Duration::ZERO),
+            pace: Mutex::default(),
+            page_errors: PageErrors::InSummary,
+        }
     }
 
     /// Returns the bar, for other code that writes to stderr and has to hide it meanwhile.

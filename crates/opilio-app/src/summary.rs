@@ -10,6 +10,8 @@ use opilio_fetch::AddressPolicy;
 use url::Url;
 
 use crate::filled;
+use crate::logs::PageErrors;
+use crate::progress::Display;
 use crate::settings::RunSettings;
 use crate::unit::{show_bytes, show_duration};
 
@@ -22,16 +24,21 @@ pub struct SummaryFacts {
     pub state: Option<PathBuf>,
     /// Whether requests went through a proxy.
     pub is_proxied: bool,
+    /// Where the errors of pages are told.
+    pub page_errors: PageErrors,
 }
 
 impl SummaryFacts {
     /// Returns the facts, as the settings of a crawl state them.
     #[must_use]
-    pub fn of(run: &RunSettings) -> Self {
+    pub fn of(run: &RunSettings, display: &Display) -> Self {
+        // The log of an earlier run is not that of this one, and its failures are in the same report.
+        let page_errors = if run.resume { PageErrors::InSummary } else { display.page_errors };
         Self {
             private_allowed: run.addresses != AddressPolicy::public(),
             state: run.state.clone(),
             is_proxied: run.is_proxied,
+            page_errors,
         }
     }
 }
@@ -46,7 +53,7 @@ pub fn lines(report: &CrawlReport, closing: &SummaryFacts) -> Vec<String> {
             counts(report.reasons.iter().map(|(word, n)| (word.as_str(), *n)))
         ));
     }
-    lines.extend(first_failures(report));
+    lines.extend(first_failures(report, closing));
     if report.unlisted > 0 {
         let listed = report.failures.len();
         lines.push(format!(
@@ -109,7 +116,7 @@ fn no_page(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
         let hint = elsewhere(report).map(|hint| format!("; {hint}")).unwrap_or_default();
         return Some(format!("error: no page was fetched: {why}{hint}"));
     }
-    let first = shown(report.failures.first().filter(|_| report.pages == 0)?);
+    let first = told(report.failures.first().filter(|_| report.pages == 0)?, closing);
     let more = match report.failed() {
         1 => String::new(),
         n => format!(" (and {} more)", n - 1),
@@ -132,14 +139,14 @@ fn no_page(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
 
 /// Returns lines about the first failures of a crawl that has pages. For a crawl without pages, the error line
 /// names a failure.
-fn first_failures(report: &CrawlReport) -> Vec<String> {
+fn first_failures(report: &CrawlReport, closing: &SummaryFacts) -> Vec<String> {
     if report.pages == 0 {
         return Vec::new();
     }
     // Failures of parked hosts are left out, since parked hosts have lines of their own.
     let named = report.failures.iter().filter(|failure| failure.reason != Reason::HostClosed);
     let mut lines: Vec<_> =
-        named.take(FAILURES_NAMED).map(|failure| format!("    {}", shown(failure))).collect();
+        named.take(FAILURES_NAMED).map(|failure| format!("    {}", told(failure, closing))).collect();
     let closed = report.reasons.get(&Reason::HostClosed).copied().unwrap_or_default();
     let more = report.failed().saturating_sub(closed + lines.len() as u64);
     if more > 0 && !lines.is_empty() {
@@ -152,6 +159,14 @@ fn first_failures(report: &CrawlReport) -> Vec<String> {
 pub(crate) fn shown(failure: &FailureRecord) -> FailureRecord {
     let referrer = failure.referrer.as_deref().map(redacted);
     FailureRecord { url: redacted(&failure.url), referrer, ..failure.clone() }
+}
+
+/// Returns a [shown] failure without the text of its error if the log has it already.
+fn told(failure: &FailureRecord, closing: &SummaryFacts) -> FailureRecord {
+    let is_logged = closing.page_errors == PageErrors::Logged
+        && matches!(failure.reason, Reason::ParseError | Reason::ParsePanic);
+    let shown = shown(failure);
+    FailureRecord { error: shown.error.filter(|_| !is_logged), ..shown }
 }
 
 /// Returns a hint if the pages link to another host that is not crawled. It names the flag that follows such links.
@@ -278,7 +293,12 @@ mod tests {
 
     #[test]
     fn a_crawl_without_a_page_is_an_error_that_names_the_seed() {
-        let closing = SummaryFacts { private_allowed: false, state: None, is_proxied: false };
+        let closing = SummaryFacts {
+            private_allowed: false,
+            state: None,
+            is_proxied: false,
+            page_errors: PageErrors::InSummary,
+        };
         let error = |report: &CrawlReport| error(report, &closing);
         let blocked = failed(Reason::BlockedAddress, &["http://me:secret@127.0.0.1/"]);
         let line = error(&blocked).unwrap();
@@ -293,8 +313,16 @@ mod tests {
         let urls = ["http://a.example/1", "http://a.example/2"];
         let mut report = CrawlReport { pages: 1, unlisted: 7, ..failed(Reason::HostClosed, &urls) };
         report.reasons.insert(Reason::HostClosed, 9);
-        let text = lines(&report, &SummaryFacts { private_allowed: true, state: None, is_proxied: false })
-            .join("\n");
+        let text = lines(
+            &report,
+            &SummaryFacts {
+                private_allowed: true,
+                state: None,
+                is_proxied: false,
+                page_errors: PageErrors::InSummary,
+            },
+        )
+        .join("\n");
         assert!(text.contains("1 page, 9 failures"), "{text}");
         assert!(text.contains("lists 2 of them, and 7 more: opilio failed --state DIR"), "{text}");
         assert!(text.contains("at least 2 URLs left"), "{text}");
@@ -304,7 +332,16 @@ mod tests {
     fn whoever_keeps_a_crawl_hears_how_to_try_its_failures_again() {
         let report = CrawlReport { pages: 1, ..failed(Reason::Http5xx, &["http://a.example/1"]) };
         let text = |state| {
-            lines(&report, &SummaryFacts { private_allowed: true, state, is_proxied: false }).join("\n")
+            lines(
+                &report,
+                &SummaryFacts {
+                    private_allowed: true,
+                    state,
+                    is_proxied: false,
+                    page_errors: PageErrors::InSummary,
+                },
+            )
+            .join("\n")
         };
         assert!(text(Some("shop.state".into())).contains("opilio failed --state shop.state"));
         assert!(!text(None).contains("--retry-failed"));
@@ -313,7 +350,12 @@ mod tests {
     #[test]
     fn a_proxy_is_thought_of_where_nothing_answers() {
         let line = |reason, is_proxied| {
-            let closing = SummaryFacts { private_allowed: true, state: None, is_proxied };
+            let closing = SummaryFacts {
+                private_allowed: true,
+                state: None,
+                is_proxied,
+                page_errors: PageErrors::InSummary,
+            };
             error(&failed(reason, &["http://a.example/"]), &closing).unwrap()
         };
         for reason in [Reason::Timeout, Reason::Connect, Reason::Reset, Reason::HostClosed] {
@@ -329,8 +371,16 @@ mod tests {
     fn closed_hosts_are_named() {
         let report =
             failed(Reason::HostClosed, &["http://a.example/1", "https://a.example/2", "http://b.example/"]);
-        let text = lines(&report, &SummaryFacts { private_allowed: true, state: None, is_proxied: false })
-            .join("\n");
+        let text = lines(
+            &report,
+            &SummaryFacts {
+                private_allowed: true,
+                state: None,
+                is_proxied: false,
+                page_errors: PageErrors::InSummary,
+            },
+        )
+        .join("\n");
         assert!(text.contains("a.example asked for a long wait or did not answer, 2 URLs left"), "{text}");
         assert!(text.contains("failures: 3 host_closed"), "{text}");
     }

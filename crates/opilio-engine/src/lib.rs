@@ -36,6 +36,7 @@ mod tests;
 
 pub use crawler::{Crawl, Crawler, Handle};
 pub use job::{Job, crawl};
+pub use launch::LOG_OF_REPORT;
 /// The smallest memory limit that a crawl may have, in bytes: see [`Crawler::memory_limit`].
 pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
 

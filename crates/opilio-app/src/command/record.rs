@@ -52,7 +52,7 @@ pub(super) fn run<S: Spider>(prepared: PreparedCommand<S>) -> Result<Ended, Fail
     let names = prepared.matches.get_many::<String>(&own_id(SECRET_NAME)).unwrap_or_default();
     let recording = Recording::new(prepared.matches.get_flag(&own_id(KEEP_SECRETS)));
     let recording = recording.secret_names(names.map(String::as_str));
-    let facts = SummaryFacts::of(&prepared.draft.run);
+    let facts = SummaryFacts::of(&prepared.draft.run, &prepared.display);
     let (crawler, spider, display) = prepared.crawler(|crawler| crawler.max_pages(MAX_PAGES))?;
     // A path that cannot be written is found now, and not after the crawl.
     let draft = CassetteDraft::open(&path).map_err(Failure::usage)?;
@@ -196,7 +196,8 @@ mod tests {
     }
 
     fn ended(watched: Result<Watched, CrawlError>, path: &Path) -> Result<Ended, Failure> {
-        let facts = SummaryFacts { private_allowed: true, state: None, is_proxied: false };
+        let page_errors = crate::logs::PageErrors::InSummary;
+        let facts = SummaryFacts { private_allowed: true, state: None, is_proxied: false, page_errors };
         let saved = Saved::of(CassetteDraft::open(path).unwrap(), path, &vec![page()].into());
         end(watched, saved, &facts, Display::new(true, false))
     }

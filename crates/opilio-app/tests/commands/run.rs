@@ -244,3 +244,28 @@ fn a_resumed_program_judges_the_sum_of_its_runs() {
     let (code, _, stderr) = crawl("--expect product=98%");
     assert!(code == 1 && stderr.contains("nothing was left to do"), "{stderr}");
 }
+
+#[test]
+fn the_error_of_a_page_is_told_once_in_the_log_or_else_in_the_summary() {
+    let listing = "<a class=product href=/bare>bare</a>";
+    let host = HostConfig::new().answer("/products", 200, [], listing).answer("/bare", 200, [], "<p>");
+    let host = host.answer("/no/products", 200, [], "<h1 class=fails>no</h1>");
+    let (shop, dir) = (Sandbox::builder().host(host).start().unwrap(), tempfile::tempdir().unwrap());
+    let run = |path: &str, more: &[&str]| {
+        let base = format!("{}{path}", shop.base(0));
+        support::run(&dir, &[&["run", "--base", &base], more].concat())
+    };
+    for (path, more, words) in [
+        ("", &[][..], "Product.sku: nothing is there"),
+        ("/no", &[], "it says no"),
+        ("/no", &["--quiet"], "it says no"),
+        // The failures of a resumed crawl may be those of an earlier run.
+        ("", &["--state", "shop.state"], "Product.sku: nothing is there"),
+        ("", &["--state", "shop.state", "--resume"], "Product.sku: nothing is there"),
+    ] {
+        let ended = run(path, more);
+        assert_eq!(ended.stderr.matches(words).count(), 1, "{path} {more:?}: {}", ended.stderr);
+        let is_named = more == ["--quiet"] || ended.stderr.contains("1 parse_error");
+        assert!(is_named && ended.stderr.contains(" ended as parse_error"), "{}", ended.stderr);
+    }
+}

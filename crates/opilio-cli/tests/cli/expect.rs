@@ -30,5 +30,6 @@ fn fields_that_are_filled_less_often_than_expected_are_an_error() {
     let words =
         "error: not what --expect asks for: price was filled in 33.3 % (1 of 3), and 98 % are expected";
     assert!(run.stderr.lines().any(|line| line == words), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("98 % are expected").count(), 1, "told once: {}", run.stderr);
     assert_eq!(report["shortfalls"][0]["why"], "less");
 }

@@ -39,6 +39,7 @@ fn a_crawl_that_sends_no_request_is_an_error_with_its_reason() {
     let ended = run(&[&["crawl"], &FAST[..], &[&long]].concat());
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("error: no request was sent: all seeds were filtered (1 url_too_long)"));
+    assert_eq!(ended.stderr.matches("all seeds were filtered").count(), 1, "told once: {}", ended.stderr);
     assert_eq!(shop.log(0).arrivals(), 0);
 }
 

@@ -35,6 +35,7 @@ pub(crate) use self::fetchers::{Fetchers, MakeTransport, Transports, WrapTranspo
 pub(crate) use self::scheduler::SchedulerPlan;
 pub(crate) use self::shards::ShardsPlan;
 
+pub use self::report::LOG_OF_REPORT;
 use self::report::ReportFacts;
 use self::scheduler::SchedulerEnds;
 use self::shards::{CrawlParts, ShardParts};

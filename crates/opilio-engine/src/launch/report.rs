@@ -57,7 +57,7 @@ impl ReportFacts {
             && report.stopped == Stopped::Finished
             && let Some(why) = report.why_no_request()
         {
-            tracing::warn!("the crawl sent no request: {why}");
+            tracing::warn!(target: LOG_OF_REPORT, "the crawl sent no request: {why}");
         }
         if !report.balances() {
             tracing::error!(
@@ -66,10 +66,14 @@ impl ReportFacts {
             );
         }
         for shortfall in &report.shortfalls {
-            tracing::error!("an expectation about a field is not met: {shortfall}");
+            tracing::error!(target: LOG_OF_REPORT, "an expectation about a field is not met: {shortfall}");
         }
         tracing::info!(stopped = ?report.stopped, "the crawl has ended: {report}");
         hook("closed", || spider.closed(&report));
         Ok(report)
     }
 }
+
+/// The target of log lines about faults that the report contains, too. A program that prints the report can turn them
+/// off.
+pub const LOG_OF_REPORT: &str = "opilio_engine::of_report";
