@@ -29,7 +29,7 @@ pub fn no_host_is_forgotten(stores: &mut dyn Stores) {
             let store = stores.open_with(MemoryOptions { levels, caps, ..MemoryOptions::default() });
             let mut caller = Caller { store, told: BTreeSet::new(), out: Vec::new(), now: NOW, admitted: 0 };
             for call in calls {
-                if call != Call::Kill {
+                if call != StoreUse::Kill {
                     caller.make(&call);
                 } else if kills {
                     let Some(store) = stores.reopen(caller.store) else { return Ok(()) };
@@ -42,21 +42,21 @@ pub fn no_host_is_forgotten(stores: &mut dyn Stores) {
 }
 
 #[derive(Clone, PartialEq, Debug)]
-enum Call {
+enum StoreUse {
     /// Finds a URL of this host, at this depth and of this priority.
     Admit(u8, u16, i8),
     Ready(usize),
     StopLeasing(u8),
     Lease(u8, usize),
     /// Ends a lease.
-    Settle(u8, End),
+    Settle(u8, LeaseEnd),
     Pass(u64),
     RetryFailed(usize),
     Kill,
 }
 
 #[derive(Clone, PartialEq, Debug)]
-enum End {
+enum LeaseEnd {
     Page,
     Failed,
     Return,
@@ -66,23 +66,23 @@ enum End {
 
 const HOSTS: u8 = 4;
 
-fn call() -> impl Strategy<Value = Call> {
+fn call() -> impl Strategy<Value = StoreUse> {
     let end = prop_oneof![
-        3 => Just(End::Page),
-        1 => Just(End::Failed),
-        2 => Just(End::Return),
-        1 => (0..90_u64).prop_map(End::Retry),
-        1 => (0..HOSTS, 0..4_u16).prop_map(|(host, depth)| End::Redirected(host, depth)),
+        3 => Just(LeaseEnd::Page),
+        1 => Just(LeaseEnd::Failed),
+        2 => Just(LeaseEnd::Return),
+        1 => (0..90_u64).prop_map(LeaseEnd::Retry),
+        1 => (0..HOSTS, 0..4_u16).prop_map(|(host, depth)| LeaseEnd::Redirected(host, depth)),
     ];
     prop_oneof![
-        6 => (0..HOSTS, 0..4_u16, 0..2_i8).prop_map(|(host, depth, first)| Call::Admit(host, depth, first)),
-        3 => (0..3_usize).prop_map(Call::Ready),
-        1 => (0..HOSTS).prop_map(Call::StopLeasing),
-        4 => (0..HOSTS, 0..5_usize).prop_map(|(host, n)| Call::Lease(host, n)),
-        4 => (any::<u8>(), end).prop_map(|(which, end)| Call::Settle(which, end)),
-        1 => (0..90_u64).prop_map(Call::Pass),
-        1 => (0..3_usize).prop_map(Call::RetryFailed),
-        1 => Just(Call::Kill),
+        6 => (0..HOSTS, 0..4_u16, 0..2_i8).prop_map(|(host, depth, first)| StoreUse::Admit(host, depth, first)),
+        3 => (0..3_usize).prop_map(StoreUse::Ready),
+        1 => (0..HOSTS).prop_map(StoreUse::StopLeasing),
+        4 => (0..HOSTS, 0..5_usize).prop_map(|(host, n)| StoreUse::Lease(host, n)),
+        4 => (any::<u8>(), end).prop_map(|(which, end)| StoreUse::Settle(which, end)),
+        1 => (0..90_u64).prop_map(StoreUse::Pass),
+        1 => (0..3_usize).prop_map(StoreUse::RetryFailed),
+        1 => Just(StoreUse::Kill),
     ]
 }
 
@@ -97,30 +97,30 @@ struct Caller {
 }
 
 impl Caller {
-    fn make(&mut self, call: &Call) {
+    fn make(&mut self, call: &StoreUse) {
         match *call {
-            Call::Admit(n, depth, first) => {
+            StoreUse::Admit(n, depth, first) => {
                 let found = Record { depth, priority: Priority(first), ..self.new_url(n) };
                 self.store.admit(vec![Admission::Queue(found)]).unwrap();
             }
-            Call::Ready(n) => self.told.extend(self.store.hosts_ready(self.now, n).unwrap()),
-            Call::StopLeasing(n) => {
+            StoreUse::Ready(n) => self.told.extend(self.store.hosts_ready(self.now, n).unwrap()),
+            StoreUse::StopLeasing(n) => {
                 self.store.stop_leasing(&nth(n)).unwrap();
                 self.told.remove(&nth(n));
             }
-            Call::Lease(n, most) => self.lease(&nth(n), most),
-            Call::Settle(which, ref end) => {
+            StoreUse::Lease(n, most) => self.lease(&nth(n), most),
+            StoreUse::Settle(which, ref end) => {
                 if !self.out.is_empty() {
                     let lease = self.out.swap_remove(usize::from(which) % self.out.len());
                     let settlement = self.settlement(lease, end);
                     self.store.settle(vec![settlement], &[], self.now).unwrap();
                 }
             }
-            Call::Pass(secs) => self.now += Duration::from_secs(secs),
-            Call::RetryFailed(n) => {
+            StoreUse::Pass(secs) => self.now += Duration::from_secs(secs),
+            StoreUse::RetryFailed(n) => {
                 self.store.retry_failed(n).unwrap();
             }
-            Call::Kill => {}
+            StoreUse::Kill => {}
         }
     }
 
@@ -138,16 +138,16 @@ impl Caller {
         self.out.extend(leases.into_iter().map(|lease| lease.id));
     }
 
-    fn settlement(&mut self, lease: LeaseId, end: &End) -> Settlement {
+    fn settlement(&mut self, lease: LeaseId, end: &LeaseEnd) -> Settlement {
         match *end {
-            End::Page => Settlement::page(lease),
-            End::Failed => Settlement::failed(lease, Reason::Timeout, 1, None),
-            End::Return => Settlement::give_back(lease),
-            End::Retry(secs) => {
+            LeaseEnd::Page => Settlement::page(lease),
+            LeaseEnd::Failed => Settlement::failed(lease, Reason::Timeout, 1, None),
+            LeaseEnd::Return => Settlement::give_back(lease),
+            LeaseEnd::Retry(secs) => {
                 let due = self.now + Duration::from_secs(secs);
                 Settlement::retry(lease, due, Attempts::default())
             }
-            End::Redirected(host, depth) => {
+            LeaseEnd::Redirected(host, depth) => {
                 Settlement::redirected(lease, Record { depth, ..self.new_url(host) })
             }
         }
