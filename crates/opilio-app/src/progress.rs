@@ -11,6 +11,7 @@ use opilio_engine::Progress;
 use crate::exit::say;
 use crate::logs::PageErrors;
 use crate::status_line::StatusLine;
+use crate::summary::plural;
 use crate::unit::{show_bytes, show_duration};
 
 /// The display of a running crawl, on stderr.
@@ -177,17 +178,18 @@ fn slowed(progress: &Progress) -> &'static str {
 }
 
 fn line(progress: &Progress) -> String {
+    let mut hosts = plural(progress.hosts.into(), "host", "hosts");
+    if progress.held > 0 {
+        hosts += &format!(" ({} held)", progress.held);
+    }
     format!(
-        "{}{} pages, {} failures, {} left, {} in flight{}, {} {} ({} held), {}",
+        "{}{}, {}, {} left, {} in flight{}, {hosts}, {}",
         if progress.sitemaps > 0 { format!("{} sitemaps, ", progress.sitemaps) } else { String::new() },
-        progress.pages,
-        progress.failures,
+        plural(progress.pages, "page", "pages"),
+        plural(progress.failures, "failure", "failures"),
         progress.left,
         progress.in_flight,
         slowed(progress),
-        progress.hosts,
-        if progress.hosts == 1 { "host" } else { "hosts" },
-        progress.held,
         show_bytes(progress.bytes)
     )
 }
@@ -209,6 +211,19 @@ mod tests {
         let mut progress = Progress::default();
         (progress.elapsed, progress.pages, progress.admitted) = (Duration::from_secs(secs), pages, admitted);
         progress
+    }
+
+    #[test]
+    fn a_line_counts_one_thing_as_one() {
+        let mut one = at(1, 1, 2);
+        (one.failures, one.hosts) = (1, 1);
+        assert_eq!(line(&one), "1 page, 1 failure, 0 left, 0 in flight, 1 host, 0 B");
+        let mut many = at(1, 5, 9);
+        (many.hosts, many.held, many.sitemaps) = (3, 2, 2);
+        assert_eq!(
+            line(&many),
+            "2 sitemaps, 5 pages, 0 failures, 0 left, 0 in flight, 3 hosts (2 held), 0 B"
+        );
     }
 
     #[test]

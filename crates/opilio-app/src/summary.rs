@@ -242,7 +242,7 @@ fn closed_hosts(report: &CrawlReport) -> Vec<String> {
     lines
 }
 
-fn plural(n: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
