@@ -32,14 +32,17 @@ pub(crate) fn lines(coverage: &BTreeMap<String, FieldCounts>) -> Vec<String> {
 
 /// Returns the error line about the expectations that were not met; `None` if all of them were met.
 pub(crate) fn error(report: &CrawlReport) -> Option<String> {
-    let missed: Vec<String> = report.shortfalls.iter().map(Shortfall::to_string).collect();
-    (!missed.is_empty()).then(|| format!("error: not what --expect asks for: {}", missed.join("; ")))
+    missed(report).map(|missed| format!("error: {missed}"))
 }
 
 /// Returns a line of the summary about these expectations, for a crawl whose error line is about something else.
 pub(crate) fn unmet(report: &CrawlReport) -> Option<String> {
+    missed(report).map(|missed| format!("  {missed}"))
+}
+
+fn missed(report: &CrawlReport) -> Option<String> {
     let missed: Vec<String> = report.shortfalls.iter().map(Shortfall::to_string).collect();
-    (!missed.is_empty()).then(|| format!("  not what --expect asks for: {}", missed.join("; ")))
+    (!missed.is_empty()).then(|| format!("not what --expect asks for: {}", missed.join("; ")))
 }
 
 /// Returns the bare name of a field if no other struct has a field of this name, and else its full name.

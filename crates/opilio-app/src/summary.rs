@@ -291,6 +291,16 @@ mod tests {
         }
     }
 
+    /// The facts of a crawl without a state directory and proxies, whose log has no errors of pages.
+    fn plain_facts() -> SummaryFacts {
+        SummaryFacts {
+            private_allowed: true,
+            state: None,
+            is_proxied: false,
+            page_errors: PageErrors::InSummary,
+        }
+    }
+
     #[test]
     fn a_crawl_without_a_page_is_an_error_that_names_the_seed() {
         let closing = SummaryFacts {
@@ -313,16 +323,7 @@ mod tests {
         let urls = ["http://a.example/1", "http://a.example/2"];
         let mut report = CrawlReport { pages: 1, unlisted: 7, ..failed(Reason::HostClosed, &urls) };
         report.reasons.insert(Reason::HostClosed, 9);
-        let text = lines(
-            &report,
-            &SummaryFacts {
-                private_allowed: true,
-                state: None,
-                is_proxied: false,
-                page_errors: PageErrors::InSummary,
-            },
-        )
-        .join("\n");
+        let text = lines(&report, &plain_facts()).join("\n");
         assert!(text.contains("1 page, 9 failures"), "{text}");
         assert!(text.contains("lists 2 of them, and 7 more: opilio failed --state DIR"), "{text}");
         assert!(text.contains("at least 2 URLs left"), "{text}");
@@ -331,18 +332,7 @@ mod tests {
     #[test]
     fn whoever_keeps_a_crawl_hears_how_to_try_its_failures_again() {
         let report = CrawlReport { pages: 1, ..failed(Reason::Http5xx, &["http://a.example/1"]) };
-        let text = |state| {
-            lines(
-                &report,
-                &SummaryFacts {
-                    private_allowed: true,
-                    state,
-                    is_proxied: false,
-                    page_errors: PageErrors::InSummary,
-                },
-            )
-            .join("\n")
-        };
+        let text = |state| lines(&report, &SummaryFacts { state, ..plain_facts() }).join("\n");
         assert!(text(Some("shop.state".into())).contains("opilio failed --state shop.state"));
         assert!(!text(None).contains("--retry-failed"));
     }
@@ -350,12 +340,7 @@ mod tests {
     #[test]
     fn a_proxy_is_thought_of_where_nothing_answers() {
         let line = |reason, is_proxied| {
-            let closing = SummaryFacts {
-                private_allowed: true,
-                state: None,
-                is_proxied,
-                page_errors: PageErrors::InSummary,
-            };
+            let closing = SummaryFacts { is_proxied, ..plain_facts() };
             error(&failed(reason, &["http://a.example/"]), &closing).unwrap()
         };
         for reason in [Reason::Timeout, Reason::Connect, Reason::Reset, Reason::HostClosed] {
@@ -371,16 +356,7 @@ mod tests {
     fn closed_hosts_are_named() {
         let report =
             failed(Reason::HostClosed, &["http://a.example/1", "https://a.example/2", "http://b.example/"]);
-        let text = lines(
-            &report,
-            &SummaryFacts {
-                private_allowed: true,
-                state: None,
-                is_proxied: false,
-                page_errors: PageErrors::InSummary,
-            },
-        )
-        .join("\n");
+        let text = lines(&report, &plain_facts()).join("\n");
         assert!(text.contains("a.example asked for a long wait or did not answer, 2 URLs left"), "{text}");
         assert!(text.contains("failures: 3 host_closed"), "{text}");
     }

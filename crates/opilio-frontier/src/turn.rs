@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostTurn {
     leasing: Leasing,
-    /// Whether the host has a place in the line.
+    /// True while the line of hosts with due records has an entry for this host.
     in_line: bool,
 }
 
@@ -74,7 +74,7 @@ impl HostTurn {
         };
     }
 
-    /// Whether the host is neither in line nor known to the caller as a host with due records.
+    /// Returns true if the host is not in line and the caller leases no records of it.
     #[cfg(feature = "disk")]
     pub(crate) fn is_untold(&self) -> bool {
         !self.in_line && self.leasing == Leasing::No

@@ -56,8 +56,8 @@ impl DiskFrontier {
         let Some(id) = self.find(host)? else { return Ok(()) };
         let entry = self.entry(id)?;
         entry.turn.stop();
-        // Whether records are left is read when the host's turn comes. At the end of a run all hosts leave, and reading
-        // the queue of each would take long.
+        // The store reads the host's queue only when the host's turn comes. At the end of a run it gets this call for
+        // all hosts, and reading all queues would take long.
         if may_have_due(entry) {
             self.hosts.join_line(id);
         }

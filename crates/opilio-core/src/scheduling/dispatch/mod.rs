@@ -136,7 +136,7 @@ pub struct Dispatch {
     level: IntakeLevel,
     live_then: usize,
     stopped: bool,
-    /// Whether the store last reported at least as many hosts as it was asked for, so that it may have more.
+    /// True if the store's last report had at least as many hosts as it was asked for. Then the store may have more.
     store_has_more: bool,
     /// Whether the store answered a want of this turn with `WantAnswer::Filtered`.
     filtered: bool,

@@ -19,7 +19,7 @@ struct Work {
     due: usize,
     /// Whether the store has reported the work to dispatch.
     told: bool,
-    /// Whether the last want was not filled, and the host has not stopped since.
+    /// True if the host's last want got fewer leases than it asked for, and the host has not become passive since.
     short: bool,
 }
 
